@@ -1,0 +1,1 @@
+# What is in cli/: added to by its modules.

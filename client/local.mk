@@ -1,0 +1,1 @@
+# What is in client/: added to by its modules.

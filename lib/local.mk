@@ -1,0 +1,10 @@
+noinst_LIBRARIES += lib/libbase.a
+lib_libbase_a_SOURCES = \
+	lib/arena.c lib/arena.h \
+	lib/buf.c lib/buf.h \
+	lib/list.h \
+	lib/log.c lib/log.h \
+	lib/uuid.c lib/uuid.h
+
+# What a program links, from the bottom up: each folder's library needs those before it.
+BASE_LIBS = lib/libbase.a $(XXHASH_LIBS)

@@ -1,0 +1,38 @@
+/**
+ * The program's log: lines of text on stderr, each with time, level and subsystem.
+ *
+ *     2026-11-22T08:15:30.123Z [INFO]  raft: leader is s2
+ *
+ * Callable from any thread. The code that can decide logs; all below it only returns.
+ */
+#ifndef LIB_LOG_H_
+#define LIB_LOG_H_
+
+#include <stdbool.h>
+
+enum log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
+
+/* Lines below this level are dropped. The default is LOG_INFO. */
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+
+/* "trace", "debug", "info", "warn", "error", "off", in any case; false if unknown. */
+bool log_level_parse(const char *text, enum log_level *level);
+
+/* A name put before the subsystem of each line, for several agents in one terminal; copied, cut at 31 bytes. */
+void log_set_name(const char *name);
+
+void log_write(enum log_level level, const char *subsystem, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+#define log_error(subsystem, ...) log_write(LOG_ERROR, subsystem, __VA_ARGS__)
+#define log_warn(subsystem, ...) log_write(LOG_WARN, subsystem, __VA_ARGS__)
+#define log_info(subsystem, ...) log_write(LOG_INFO, subsystem, __VA_ARGS__)
+#define log_debug(subsystem, ...)                                   \
+	do {                                                        \
+		if (log_get_level() <= LOG_DEBUG) {                 \
+			log_write(LOG_DEBUG, subsystem, __VA_ARGS__); \
+		}                                                   \
+	} while (0)
+
+#endif /* LIB_LOG_H_ */

@@ -1,0 +1,1 @@
+# What is in proto/: added to by its modules.

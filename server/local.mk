@@ -1,0 +1,1 @@
+# What is in server/: added to by its modules.
