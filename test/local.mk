@@ -10,3 +10,15 @@ endif
 test_unit_lib_test_uuid_SOURCES = test/unit/lib/test_uuid.c
 test_unit_lib_test_uuid_CFLAGS = $(UNIT_CFLAGS)
 test_unit_lib_test_uuid_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+
+# raft/: the state's trees, the log, the replica.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/raft/test_tree test/unit/raft/test_tree_small
+endif
+test_unit_raft_test_tree_SOURCES = test/unit/raft/test_tree.c
+test_unit_raft_test_tree_CFLAGS = $(UNIT_CFLAGS) -pthread
+test_unit_raft_test_tree_LDADD = raft/libstate.a $(UNIT_LIBS) -lpthread
+test_unit_raft_test_tree_small_SOURCES = test/unit/raft/test_tree.c raft/tree.c
+test_unit_raft_test_tree_small_CPPFLAGS = $(AM_CPPFLAGS) -DTREE_FAN=8
+test_unit_raft_test_tree_small_CFLAGS = $(UNIT_CFLAGS) -pthread
+test_unit_raft_test_tree_small_LDADD = $(UNIT_LIBS) -lpthread
