@@ -4,6 +4,7 @@ lib_libbase_a_SOURCES = \
 	lib/buf.c lib/buf.h \
 	lib/list.h \
 	lib/log.c lib/log.h \
+	lib/mailbox.c lib/mailbox.h \
 	lib/uuid.c lib/uuid.h
 
 # What a program links, from the bottom up: each folder's library needs those before it.

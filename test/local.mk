@@ -22,3 +22,11 @@ test_unit_raft_test_tree_small_SOURCES = test/unit/raft/test_tree.c raft/tree.c
 test_unit_raft_test_tree_small_CPPFLAGS = $(AM_CPPFLAGS) -DTREE_FAN=8
 test_unit_raft_test_tree_small_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_raft_test_tree_small_LDADD = $(UNIT_LIBS) -lpthread
+
+# What travels: mailboxes, HTTP, RPC.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/lib/test_mailbox
+endif
+test_unit_lib_test_mailbox_SOURCES = test/unit/lib/test_mailbox.c
+test_unit_lib_test_mailbox_CFLAGS = $(UNIT_CFLAGS) -pthread
+test_unit_lib_test_mailbox_LDADD = $(BASE_LIBS) $(UNIT_LIBS) -lpthread
