@@ -15,14 +15,14 @@
 
 enum { LEAF, INNER, ROW };
 
-struct node {
+struct tree_node {
 	struct tree_row life;
 	uint8_t n;
 	uint8_t skip; /* Bytes of the prefix. */
 	uint8_t prefix[PREFIX_MAX];
 	uint64_t head[TREE_FAN]; /* The 8 bytes after the prefix, as a number. */
 	struct tree_row *row[TREE_FAN];
-	struct node *child[]; /* Inner: TREE_FAN of them; row[i] is the first below child[i]. */
+	struct tree_node *child[]; /* Inner: TREE_FAN of them; row[i] is the first below child[i]. */
 };
 
 void *(*tree_malloc)(size_t size) = malloc;
@@ -49,7 +49,7 @@ static struct tree_row life_of(uint64_t born, unsigned kind)
 
 static size_t node_size(unsigned kind)
 {
-	return sizeof(struct node) + (kind == INNER ? TREE_FAN * sizeof(struct node *) : 0);
+	return sizeof(struct tree_node) + (kind == INNER ? TREE_FAN * sizeof(struct tree_node *) : 0);
 }
 
 /* Nodes: taking and giving back */
@@ -89,12 +89,12 @@ static int spare_fill(struct forest *f, unsigned kind, size_t n)
 }
 
 /* An empty node of the version being built. forest_reserve() has made sure of it. */
-static struct node *node_take(struct forest *f, unsigned kind)
+static struct tree_node *node_take(struct forest *f, unsigned kind)
 {
-	struct node *node;
+	struct tree_node *node;
 
 	assert(f->n_spare[kind] > 0);
-	node = (struct node *)spare_pop(f, kind);
+	node = (struct tree_node *)spare_pop(f, kind);
 	node->life = life_of(f->work->version, kind);
 	node->n = 0;
 	node->skip = 0;
@@ -102,7 +102,7 @@ static struct node *node_take(struct forest *f, unsigned kind)
 	return node;
 }
 
-static void node_give(struct forest *f, struct node *node)
+static void node_give(struct forest *f, struct tree_node *node)
 {
 	unsigned kind = node->life.kind;
 
@@ -135,7 +135,7 @@ static void bury(struct forest *f, struct tree_row *life)
 	if (life->kind == ROW) {
 		f->release(life);
 	} else {
-		node_give(f, (struct node *)life);
+		node_give(f, (struct tree_node *)life);
 	}
 }
 
@@ -149,7 +149,7 @@ static void bury_all(struct forest *f, struct view *v)
 	}
 }
 
-static void node_retire(struct forest *f, struct node *node)
+static void node_retire(struct forest *f, struct tree_node *node)
 {
 	if (node->life.born == f->work->version) {
 		node_give(f, node);
@@ -159,10 +159,10 @@ static void node_retire(struct forest *f, struct node *node)
 }
 
 /* Make the node in `slot` ours to edit. */
-static struct node *node_own(struct forest *f, struct node **slot)
+static struct tree_node *node_own(struct forest *f, struct tree_node **slot)
 {
-	struct node *old = *slot;
-	struct node *node;
+	struct tree_node *old = *slot;
+	struct tree_node *node;
 
 	if (old->life.born == f->work->version) {
 		return old;
@@ -223,7 +223,7 @@ static uint64_t key_head(struct tree_key key, size_t skip, uint8_t pad)
 	return be64toh(head);
 }
 
-static void node_set_skip(const struct tree_type *type, struct node *node, size_t skip)
+static void node_set_skip(const struct tree_type *type, struct tree_node *node, size_t skip)
 {
 	unsigned i;
 
@@ -235,13 +235,13 @@ static void node_set_skip(const struct tree_type *type, struct node *node, size_
 }
 
 /* The bytes that all keys have in common: those of the first and the last. */
-static size_t node_common(const struct tree_type *type, const struct node *node)
+static size_t node_common(const struct tree_type *type, const struct tree_node *node)
 {
 	return min_size(PREFIX_MAX, key_common(type->key(node->row[0]), type->key(node->row[node->n - 1])));
 }
 
 /* New heads read every row's key, so do it only where half of each head is wasted. */
-static void node_tighten(const struct tree_type *type, struct node *node)
+static void node_tighten(const struct tree_type *type, struct tree_node *node)
 {
 	size_t common = node_common(type, node);
 
@@ -251,7 +251,7 @@ static void node_tighten(const struct tree_type *type, struct node *node)
 }
 
 /* Let entry `i` point to `row`, whose key may not start with the prefix. */
-static void node_set(const struct tree_type *type, struct node *node, unsigned i, struct tree_row *row)
+static void node_set(const struct tree_type *type, struct tree_node *node, unsigned i, struct tree_row *row)
 {
 	struct tree_key key = type->key(row);
 	size_t common = key_common(key, (struct tree_key){node->prefix, node->skip});
@@ -265,7 +265,7 @@ static void node_set(const struct tree_type *type, struct node *node, unsigned i
 }
 
 /* Move n entries; the nodes may be one. Heads go along as they are. */
-static void node_move(struct node *to, unsigned i, const struct node *from, unsigned j, unsigned n)
+static void node_move(struct tree_node *to, unsigned i, const struct tree_node *from, unsigned j, unsigned n)
 {
 	memmove(to->head + i, from->head + j, n * sizeof(to->head[0]));
 	memmove(to->row + i, from->row + j, n * sizeof(to->row[0]));
@@ -274,8 +274,8 @@ static void node_move(struct node *to, unsigned i, const struct node *from, unsi
 	}
 }
 
-static void node_insert(const struct tree_type *type, struct node *node, unsigned i,
-                        struct tree_row *row, struct node *child)
+static void node_insert(const struct tree_type *type, struct tree_node *node, unsigned i,
+                        struct tree_row *row, struct tree_node *child)
 {
 	assert(i <= node->n && node->n < TREE_FAN);
 	node_move(node, i + 1, node, i, node->n - i);
@@ -286,7 +286,7 @@ static void node_insert(const struct tree_type *type, struct node *node, unsigne
 	node_set(type, node, i, row);
 }
 
-static void node_erase(struct node *node, unsigned i)
+static void node_erase(struct tree_node *node, unsigned i)
 {
 	assert(i < node->n);
 	node->n--;
@@ -295,7 +295,7 @@ static void node_erase(struct node *node, unsigned i)
 
 /* The number of entries before `key`; with `through`, of those before it and
  * those that start with it. */
-static unsigned node_search(const struct tree_type *type, const struct node *node, struct tree_key key,
+static unsigned node_search(const struct tree_type *type, const struct tree_node *node, struct tree_key key,
                             bool through)
 {
 	size_t skip = node->skip;
@@ -328,7 +328,7 @@ static unsigned node_search(const struct tree_type *type, const struct node *nod
 	return i;
 }
 
-static bool node_has(const struct tree_type *type, const struct node *node, unsigned i, struct tree_key key)
+static bool node_has(const struct tree_type *type, const struct tree_node *node, unsigned i, struct tree_key key)
 {
 	return i < node->n && node->head[i] == key_head(key, node->skip, 0) &&
 	       key_order(type->key(node->row[i]), key) == 0;
@@ -338,7 +338,7 @@ static bool node_has(const struct tree_type *type, const struct node *node, unsi
  * to where the last key that starts with it ends. */
 static bool descend(struct cursor *c, struct tree_key key, bool through)
 {
-	const struct node *node = c->root->node;
+	const struct tree_node *node = c->root->node;
 	unsigned level;
 
 	for (level = 0;; level++) {
@@ -361,11 +361,11 @@ static bool descend(struct cursor *c, struct tree_key key, bool through)
 /* Own all nodes of the path. The cursor then points to ours. */
 static void path_own(struct forest *f, struct root *root, struct cursor *c)
 {
-	struct node **slot = &root->node;
+	struct tree_node **slot = &root->node;
 	unsigned level;
 
 	for (level = 0;; level++) {
-		struct node *node = node_own(f, slot);
+		struct tree_node *node = node_own(f, slot);
 
 		c->node[level] = node;
 		if (level + 1 == root->height) {
@@ -376,9 +376,9 @@ static void path_own(struct forest *f, struct root *root, struct cursor *c)
 }
 
 /* A node of the path; path_own() has made it ours to edit. */
-static struct node *path_node(const struct cursor *c, unsigned level)
+static struct tree_node *path_node(const struct cursor *c, unsigned level)
 {
-	return (struct node *)c->node[level];
+	return (struct tree_node *)c->node[level];
 }
 
 /* The first row of the leaf has become `row`: tell the nodes above that point to it. */
@@ -394,9 +394,9 @@ static void path_first(struct cursor *c, struct tree_row *row)
 	}
 }
 
-static struct node *node_split(struct forest *f, const struct tree_type *type, struct node *node, unsigned at)
+static struct tree_node *node_split(struct forest *f, const struct tree_type *type, struct tree_node *node, unsigned at)
 {
-	struct node *right = node_take(f, node->life.kind);
+	struct tree_node *right = node_take(f, node->life.kind);
 
 	memcpy(right->prefix, node->prefix, sizeof(node->prefix));
 	right->skip = node->skip;
@@ -408,9 +408,9 @@ static struct node *node_split(struct forest *f, const struct tree_type *type, s
 	return right;
 }
 
-static void root_grow(struct forest *f, const struct tree_type *type, struct root *root, struct node *right)
+static void root_grow(struct forest *f, const struct tree_type *type, struct root *root, struct tree_node *right)
 {
-	struct node *left = root->node;
+	struct tree_node *left = root->node;
 
 	assert(root->height < TREE_HEIGHT_MAX);
 	root->node = node_take(f, INNER);
@@ -422,7 +422,7 @@ static void root_grow(struct forest *f, const struct tree_type *type, struct roo
 /* Insert at the place of the path, splitting full nodes from the leaf upwards. */
 static void path_insert(struct forest *f, struct root *root, struct cursor *c, struct tree_row *row)
 {
-	struct node *child = NULL;
+	struct tree_node *child = NULL;
 	unsigned level = root->height - 1;
 	unsigned pos = c->pos[level];
 
@@ -430,8 +430,8 @@ static void path_insert(struct forest *f, struct root *root, struct cursor *c, s
 		path_first(c, row);
 	}
 	for (;;) {
-		struct node *node = path_node(c, level);
-		struct node *right;
+		struct tree_node *node = path_node(c, level);
+		struct tree_node *right;
 
 		if (node->n < TREE_FAN) {
 			node_insert(c->type, node, pos, row, child);
@@ -456,10 +456,10 @@ static void path_insert(struct forest *f, struct root *root, struct cursor *c, s
 }
 
 /* Join children i and i + 1 of `parent`, or share their entries out evenly. */
-static void node_balance(struct forest *f, const struct tree_type *type, struct node *parent, unsigned i)
+static void node_balance(struct forest *f, const struct tree_type *type, struct tree_node *parent, unsigned i)
 {
-	struct node *left = node_own(f, &parent->child[i]);
-	struct node *right = node_own(f, &parent->child[i + 1]);
+	struct tree_node *left = node_own(f, &parent->child[i]);
+	struct tree_node *right = node_own(f, &parent->child[i + 1]);
 	unsigned total = left->n + right->n;
 	unsigned keep = total <= TREE_FAN * 3 / 4 ? total : total / 2;
 
@@ -489,7 +489,7 @@ static void node_balance(struct forest *f, const struct tree_type *type, struct 
 static void path_erase(struct forest *f, struct root *root, struct cursor *c)
 {
 	unsigned level = root->height - 1;
-	struct node *leaf = path_node(c, level);
+	struct tree_node *leaf = path_node(c, level);
 
 	node_erase(leaf, c->pos[level]);
 	if (leaf->n > 0 && c->pos[level] == 0) {
@@ -501,7 +501,7 @@ static void path_erase(struct forest *f, struct root *root, struct cursor *c)
 		node_balance(f, c->type, path_node(c, level - 1), i > 0 ? i - 1 : 0);
 	}
 	if (root->height > 1 && root->node->n == 1) {
-		struct node *only = root->node->child[0];
+		struct tree_node *only = root->node->child[0];
 
 		node_give(f, root->node);
 		root->node = only;
@@ -760,7 +760,7 @@ static struct tree_row *cursor_row(const struct cursor *c)
 static struct tree_row *cursor_enter(struct cursor *c, unsigned level, bool last)
 {
 	for (; level + 1 < c->root->height; level++) {
-		const struct node *child = c->node[level]->child[c->pos[level]];
+		const struct tree_node *child = c->node[level]->child[c->pos[level]];
 
 		c->node[level + 1] = child;
 		c->pos[level + 1] = last ? (uint8_t)(child->n - 1) : 0;
@@ -853,7 +853,7 @@ int forest_init(struct forest *f, const struct tree_type *types, unsigned n,
 	return 0;
 }
 
-static void node_close(struct forest *f, struct node *node, bool owner)
+static void node_close(struct forest *f, struct tree_node *node, bool owner)
 {
 	unsigned i;
 
@@ -905,7 +905,7 @@ static void check(bool ok)
 	}
 }
 
-static size_t node_check(const struct tree_type *type, const struct node *node, unsigned levels, bool is_root)
+static size_t node_check(const struct tree_type *type, const struct tree_node *node, unsigned levels, bool is_root)
 {
 	size_t count = 0;
 	unsigned i;
@@ -919,7 +919,7 @@ static size_t node_check(const struct tree_type *type, const struct node *node, 
 		check(node->head[i] == key_head(key, node->skip, 0));
 		check(i == 0 || key_order(type->key(node->row[i - 1]), key) < 0);
 		if (levels > 1) {
-			const struct node *child = node->child[i];
+			const struct tree_node *child = node->child[i];
 
 			check(child->row[0] == node->row[i]);
 			check(i + 1 == node->n ||
