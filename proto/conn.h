@@ -1,0 +1,206 @@
+/**
+ * One RPC connection, but for the bytes' way: requests, answers, pushes and streams of both sides on one pair of byte
+ * streams, as frames (proto/rpc.h).
+ *
+ * A connection is a pure state machine. What carries it (proto/stream.h over TCP, a test in memory) feeds it what has
+ * arrived, takes from it what is to be sent, and calls it when its time has come:
+ *
+ *     carrier --> rpc_conn_input(), rpc_conn_tick(), rpc_conn_lost()         carrier's end, at the bottom of this file
+ *     carrier <-- flush(), wake(), end()                                     struct rpc_carrier
+ *     owner   --> rpc_send(), rpc_reply() ..., rpc_push(), rpc_conn_close()
+ *     owner   <-- hello_cb, ready_cb, request_cb, push_cb, closed_cb         struct rpc_handlers
+ *
+ * It opens with HELLO from the side that connected and the other's answer; each side's owner looks at the other's hello
+ * and may refuse it. Then both sides are alike.
+ *
+ *     HELLO --> READY --> CLOSED         HELLO --> CLOSED when refused, late or broken
+ *
+ * Everything is of one thread, the carrier's loop's. No callback fires inside the call that caused it, but for closing:
+ * rpc_conn_close() fails the requests under way before it returns.
+ *
+ * Bounds: requests under way (each way), bytes waiting to be sent, a frame's length, bytes of a stream under way, the
+ * time of the hello and of silence. At the first two the sender is told ERR_BUSY; what breaks the others is closed.
+ */
+#ifndef PROTO_CONN_H_
+#define PROTO_CONN_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+#include "lib/list.h"
+#include "proto/rpc.h"
+#include "proto/rpc_objects.h"
+
+struct iovec;
+struct rpc_conn;
+struct rpc_request;
+struct rpc_call;
+
+struct rpc_handlers {
+	/* The other side's hello, borrowed. Return 0, or an ERR_ code with a text for the other side's log in *why. */
+	int (*hello_cb)(struct rpc_conn *c, const struct rpc_hello *peer, const char **why);
+	/* From now on requests may be sent. The one that connected is ready later than the other. */
+	void (*ready_cb)(struct rpc_conn *c);
+	/* A request of the other side: answer it once, now or later. */
+	void (*request_cb)(struct rpc_conn *c, struct rpc_call *call);
+	/* The payload is borrowed. */
+	void (*push_cb)(struct rpc_conn *c, uint32_t method, const char *payload, size_t len);
+	/* The last callback, also of a connection that never was ready. Calls that are not answered yet must still be
+	 * answered; the connection is freed when they are. `why` is a text for the log. */
+	void (*closed_cb)(struct rpc_conn *c, int err, const char *why);
+};
+
+struct rpc_config {
+	const struct rpc_handlers *handlers; /* Any of its functions may be NULL: hello accepts, requests are refused. */
+	const struct rpc_hello *hello;       /* What we say of ourselves. Borrowed; read whenever a connection opens. */
+	uint32_t frame_max;                  /* Bytes; 0: RPC_FRAME_MAX. */
+	uint32_t requests_max;               /* Under way, each way; 0: RPC_REQUESTS_MAX. At most 65535. */
+	uint32_t queue_max;                  /* Bytes waiting to be sent; 0: RPC_QUEUE_MAX. At twice that the peer is given up. */
+	uint32_t hello_ms;                   /* 0: RPC_HELLO_MS. */
+	uint32_t ping_ms;                    /* Silence after which we ask whether the other side lives; 0: RPC_PING_MS. */
+	uint32_t silence_ms;                 /* Silence after which it counts as dead; 0: RPC_SILENCE_MS. */
+};
+
+enum {
+	RPC_REQUESTS_MAX = 16384,
+	RPC_QUEUE_MAX = 32 << 20,
+	RPC_HELLO_MS = 5000,
+	RPC_PING_MS = 5000,
+	RPC_SILENCE_MS = 15000,
+	RPC_WINDOW = 256 << 10, /* Bytes of a stream that may be under way: the requester's first credit. */
+};
+
+/* --- Asking ----------------------------------------------------------------------------------------------------- */
+
+/* Embedded in what the requester keeps of it. Set the callbacks, then rpc_send(); from the last callback or
+ * rpc_cancel() on it is the requester's again. */
+struct rpc_request {
+	/* The answer (err is 0; RPC_MORE in flags tells that chunks follow) or an error, with a text as payload:
+	 *   ERR_CLOSED   the connection was lost before the request had left: it surely was not carried out
+	 *   ERR_UNKNOWN  it was lost afterwards: nobody knows
+	 *   ERR_TIMEOUT  no answer in time; nobody knows
+	 *   others       the other side says so
+	 * The frame is borrowed. The last callback, unless chunks follow. */
+	void (*reply_cb)(struct rpc_request *req, int err, const struct rpc_frame *frame);
+	/* A piece of a streamed answer, maybe empty, or its failure. The last callback if `last`, always with an error. */
+	void (*chunk_cb)(struct rpc_request *req, int err, const char *data, size_t len, bool last);
+
+	struct rpc_conn *conn; /* NULL: not under way. */
+	uint32_t id;
+	uint32_t credit; /* Of the stream: bytes that we have consumed and not yet told the other side. */
+	bool streaming;
+	uint64_t sent_at; /* The connection's output offset behind its frame. */
+	int64_t deadline_ms;
+};
+
+/* Payload is copied. timeout_ms 0: none; else the time until the answer begins. 0; ERR_CLOSED (not ready), ERR_BUSY,
+ * ERR_TOOBIG or ERR_NOMEM, and then no callback comes. */
+int rpc_send(struct rpc_conn *c, struct rpc_request *req, uint32_t method, const char *payload, size_t len,
+             uint32_t timeout_ms);
+int rpc_send_object(struct rpc_conn *c, struct rpc_request *req, uint32_t method, const struct type *t,
+                    const void *obj, uint32_t timeout_ms);
+
+/* No callback comes any more, and the other side is told. Harmless on a request that is not under way. */
+void rpc_cancel(struct rpc_request *req);
+
+/* So many bytes of chunks have been dealt with: the other side may send as many more. */
+void rpc_consumed(struct rpc_request *req, size_t n);
+
+/* As rpc_send(), but nobody answers. */
+int rpc_push(struct rpc_conn *c, uint32_t method, const char *payload, size_t len);
+int rpc_push_object(struct rpc_conn *c, uint32_t method, const struct type *t, const void *obj);
+
+/* --- Answering -------------------------------------------------------------------------------------------------- */
+
+/* A request of the other side. Made by the connection, freed by the answer. */
+struct rpc_call {
+	uint32_t method;
+	const char *payload; /* Valid inside request_cb only. */
+	size_t len;
+	void *data;                               /* The handler's own, as the callbacks; they may be NULL. */
+	void (*gone_cb)(struct rpc_call *call);   /* Nobody waits for the answer any more. Answer all the same. */
+	void (*drain_cb)(struct rpc_call *call);  /* After rpc_reply_chunk() returned HTTP_WAIT: there is room again. */
+
+	struct rpc_conn *conn;
+	struct list link; /* In conn->calls. */
+	uint32_t id;
+	uint32_t credit;
+	bool gone;
+	bool streaming;
+	bool waiting;     /* drain_cb is owed. */
+	bool ending;      /* rpc_reply_end() came while bytes wait for credit. */
+	int end_err;
+	struct buf queue; /* Chunk bytes without credit. */
+};
+
+/* Answer: a payload (copied), an object, or an error. */
+void rpc_reply(struct rpc_call *call, const char *payload, size_t len);
+void rpc_reply_object(struct rpc_call *call, const struct type *t, const void *obj);
+void rpc_fail(struct rpc_call *call, int err, const char *text);
+
+/* A streamed answer; write as http_stream_write(). `err` is 0 for an answer that is whole. */
+void rpc_reply_begin(struct rpc_call *call, const char *payload, size_t len);
+int rpc_reply_chunk(struct rpc_call *call, const char *data, size_t len);
+void rpc_reply_end(struct rpc_call *call, int err);
+
+/* --- The connection --------------------------------------------------------------------------------------------- */
+
+/* What carries a connection. */
+struct rpc_carrier {
+	void (*flush)(struct rpc_conn *c); /* There is output, where there was none: take it before the loop sleeps. */
+	void (*wake)(struct rpc_conn *c);  /* c->wake_ms has come nearer: call rpc_conn_tick() then. */
+	void (*end)(struct rpc_conn *c);   /* It is closed: send what is ready to be sent, at once, and hang up. */
+	void (*free)(struct rpc_conn *c);  /* Nothing refers to it any more. */
+};
+
+enum rpc_conn_state { RPC_CONN_HELLO, RPC_CONN_READY, RPC_CONN_CLOSED };
+
+struct rpc_piece; /* Of output. */
+
+struct rpc_conn {
+	const struct rpc_config *config;
+	const struct rpc_carrier *carrier;
+	void *data; /* The owner's. */
+	enum rpc_conn_state state;
+	bool opener; /* We have connected, and say hello first. */
+	bool pinged; /* And heard nothing since. */
+	bool held;   /* The carrier or the owner's open needs it: it must not be freed. */
+	uint32_t n_requests, n_calls;
+	uint32_t slots_cap;
+	uint32_t next_slot;
+	struct rpc_slot *slots; /* Our requests, by id. */
+	struct list calls;      /* Theirs. */
+	struct buf input;       /* A frame that is not yet whole. */
+	struct list pieces;     /* Output. */
+	size_t queued;          /* Its bytes. */
+	uint64_t put, sent;     /* Bytes ever put into it, and ever taken by the network. */
+	int64_t now_ms, heard_ms, moved_ms, wake_ms; /* moved: output last got smaller, or began. */
+	struct rpc_request hello;
+};
+
+/* Close, failing all requests under way and telling closed_cb. Harmless on a closed one. */
+void rpc_conn_close(struct rpc_conn *c, int err, const char *why);
+
+static inline bool rpc_conn_ready(const struct rpc_conn *c)
+{
+	return c->state == RPC_CONN_READY;
+}
+
+/* For carriers. Times are of any clock that does not go backwards. After init an opener's output is its hello; the
+ * first byte (RPC_FIRST_BYTE) is part of the output, but of the input the acceptor has consumed it. */
+void rpc_conn_init(struct rpc_conn *c, const struct rpc_config *config, const struct rpc_carrier *carrier, bool opener,
+                   int64_t now_ms);
+void rpc_conn_input(struct rpc_conn *c, const char *data, size_t len, int64_t now_ms);
+void rpc_conn_tick(struct rpc_conn *c, int64_t now_ms);
+
+/* The first pieces of output, at most n; they stay valid, and are not added to, until rpc_conn_sent() of all of them.
+ * Returns how many. */
+unsigned rpc_conn_output(struct rpc_conn *c, struct iovec *iov, unsigned n);
+void rpc_conn_sent(struct rpc_conn *c, size_t n, int64_t now_ms);
+
+/* The carrier has let go of the connection after end(): free it now, or with its last call. */
+void rpc_conn_release(struct rpc_conn *c);
+
+#endif /* PROTO_CONN_H_ */
