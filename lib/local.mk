@@ -5,6 +5,8 @@ lib_libbase_a_SOURCES = \
 	lib/list.h \
 	lib/log.c lib/log.h \
 	lib/mailbox.c lib/mailbox.h \
+	lib/timefmt.c lib/timefmt.h \
+	lib/utf8.h \
 	lib/uuid.c lib/uuid.h
 
 # What a program links, from the bottom up: each folder's library needs those before it.

@@ -30,3 +30,17 @@ endif
 test_unit_lib_test_mailbox_SOURCES = test/unit/lib/test_mailbox.c
 test_unit_lib_test_mailbox_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_lib_test_mailbox_LDADD = $(BASE_LIBS) $(UNIT_LIBS) -lpthread
+
+# Durations and times.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/lib/test_timefmt
+endif
+test_unit_lib_test_timefmt_SOURCES = test/unit/lib/test_timefmt.c
+test_unit_lib_test_timefmt_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_timefmt_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_timefmt
+endif
+test_fuzz_fuzz_timefmt_SOURCES = test/fuzz/fuzz_timefmt.c
+test_fuzz_fuzz_timefmt_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_timefmt_LDADD = $(BASE_LIBS)
