@@ -5,6 +5,7 @@
 #define PROTO_ALLOC_H_
 
 #include "proto/job.h"
+#include "proto/status.h"
 
 /* ---- scheduling metrics ---- */
 
@@ -308,8 +309,7 @@ OBJECT_DECLARE(allocation, ALLOCATION_FIELDS);
 OBJECT_DECLARE(alloc_stub, ALLOC_STUB_FIELDS);
 OBJECT_DECLARE(alloc_update, ALLOC_UPDATE_FIELDS);
 
-/* The values of status fields: each list makes an enum for rows and the texts of the API. The numbers are stored: only
- * append. xxx_text() of an unknown number is "", xxx_parse() of an unknown text is -1. */
+/* The values of status fields: see proto/status.h. */
 #define EVAL_STATUS_LIST(X) X(PENDING, "pending") X(COMPLETE, "complete") X(FAILED, "failed") X(BLOCKED, "blocked") X(CANCELED, "canceled")
 #define ALLOC_DESIRED_LIST(X) X(RUN, "run") X(STOP, "stop") X(EVICT, "evict")
 #define ALLOC_CLIENT_LIST(X) X(PENDING, "pending") X(RUNNING, "running") X(COMPLETE, "complete") X(FAILED, "failed") X(LOST, "lost") X(UNKNOWN, "unknown")
@@ -325,12 +325,6 @@ OBJECT_DECLARE(alloc_update, ALLOC_UPDATE_FIELDS);
 	X(MAX_DISCONNECT_TIMEOUT, "max-disconnect-timeout") X(RECONNECT, "reconnect")    \
 	X(ALLOC_RESCHEDULE, "alloc-reschedule")
 
-#define STATUS_DECLARE(name, NAME, LIST)                                                 \
-	enum name {                                                                      \
-		LIST(NAME##_ENUM) NAME##_COUNT                                           \
-	};                                                                               \
-	const char *name##_text(int status);                                             \
-	int name##_parse(const char *text)
 #define EVAL_STATUS_ENUM(id, text) EVAL_STATUS_##id,
 #define ALLOC_DESIRED_ENUM(id, text) ALLOC_DESIRED_##id,
 #define ALLOC_CLIENT_ENUM(id, text) ALLOC_CLIENT_##id,

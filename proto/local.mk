@@ -8,3 +8,24 @@ proto_libwire_a_SOURCES = \
 	proto/rpc.h \
 	proto/rpc_objects.h \
 	proto/stream.h
+
+noinst_LIBRARIES += proto/libobject.a
+proto_libobject_a_SOURCES = \
+	proto/alloc.c proto/alloc.h \
+	proto/deployment.c proto/deployment.h \
+	proto/error.c proto/error.h \
+	proto/job.c proto/job.h \
+	proto/json_chars.h \
+	proto/json_decode.c \
+	proto/json_encode.c \
+	proto/jsonin.c proto/jsonin.h \
+	proto/node.c proto/node.h \
+	proto/object.c proto/object.h \
+	proto/pack_decode.c \
+	proto/pack_encode.c \
+	proto/packin.c proto/packin.h \
+	proto/status.c proto/status.h \
+	proto/walk.h
+
+# The common language without I/O, and what it needs.
+PROTO_LIBS = proto/libobject.a $(BASE_LIBS) $(MSGPACK_LIBS) -lm

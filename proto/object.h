@@ -13,8 +13,8 @@
  * OBJECT_DEFINE(task_group, TASK_GROUP_FIELDS) in one source file makes
  * `task_group_type`, the table that the walkers below read: JSON in and out,
  * msgpack in and out, HCL in, init, copy, free, equal, diff, validate. A list
- * names only structs declared before it, so the objects of a program form a
- * tree.
+ * names only structs declared before it or itself, so the objects of a program
+ * form a tree.
  *
  * Numbers. In packed form (msgpack: the log, snapshots, RPC) a field is known
  * by its position in the list, counted from 1. So fields are only ever appended
@@ -45,7 +45,7 @@ enum kind {
 	KIND_TIME,    /* Unix nanoseconds, RFC 3339 in JSON; 0 is null. */
 	KIND_STR,
 	KIND_BYTES,   /* Base64 in JSON; null when empty. */
-	KIND_ANY,     /* JSON text kept as it came, spaces removed; "" when absent, then null in JSON. */
+	KIND_ANY,     /* JSON text in one form (see jsonin_any()); "" when absent, then null in JSON. */
 	KIND_OPTBOOL, /* These three may be absent: null in JSON. */
 	KIND_OPTINT,
 	KIND_OPTDUR,
@@ -89,7 +89,7 @@ struct field {
 	uint8_t kind;
 	bool required; /* Empty or absent is a validation error. */
 	bool omit;     /* Left out of JSON output when empty. */
-	bool brackets; /* Empty is [] or {} in JSON output, not null. */
+	bool brackets; /* Empty is [] or {} in JSON output, not null; for ANY it is {}. */
 	bool key;      /* Identifies the object in a list, for the diff. */
 	bool server;   /* Set by servers alone: not part of what a user specifies (spec equality, diff). */
 	bool secret;   /* Never leaves by the API (object_hide_secrets). */

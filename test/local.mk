@@ -44,3 +44,49 @@ endif
 test_fuzz_fuzz_timefmt_SOURCES = test/fuzz/fuzz_timefmt.c
 test_fuzz_fuzz_timefmt_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_timefmt_LDADD = $(BASE_LIBS)
+
+# The object codec.
+OBJECT_TEST_LIBS = test/libobject_test.a $(PROTO_LIBS) $(UNIT_LIBS)
+if HAVE_CMOCKA
+check_LIBRARIES += test/libobject_test.a
+check_PROGRAMS += test/unit/proto/test_field_order test/unit/proto/test_json test/unit/proto/test_object \
+	test/unit/proto/test_oom test/unit/proto/test_pack
+endif
+test_libobject_test_a_SOURCES = test/unit/proto/all_types.h test/unit/proto/field_order.h test/unit/proto/kinds.h \
+	test/unit/proto/random_object.c test/unit/proto/random_object.h
+test_unit_proto_test_field_order_SOURCES = test/unit/proto/test_field_order.c
+test_unit_proto_test_field_order_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_field_order_LDADD = $(OBJECT_TEST_LIBS)
+test_unit_proto_test_json_SOURCES = test/unit/proto/test_json.c
+test_unit_proto_test_json_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_json_LDADD = $(OBJECT_TEST_LIBS)
+test_unit_proto_test_object_SOURCES = test/unit/proto/test_object.c
+test_unit_proto_test_object_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_object_LDADD = $(OBJECT_TEST_LIBS)
+test_unit_proto_test_oom_SOURCES = test/unit/proto/test_oom.c
+test_unit_proto_test_oom_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=realloc
+test_unit_proto_test_oom_LDADD = $(OBJECT_TEST_LIBS)
+test_unit_proto_test_pack_SOURCES = test/unit/proto/test_pack.c
+test_unit_proto_test_pack_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_pack_LDADD = $(OBJECT_TEST_LIBS)
+
+EXTRA_PROGRAMS += test/bench/bench_codec
+test_bench_bench_codec_SOURCES = test/bench/bench_codec.c
+test_bench_bench_codec_LDADD = $(PROTO_LIBS) $(JEMALLOC_LIBS)
+bench: bench-codec
+bench-codec: test/bench/bench_codec
+	test/bench/bench_codec
+.PHONY: bench bench-codec
+
+# Run as: test/fuzz/fuzz_json -max_total_time=60 CORPUS
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_json test/fuzz/fuzz_pack
+endif
+test_fuzz_fuzz_json_SOURCES = test/fuzz/fuzz_json.c test/unit/proto/all_types.h
+test_fuzz_fuzz_json_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+test_fuzz_fuzz_json_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_json_LDADD = $(PROTO_LIBS) $(JANSSON_LIBS)
+test_fuzz_fuzz_pack_SOURCES = test/fuzz/fuzz_pack.c test/unit/proto/all_types.h
+test_fuzz_fuzz_pack_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_pack_LDADD = $(PROTO_LIBS)

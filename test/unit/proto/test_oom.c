@@ -1,0 +1,137 @@
+/* Fail every allocation in turn: each run must report it, and leave an object that can be released without a leak.
+ * Linked with --wrap=malloc and --wrap=realloc. */
+#include "test/unit/unit.h"
+
+#include "proto/deployment.h"
+#include "proto/error.h"
+
+static long countdown = -1;
+static bool hit;
+
+void *__real_malloc(size_t n);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_realloc(void *p, size_t n);
+
+static bool fails(void)
+{
+	if (countdown < 0 || countdown-- > 0) {
+		return false;
+	}
+	hit = true;
+	return true;
+}
+
+void *__wrap_malloc(size_t n)
+{
+	return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return fails() ? NULL : __real_realloc(p, n);
+}
+
+static const char doc[] = "{\"ID\":\"a\",\"ID\":\"b\",\"Name\":\"x\\ny\",\"Datacenters\":[\"1\",\"2\",\"3\",\"4\","
+			  "\"5\"],\"Meta\":{\"b\":\"2\",\"a\":\"1\",\"b\":\"3\"},"
+			  "\"Payload\":\"AP8=\",\"Update\":{\"MaxParallel\":2},\"TaskGroups\":[{\"Name\":\"web\","
+			  "\"Volumes\":{\"b\":{\"Source\":\"s\"},\"a\":{},"
+			  "\"b\":{}},\"RestartPolicy\":{\"Mode\":\"delay\"},\"Tasks\":[{\"Name\":\"t\",\"Driver\":"
+			  "\"exec\",\"Env\":{\"K\":\"v\"},"
+			  "\"Config\":{\"b\":[\"\\u0041\"],\"a\":1,\"b\":2},\"Config\":[],\"Resources\":{\"CPU\":5,"
+			  "\"Networks\":[{\"DNS\":{\"Servers\":[\"x\"]}}]}},{},{}]}]}";
+
+struct input {
+	struct job job;
+	struct buf packed;
+};
+
+typedef int (*operation)(const struct input *in, struct job *out, struct arena *mem);
+
+static int decode_json(const struct input *in, struct job *out, struct arena *mem)
+{
+	(void)in;
+	return json_decode(&job_type, out, doc, sizeof(doc) - 1, mem, NULL);
+}
+
+static int decode_packed(const struct input *in, struct job *out, struct arena *mem)
+{
+	return pack_decode(&job_type, out, in->packed.at, in->packed.len, mem);
+}
+
+static int copy(const struct input *in, struct job *out, struct arena *mem)
+{
+	return object_copy(&job_type, out, &in->job, mem);
+}
+
+/* Returns how many allocations the operation makes. */
+static long fail_each(const struct input *in, operation run, bool with_arena)
+{
+	long n = 0;
+	int rv;
+
+	do {
+		struct arena mem = {0};
+		struct job out;
+
+		hit = false;
+		countdown = n++;
+		rv = run(in, &out, with_arena ? &mem : NULL);
+		countdown = -1;
+		assert_int_equal(rv, hit ? ERR_NOMEM : 0);
+		if (rv == 0) {
+			assert_true(object_equal(&job_type, &out, &in->job));
+		}
+		if (!with_arena) {
+			object_free(&job_type, &out);
+		}
+		arena_close(&mem);
+	} while (rv != 0);
+	return n - 1;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+	static const operation operations[] = {decode_json, decode_packed, copy};
+	struct input in = {.packed = {0}};
+	size_t i;
+
+	(void)state;
+	assert_int_equal(decode_json(NULL, &in.job, NULL), 0);
+	pack_encode(&job_type, &in.job, &in.packed);
+	for (i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+		assert_true(fail_each(&in, operations[i], false) > 20);
+		assert_true(fail_each(&in, operations[i], true) > 0);
+	}
+	object_free(&job_type, &in.job);
+	buf_close(&in.packed);
+}
+
+static void a_buffer_without_memory_has_failed(void **state)
+{
+	struct buf out = {0};
+	struct job j;
+
+	(void)state;
+	assert_int_equal(decode_json(NULL, &j, NULL), 0);
+	countdown = 0;
+	json_encode(&job_type, &j, &out);
+	assert_true(out.failed);
+	buf_close(&out);
+	countdown = 0;
+	pack_encode(&job_type, &j, &out);
+	assert_true(out.failed);
+	countdown = -1;
+	buf_close(&out);
+	object_free(&job_type, &j);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_allocation_may_fail),
+		cmocka_unit_test(a_buffer_without_memory_has_failed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

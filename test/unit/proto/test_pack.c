@@ -1,0 +1,268 @@
+#include "test/unit/unit.h"
+
+#include <inttypes.h>
+#include <msgpack.h>
+
+#include "proto/error.h"
+#include "proto/packin.h"
+#include "test/unit/proto/all_types.h"
+#include "test/unit/proto/kinds.h"
+#include "test/unit/proto/random_object.h"
+
+#define TYPE_ROW(name) &name##_type,
+static const struct type *const types[] = {ALL_TYPES(TYPE_ROW)};
+enum { TYPES = sizeof(types) / sizeof(types[0]), ROUNDS = 40 };
+
+OBJECT_DEFINE(inner, INNER_FIELDS);
+OBJECT_DEFINE(kinds, KINDS_FIELDS);
+
+static uint64_t seed;
+
+static void what_is_packed_unpacks_the_same_and_only_one_way(void **state)
+{
+	uint64_t s = seed;
+	int i;
+	int k;
+
+	(void)state;
+	for (i = 0; i < TYPES; i++) {
+		void *a = malloc(types[i]->size);
+		void *b = malloc(types[i]->size);
+
+		for (k = 0; k < ROUNDS; k++) {
+			struct arena mem = {0};
+			struct buf one = {0};
+			struct buf two = {0};
+
+			random_object(types[i], a, &mem, &s, 3);
+			pack_encode(types[i], a, &one);
+			assert_int_equal(pack_decode(types[i], b, one.at, one.len, k % 2 ? &mem : NULL), 0);
+			assert_true(object_equal(types[i], a, b));
+			pack_encode(types[i], b, &two);
+			assert_int_equal(one.len, two.len);
+			assert_memory_equal(one.at, two.at, one.len);
+			if (k % 2 == 0) {
+				object_free(types[i], b);
+			}
+			buf_close(&one);
+			buf_close(&two);
+			arena_close(&mem);
+		}
+		free(a);
+		free(b);
+	}
+}
+
+/* These bytes are in logs and snapshots: they must not change. */
+static void the_bytes_of_every_kind_are_pinned(void **state)
+{
+	static const char json[] = "{\"B\":true,\"I\":-5,\"Dur\":300,\"Num\":0.5,\"Time\":\"1970-01-01T00:00:01Z\","
+				   "\"Str\":\"x\",\"Bytes\":\"AP8=\","
+				   "\"Any\":[1],\"Ob\":false,\"Oi\":0,\"Od\":70000,\"Strs\":[\"b\"],\"Ints\":[3,-200],"
+				   "\"Map\":{\"k\":\"v\"},"
+				   "\"Intmap\":{\"k\":7},\"Nummap\":{\"k\":1},\"Boolmap\":{\"k\":false},\"Obj\":{"
+				   "\"Name\":\"\",\"Count\":0},"
+				   "\"List\":[{\"Name\":\"n\",\"Count\":0}],\"Objmap\":{\"k\":{\"Count\":2}}}";
+	static const uint8_t want[] = "\xde\x00\x14"
+				      "\x01\xc3"
+				      "\x02\xfb"
+				      "\x03\xcd\x01\x2c"
+				      "\x04\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00"
+				      "\x05\xce\x3b\x9a\xca\x00"
+				      "\x06\xa1x"
+				      "\x07\xc4\x02\x00\xff"
+				      "\x08\xa3[1]"
+				      "\x09\xc2"
+				      "\x0a\x00"
+				      "\x0b\xce\x00\x01\x11\x70"
+				      "\x0c\x91\xa1"
+				      "b"
+				      "\x0d\x92\x03\xd1\xff\x38"
+				      "\x0e\x81\xa1k\xa1v"
+				      "\x0f\x81\xa1k\x07"
+				      "\x10\x81\xa1k\xcb\x3f\xf0\x00\x00\x00\x00\x00\x00"
+				      "\x11\x81\xa1k\xc2"
+				      "\x12\x80"
+				      "\x13\x91\x81\x01\xa1n"
+				      "\x14\x81\xa1k\x82\x01\xa4none\x02\x02";
+	struct buf out = {0};
+	struct kinds k;
+
+	(void)state;
+	assert_int_equal(json_decode(&kinds_type, &k, json, sizeof(json) - 1, NULL, NULL), 0);
+	pack_encode(&kinds_type, &k, &out);
+	assert_int_equal(out.len, sizeof(want) - 1);
+	assert_memory_equal(out.at, want, out.len);
+	object_free(&kinds_type, &k);
+	buf_close(&out);
+}
+
+static void nothing_set_is_one_byte_and_brings_no_defaults(void **state)
+{
+	struct job j;
+
+	(void)state;
+	assert_int_equal(pack_decode(&job_type, &j, "\x80", 1, NULL), 0);
+	assert_string_equal(j.type, "");
+	assert_int_equal(j.priority, 0);
+	object_free(&job_type, &j);
+}
+
+static void unknown_numbers_are_passed_over(void **state)
+{
+	static const uint8_t later[] =
+		"\x83\x01\xa1x\x02\x05\xcd\x01\x00\x92\x81\xa1k\xc0\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00";
+	struct inner in;
+
+	(void)state;
+	assert_int_equal(pack_decode(&inner_type, &in, later, sizeof(later) - 1, NULL), 0);
+	assert_string_equal(in.name, "x");
+	assert_int_equal(in.count, 5);
+	object_free(&inner_type, &in);
+}
+
+static void what_is_no_message_of_ours_is_refused(void **state)
+{
+#define MESSAGE(text, rv)                                                                                              \
+	{                                                                                                              \
+		text, sizeof(text) - 1, rv                                                                             \
+	}
+	static const struct {
+		const char *at;
+		size_t n;
+		int rv;
+	} bad[] = {
+		MESSAGE("", ERR_SYNTAX),
+		MESSAGE("\xc0", ERR_TYPE),
+		MESSAGE("\x90", ERR_TYPE),
+		MESSAGE("\x80\x80", ERR_SYNTAX),           /* More behind it. */
+		MESSAGE("\x82\x02\xfb\x01\xc3", ERR_TYPE), /* Not ascending. */
+		MESSAGE("\x82\x01\xc3\x01\xc3", ERR_TYPE), /* Twice. */
+		MESSAGE("\x81\x00\xc3", ERR_TYPE),         /* Numbers begin with 1. */
+		MESSAGE("\x81\xa1"
+			"b\xc3",
+			ERR_TYPE),                                                 /* A name. */
+		MESSAGE("\x81\x01\x01", ERR_TYPE),                                 /* An int for a bool. */
+		MESSAGE("\x81\x02\xcf\xff\xff\xff\xff\xff\xff\xff\xff", ERR_TYPE), /* Beyond 63 bits. */
+		MESSAGE("\x81\x04\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00", ERR_TYPE), /* Infinity. */
+		MESSAGE("\x81\x04\xca\x3f\x80\x00\x00", ERR_SYNTAX),               /* A short float. */
+		MESSAGE("\x81\x06\xa1\x00", ERR_TYPE),                             /* A zero byte in a string. */
+		MESSAGE("\x81\x06\xa1\xff", ERR_TYPE),                             /* Not UTF-8. */
+		MESSAGE("\x81\x08\xa1[", ERR_TYPE),                                /* Not JSON. */
+		MESSAGE("\x81\x0c\xdd\xff\xff\xff\xff", ERR_SYNTAX),               /* A forged count. */
+		MESSAGE("\x81\x0e\xdf\x00\x00\x00\x02\xa1k\xa1v", ERR_SYNTAX),
+		MESSAGE("\x81\x0e\x82\xa1k\xa1v\xa1"
+			"a\xa1v",
+			ERR_TYPE),                                     /* Keys out of order, */
+		MESSAGE("\x81\x0e\x82\xa1k\xa1v\xa1k\xa1v", ERR_TYPE), /* and twice. */
+		MESSAGE("\x81\x06\xdb\xff\xff\xff\xff", ERR_SYNTAX),
+		MESSAGE("\x81\xc1", ERR_SYNTAX),
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char *copy = malloc(bad[i].n + 1);
+		struct kinds k;
+
+		memcpy(copy, bad[i].at, bad[i].n);
+		assert_int_equal(pack_decode(&kinds_type, &k, copy, bad[i].n, NULL), bad[i].rv);
+		object_free(&kinds_type, &k);
+		free(copy);
+	}
+}
+
+static void a_message_that_is_cut_is_refused(void **state)
+{
+	uint64_t s = seed;
+	struct arena mem = {0};
+	struct buf out = {0};
+	struct job a;
+	struct job b;
+	size_t n;
+
+	(void)state;
+	random_object(&job_type, &a, &mem, &s, 4);
+	pack_encode(&job_type, &a, &out);
+	for (n = 0; n < out.len; n += 1 + out.len / 2000) {
+		char *cut = malloc(n + 1);
+
+		memcpy(cut, out.at, n);
+		assert_int_not_equal(pack_decode(&job_type, &b, cut, n, NULL), 0);
+		object_free(&job_type, &b);
+		free(cut);
+	}
+	buf_close(&out);
+	arena_close(&mem);
+}
+
+static void a_small_message_cannot_take_much_memory(void **state)
+{
+	/* TaskGroups with 999999 elements: one byte in the message, hundreds in memory. */
+	static uint8_t message[7 + 999999] = {0x81, 13, 0xdd, 0x00, 0x0f, 0x42, 0x3f};
+	struct arena mem = {0};
+	struct job j;
+
+	(void)state;
+	memset(message + 7, 0x80, sizeof(message) - 7);
+	assert_int_equal(pack_decode(&job_type, &j, message, sizeof(message), &mem), ERR_TYPE);
+	assert_true(mem.total < 150 * sizeof(message));
+	arena_close(&mem);
+}
+
+static void nesting_is_bounded(void **state)
+{
+	uint8_t deep[200] = {0x81, 0x30};
+	struct inner in;
+	int levels;
+
+	(void)state;
+	for (levels = 63; levels <= 64; levels++) {
+		memset(deep + 2, 0x91, sizeof(deep) - 2);
+		deep[2 + levels] = 0xc0;
+		assert_int_equal(pack_decode(&inner_type, &in, deep, (size_t)levels + 3, NULL),
+				 levels == 63 ? 0 : ERR_SYNTAX);
+	}
+}
+
+/* msgpack-c reads the same: the form is msgpack. */
+static void it_is_msgpack(void **state)
+{
+	uint64_t s = seed;
+	int k;
+
+	(void)state;
+	for (k = 0; k < ROUNDS; k++) {
+		struct arena mem = {0};
+		struct buf out = {0};
+		msgpack_unpacked u;
+		struct node n;
+
+		random_object(&node_type, &n, &mem, &s, 4);
+		pack_encode(&node_type, &n, &out);
+		msgpack_unpacked_init(&u);
+		assert_int_equal(msgpack_unpack_next(&u, out.at, out.len, NULL), MSGPACK_UNPACK_SUCCESS);
+		assert_int_equal(u.data.type, MSGPACK_OBJECT_MAP);
+		msgpack_unpacked_destroy(&u);
+		buf_close(&out);
+		arena_close(&mem);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_packed_unpacks_the_same_and_only_one_way),
+		cmocka_unit_test(the_bytes_of_every_kind_are_pinned),
+		cmocka_unit_test(nothing_set_is_one_byte_and_brings_no_defaults),
+		cmocka_unit_test(unknown_numbers_are_passed_over),
+		cmocka_unit_test(what_is_no_message_of_ours_is_refused),
+		cmocka_unit_test(a_message_that_is_cut_is_refused),
+		cmocka_unit_test(a_small_message_cannot_take_much_memory),
+		cmocka_unit_test(nesting_is_bounded),
+		cmocka_unit_test(it_is_msgpack),
+	};
+
+	seed = random_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
