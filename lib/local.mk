@@ -7,6 +7,7 @@ lib_libbase_a_SOURCES = \
 	lib/mailbox.c lib/mailbox.h \
 	lib/timefmt.c lib/timefmt.h \
 	lib/utf8.h \
+	lib/sm.h \
 	lib/uuid.c lib/uuid.h
 
 # What a program links, from the bottom up: each folder's library needs those before it.
