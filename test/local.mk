@@ -90,3 +90,25 @@ test_fuzz_fuzz_json_LDADD = $(PROTO_LIBS) $(JANSSON_LIBS)
 test_fuzz_fuzz_pack_SOURCES = test/fuzz/fuzz_pack.c test/unit/proto/all_types.h
 test_fuzz_fuzz_pack_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_pack_LDADD = $(PROTO_LIBS)
+# client/: the runners
+EXTRA_DIST += test/unit/client/fake_shell.h test/unit/client/random.h
+RUNNER_TESTS = \
+	test/unit/client/test_alloc_runner \
+	test/unit/client/test_restart \
+	test/unit/client/test_task_event \
+	test/unit/client/test_taskenv
+if HAVE_CMOCKA
+check_PROGRAMS += $(RUNNER_TESTS)
+endif
+test_unit_client_test_alloc_runner_SOURCES = test/unit/client/test_alloc_runner.c
+test_unit_client_test_alloc_runner_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_alloc_runner_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
+test_unit_client_test_restart_SOURCES = test/unit/client/test_restart.c
+test_unit_client_test_restart_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_restart_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
+test_unit_client_test_task_event_SOURCES = test/unit/client/test_task_event.c
+test_unit_client_test_task_event_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_task_event_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
+test_unit_client_test_taskenv_SOURCES = test/unit/client/test_taskenv.c
+test_unit_client_test_taskenv_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_taskenv_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
