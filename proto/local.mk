@@ -1,14 +1,5 @@
 # What is in proto/: added to by its modules.
 
-# What travels between agents and clients: HTTP as values, RPC frames.
-noinst_LIBRARIES += proto/libwire.a
-proto_libwire_a_SOURCES = \
-	proto/conn.h \
-	proto/http.h \
-	proto/rpc.h \
-	proto/rpc_objects.h \
-	proto/stream.h
-
 noinst_LIBRARIES += proto/libobject.a
 proto_libobject_a_SOURCES = \
 	proto/alloc.c proto/alloc.h \
@@ -29,3 +20,14 @@ proto_libobject_a_SOURCES = \
 
 # The common language without I/O, and what it needs.
 PROTO_LIBS = proto/libobject.a $(BASE_LIBS) $(MSGPACK_LIBS) -lm
+
+# What travels between agents and clients: HTTP as values, RPC frames and connections.
+noinst_LIBRARIES += proto/libwire.a
+proto_libwire_a_SOURCES = \
+	proto/http.c proto/http.h \
+	proto/http_query.c \
+	proto/http_route.c \
+	proto/conn.h proto/rpc.h \
+	proto/rpc_objects.h \
+	proto/stream.h
+WIRE_LIBS = proto/libwire.a $(PROTO_LIBS)

@@ -112,3 +112,12 @@ test_unit_client_test_task_event_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
 test_unit_client_test_taskenv_SOURCES = test/unit/client/test_taskenv.c
 test_unit_client_test_taskenv_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_taskenv_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
+
+# HTTP as values.
+WIRE_TEST_LIBS = $(WIRE_LIBS) $(UNIT_LIBS)
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/proto/test_http
+endif
+test_unit_proto_test_http_SOURCES = test/unit/proto/test_http.c test/unit/proto/http_sink.h
+test_unit_proto_test_http_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_http_LDADD = $(WIRE_TEST_LIBS)
