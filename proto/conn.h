@@ -5,21 +5,22 @@
  * A connection is a pure state machine. What carries it (proto/stream.h over TCP, a test in memory) feeds it what has
  * arrived, takes from it what is to be sent, and calls it when its time has come:
  *
- *     carrier --> rpc_conn_input(), rpc_conn_tick(), rpc_conn_lost()         carrier's end, at the bottom of this file
- *     carrier <-- flush(), wake(), end()                                     struct rpc_carrier
+ *     carrier --> rpc_conn_input(), rpc_conn_tick() ...                  at the bottom of this file
+ *     carrier <-- now(), flush(), wake(), end(), free()                  struct rpc_carrier
  *     owner   --> rpc_send(), rpc_reply() ..., rpc_push(), rpc_conn_close()
- *     owner   <-- hello_cb, ready_cb, request_cb, push_cb, closed_cb         struct rpc_handlers
+ *     owner   <-- hello_cb, ready_cb, request_cb, push_cb, closed_cb     struct rpc_handlers
  *
  * It opens with HELLO from the side that connected and the other's answer; each side's owner looks at the other's hello
  * and may refuse it. Then both sides are alike.
  *
  *     HELLO --> READY --> CLOSED         HELLO --> CLOSED when refused, late or broken
  *
- * Everything is of one thread, the carrier's loop's. No callback fires inside the call that caused it, but for closing:
- * rpc_conn_close() fails the requests under way before it returns.
+ * Everything is of one thread, the carrier's loop's. No callback fires inside a call of the owner, but for one:
+ * rpc_conn_close() fails the requests under way, and tells closed_cb, before it returns.
  *
  * Bounds: requests under way (each way), bytes waiting to be sent, a frame's length, bytes of a stream under way, the
- * time of the hello and of silence. At the first two the sender is told ERR_BUSY; what breaks the others is closed.
+ * time of the hello and of silence. At the first two the sender is told ERR_BUSY; what breaks the others is closed, as
+ * is a peer for which twice the bytes wait.
  */
 #ifndef PROTO_CONN_H_
 #define PROTO_CONN_H_
@@ -89,9 +90,10 @@ struct rpc_request {
 
 	struct rpc_conn *conn; /* NULL: not under way. */
 	uint32_t id;
-	uint32_t credit; /* Of the stream: bytes that we have consumed and not yet told the other side. */
+	uint32_t window;   /* Of the stream: bytes that the other side may still send, */
+	uint32_t consumed; /* and bytes that we have dealt with and not yet told it. */
 	bool streaming;
-	uint64_t sent_at; /* The connection's output offset behind its frame. */
+	uint64_t put_at; /* The connection's output up to the end of its frame. */
 	int64_t deadline_ms;
 };
 
@@ -124,15 +126,13 @@ struct rpc_call {
 	void (*drain_cb)(struct rpc_call *call);  /* After rpc_reply_chunk() returned HTTP_WAIT: there is room again. */
 
 	struct rpc_conn *conn;
-	struct list link; /* In conn->calls. */
 	uint32_t id;
-	uint32_t credit;
+	uint32_t credit;  /* Bytes of the stream that we may send. */
 	bool gone;
 	bool streaming;
 	bool waiting;     /* drain_cb is owed. */
 	bool ending;      /* rpc_reply_end() came while bytes wait for credit. */
-	int end_err;
-	struct buf queue; /* Chunk bytes without credit. */
+	struct buf queue; /* Those bytes. */
 };
 
 /* Answer: a payload (copied), an object, or an error. */
@@ -149,38 +149,52 @@ void rpc_reply_end(struct rpc_call *call, int err);
 
 /* What carries a connection. */
 struct rpc_carrier {
-	void (*flush)(struct rpc_conn *c); /* There is output, where there was none: take it before the loop sleeps. */
-	void (*wake)(struct rpc_conn *c);  /* c->wake_ms has come nearer: call rpc_conn_tick() then. */
-	void (*end)(struct rpc_conn *c);   /* It is closed: send what is ready to be sent, at once, and hang up. */
-	void (*free)(struct rpc_conn *c);  /* Nothing refers to it any more. */
+	int64_t (*now)(struct rpc_conn *c); /* Milliseconds of any clock that does not go backwards. */
+	void (*flush)(struct rpc_conn *c);  /* There is output, where there was none: take it before the loop sleeps. */
+	void (*wake)(struct rpc_conn *c);   /* c->wake_ms has come nearer: call rpc_conn_tick() then. */
+	/* It is closed: hang up, and rpc_conn_release() afterwards. With `flush` try first to send the output, without
+	 * waiting. What has been sent must have been told when this returns. */
+	void (*end)(struct rpc_conn *c, bool flush);
+	void (*free)(struct rpc_conn *c); /* Nothing refers to it any more. */
 };
 
 enum rpc_conn_state { RPC_CONN_HELLO, RPC_CONN_READY, RPC_CONN_CLOSED };
 
-struct rpc_piece; /* Of output. */
+struct rpc_slot { /* Of the requests under way: an id is a generation and the number of a slot. */
+	struct rpc_request *req;
+	uint16_t generation;
+	uint16_t next_free; /* Number of the next free slot; of the last one its own. */
+};
 
 struct rpc_conn {
 	const struct rpc_config *config;
 	const struct rpc_carrier *carrier;
 	void *data; /* The owner's. */
 	enum rpc_conn_state state;
-	bool opener; /* We have connected, and say hello first. */
-	bool pinged; /* And heard nothing since. */
-	bool held;   /* The carrier or the owner's open needs it: it must not be freed. */
-	uint32_t n_requests, n_calls;
-	uint32_t slots_cap;
-	uint32_t next_slot;
-	struct rpc_slot *slots; /* Our requests, by id. */
-	struct list calls;      /* Theirs. */
-	struct buf input;       /* A frame that is not yet whole. */
-	struct list pieces;     /* Output. */
-	size_t queued;          /* Its bytes. */
-	uint64_t put, sent;     /* Bytes ever put into it, and ever taken by the network. */
-	int64_t now_ms, heard_ms, moved_ms, wake_ms; /* moved: output last got smaller, or began. */
+	bool opener;   /* We have connected, and say hello first. */
+	bool pinged;   /* And have heard nothing since. */
+	bool released; /* By the carrier. */
+	uint8_t held;  /* Calls of ours on the stack that need it. */
+	int doom_err;  /* Not 0: to be closed as soon as nobody is in the middle of something. */
+	const char *doom_why;
+	uint32_t n_requests, slots_cap, free_slot;
+	uint32_t n_calls, calls_cap;
+	struct rpc_slot *slots;  /* Our requests. */
+	struct rpc_call **calls; /* Theirs that are not gone, by the slots of their ids. */
+	struct buf input;        /* A frame that is not yet whole. */
+	struct list pieces;      /* Output. */
+	size_t queued;           /* Its bytes. */
+	uint64_t put, sent;      /* Bytes ever put into it, and ever taken by the network. */
+	int64_t open_by_ms;      /* When it must be ready. */
+	int64_t heard_ms;        /* When the last bytes came, */
+	int64_t moved_ms;        /* and when output last got less, or began. */
+	int64_t deadline_ms;     /* No request's deadline is before this. */
+	int64_t wake_ms;
 	struct rpc_request hello;
 };
 
-/* Close, failing all requests under way and telling closed_cb. Harmless on a closed one. */
+/* Close: fails all requests under way and tells closed_cb. With err 0 it is in order, and output that is ready still
+ * leaves. Harmless on a closed one. */
 void rpc_conn_close(struct rpc_conn *c, int err, const char *why);
 
 static inline bool rpc_conn_ready(const struct rpc_conn *c)
@@ -188,19 +202,19 @@ static inline bool rpc_conn_ready(const struct rpc_conn *c)
 	return c->state == RPC_CONN_READY;
 }
 
-/* For carriers. Times are of any clock that does not go backwards. After init an opener's output is its hello; the
- * first byte (RPC_FIRST_BYTE) is part of the output, but of the input the acceptor has consumed it. */
+/* For carriers. After init an opener's output is RPC_FIRST_BYTE and its hello; an acceptor has consumed the first byte
+ * already. open_ms is the time that connecting and the hello may take; 0: the configuration's for the hello. */
 void rpc_conn_init(struct rpc_conn *c, const struct rpc_config *config, const struct rpc_carrier *carrier, bool opener,
-                   int64_t now_ms);
-void rpc_conn_input(struct rpc_conn *c, const char *data, size_t len, int64_t now_ms);
-void rpc_conn_tick(struct rpc_conn *c, int64_t now_ms);
+                   uint32_t open_ms);
+void rpc_conn_input(struct rpc_conn *c, const char *data, size_t len);
+void rpc_conn_tick(struct rpc_conn *c);
 
-/* The first pieces of output, at most n; they stay valid, and are not added to, until rpc_conn_sent() of all of them.
- * Returns how many. */
+/* The first pieces of output, at most n; returns how many. They stay where they are until rpc_conn_sent() has counted
+ * all their bytes. */
 unsigned rpc_conn_output(struct rpc_conn *c, struct iovec *iov, unsigned n);
-void rpc_conn_sent(struct rpc_conn *c, size_t n, int64_t now_ms);
+void rpc_conn_sent(struct rpc_conn *c, size_t n);
 
-/* The carrier has let go of the connection after end(): free it now, or with its last call. */
+/* After end(): the carrier has let go of it. It is freed now, or with its last call. */
 void rpc_conn_release(struct rpc_conn *c);
 
 #endif /* PROTO_CONN_H_ */

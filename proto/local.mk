@@ -24,10 +24,11 @@ PROTO_LIBS = proto/libobject.a $(BASE_LIBS) $(MSGPACK_LIBS) -lm
 # What travels between agents and clients: HTTP as values, RPC frames and connections.
 noinst_LIBRARIES += proto/libwire.a
 proto_libwire_a_SOURCES = \
+	proto/conn.c proto/conn.h \
 	proto/http.c proto/http.h \
 	proto/http_query.c \
 	proto/http_route.c \
-	proto/conn.h proto/rpc.h \
+	proto/rpc.c proto/rpc.h \
 	proto/rpc_objects.h \
 	proto/stream.h
 WIRE_LIBS = proto/libwire.a $(PROTO_LIBS)

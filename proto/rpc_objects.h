@@ -31,8 +31,8 @@
 
 #define RPC_HTTP_REQUEST_FIELDS(X, T)                                                              \
 	X(T, STR, method, "Method")                                                                \
-	X(T, STR, target, "Target")           /* Path and query, as they came. */                  \
-	X(T, STR, token, "Token", .secret = true)                                                  \
+	X(T, BYTES, target, "Target")         /* Path and query, as they came: maybe not UTF-8. */ \
+	X(T, BYTES, token, "Token", .secret = true)                                                \
 	X(T, INT, hops, "Hops")
 
 #define RPC_HTTP_HEADER_FIELDS(X, T)                                                               \

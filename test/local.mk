@@ -113,11 +113,26 @@ test_unit_client_test_taskenv_SOURCES = test/unit/client/test_taskenv.c
 test_unit_client_test_taskenv_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_taskenv_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
 
-# HTTP as values.
+# HTTP as values, RPC frames and connections.
 WIRE_TEST_LIBS = $(WIRE_LIBS) $(UNIT_LIBS)
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/proto/test_http
+check_PROGRAMS += test/unit/proto/test_conn test/unit/proto/test_http test/unit/proto/test_rpc
 endif
+test_unit_proto_test_conn_SOURCES = test/unit/proto/test_conn.c test/unit/proto/conn_pair.h
+test_unit_proto_test_conn_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_conn_LDADD = $(WIRE_TEST_LIBS)
 test_unit_proto_test_http_SOURCES = test/unit/proto/test_http.c test/unit/proto/http_sink.h
 test_unit_proto_test_http_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_http_LDADD = $(WIRE_TEST_LIBS)
+test_unit_proto_test_rpc_SOURCES = test/unit/proto/test_rpc.c test/unit/proto/http_sink.h
+test_unit_proto_test_rpc_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_rpc_LDADD = $(WIRE_TEST_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_http test/fuzz/fuzz_rpc
+endif
+test_fuzz_fuzz_http_SOURCES = test/fuzz/fuzz_http.c
+test_fuzz_fuzz_http_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_http_LDADD = $(WIRE_LIBS)
+test_fuzz_fuzz_rpc_SOURCES = test/fuzz/fuzz_rpc.c
+test_fuzz_fuzz_rpc_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_rpc_LDADD = $(WIRE_LIBS)
