@@ -32,3 +32,16 @@ proto_libwire_a_SOURCES = \
 	proto/rpc_objects.h \
 	proto/stream.h
 WIRE_LIBS = proto/libwire.a $(PROTO_LIBS)
+
+# HCL: the tree, values of expressions, objects from bodies.
+noinst_LIBRARIES += proto/libhcl.a
+proto_libhcl_a_SOURCES = \
+	proto/hcl.c proto/hcl.h \
+	proto/hcl_decode.c proto/hcl_decode.h \
+	proto/hcl_eval.c proto/hcl_eval.h \
+	proto/hcl_expr.c \
+	proto/hcl_json.c \
+	proto/hcl_parser.h \
+	proto/hcl_print.c \
+	proto/hcl_template.c
+HCL_LIBS = proto/libhcl.a $(PROTO_LIBS)

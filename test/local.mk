@@ -136,3 +136,25 @@ test_fuzz_fuzz_http_LDADD = $(WIRE_LIBS)
 test_fuzz_fuzz_rpc_SOURCES = test/fuzz/fuzz_rpc.c
 test_fuzz_fuzz_rpc_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_rpc_LDADD = $(WIRE_LIBS)
+
+# HCL
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/proto/test_hcl test/unit/proto/test_hcl_decode test/unit/proto/test_hcl_oom
+endif
+test_unit_proto_test_hcl_SOURCES = test/unit/proto/test_hcl.c
+test_unit_proto_test_hcl_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_hcl_LDADD = $(HCL_LIBS) $(UNIT_LIBS)
+test_unit_proto_test_hcl_decode_SOURCES = test/unit/proto/test_hcl_decode.c
+test_unit_proto_test_hcl_decode_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_hcl_decode_LDADD = $(HCL_LIBS) $(UNIT_LIBS)
+test_unit_proto_test_hcl_oom_SOURCES = test/unit/proto/test_hcl_oom.c
+test_unit_proto_test_hcl_oom_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_hcl_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=realloc
+test_unit_proto_test_hcl_oom_LDADD = $(HCL_LIBS) $(UNIT_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_hcl
+endif
+test_fuzz_fuzz_hcl_SOURCES = test/fuzz/fuzz_hcl.c
+test_fuzz_fuzz_hcl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+test_fuzz_fuzz_hcl_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_hcl_LDADD = $(HCL_LIBS) $(JANSSON_LIBS)
