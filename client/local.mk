@@ -9,5 +9,12 @@ client_librunner_a_SOURCES = \
 	client/task_event.c client/task_event.h \
 	client/task_runner.c client/task_runner.h \
 	client/taskenv.c client/taskenv.h \
+	client/template.c client/template.h \
 	client/vars.c client/vars.h
 RUNNER_LIBS = client/librunner.a $(PROTO_LIBS)
+
+# What does: the client's loop, its files, its way to the servers.
+noinst_LIBRARIES += client/libclient.a
+client_libclient_a_SOURCES = \
+	client/state.c client/state.h
+CLIENT_LIBS = client/libclient.a $(RUNNER_LIBS)

@@ -48,7 +48,6 @@
 	X(T, INT, healthy_at, "HealthyAt")                                               \
 	X(T, STR, healthy_deployment, "HealthyDeployment")                               \
 	X(T, LIST(saved_task), tasks, "Tasks")                                           \
-	X(T, BOOL, reported, "Reported")                                                 \
 	X(T, OBJ(allocation), alloc, "Alloc")
 
 OBJECT_DECLARE(saved_event, SAVED_EVENT_FIELDS);

@@ -95,8 +95,10 @@ EXTRA_DIST += test/unit/client/fake_shell.h test/unit/client/random.h
 RUNNER_TESTS = \
 	test/unit/client/test_alloc_runner \
 	test/unit/client/test_restart \
+	test/unit/client/test_state \
 	test/unit/client/test_task_event \
-	test/unit/client/test_taskenv
+	test/unit/client/test_taskenv \
+	test/unit/client/test_template
 if HAVE_CMOCKA
 check_PROGRAMS += $(RUNNER_TESTS)
 endif
@@ -112,6 +114,21 @@ test_unit_client_test_task_event_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
 test_unit_client_test_taskenv_SOURCES = test/unit/client/test_taskenv.c
 test_unit_client_test_taskenv_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_taskenv_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
+test_unit_client_test_state_SOURCES = test/unit/client/test_state.c
+test_unit_client_test_state_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_state_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+test_unit_client_test_template_SOURCES = test/unit/client/test_template.c
+test_unit_client_test_template_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_template_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_template test/fuzz/fuzz_client_state
+endif
+test_fuzz_fuzz_template_SOURCES = test/fuzz/fuzz_template.c
+test_fuzz_fuzz_template_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_template_LDADD = $(RUNNER_LIBS)
+test_fuzz_fuzz_client_state_SOURCES = test/fuzz/fuzz_client_state.c
+test_fuzz_fuzz_client_state_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_client_state_LDADD = $(CLIENT_LIBS)
 
 # HTTP as values, RPC frames and connections.
 WIRE_TEST_LIBS = $(WIRE_LIBS) $(UNIT_LIBS)
