@@ -1,0 +1,144 @@
+/**
+ * What the agent and an executor say to each other.
+ *
+ * An executor is started with two descriptors: a socket (SOCK_SEQPACKET: one message, one packet) to the agent that
+ * starts it, and a memory file with the task's description, the "spec". Later agents connect to the socket RUN.sock in
+ * the task's state directory; the executor leaves the way the task ended in RUN.exit there, which is the report EXITED
+ * as it stands here. RUN is a random name of this one start.
+ *
+ * Messages are structs of fixed size with their size in front. A shorter one, of an older program, is filled up with
+ * zeros, of a longer one the rest is ignored: so fields are only ever added at the end, and an executor that runs for
+ * months can be talked to by newer agents. The spec is not so: it is read only by the executor installed beside the
+ * agent, and any other version is refused.
+ */
+#ifndef CLIENT_EXECUTOR_WIRE_H_
+#define CLIENT_EXECUTOR_WIRE_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/buf.h"
+
+enum {
+	EXECUTOR_SOCKET_FD = 3,
+	EXECUTOR_SPEC_FD = 4,
+	EXECUTOR_SPEC_VERSION = 1,
+	EXECUTOR_GROUPS_MAX = 1024,
+	EXECUTOR_RUN_TEXT = 17, /* 16 hex digits. */
+};
+
+/* ---- the spec ---- */
+
+/* Texts are never NULL. work_dir and state_dir are absolute. */
+#define EXECUTOR_TEXTS(X)                                                                             \
+	X(command)   /* What to execute, found already. */                                            \
+	X(work_dir)                                                                                   \
+	X(log_dir)                                                                                    \
+	X(stdout_name)                                                                                \
+	X(stderr_name)                                                                                \
+	X(state_dir)                                                                                  \
+	X(run)                                                                                        \
+	X(user) /* For texts; what counts are the numbers. */                                         \
+	X(cgroup) /* A directory of the cgroup v2 mount to make, and to remove at the end; or "". */ \
+	X(cgroup_given) /* One that exists, to run in and leave alone; or "". */
+
+#define EXECUTOR_NUMBERS(X)     \
+	X(log_max_files)        \
+	X(log_max_file_bytes)   \
+	X(log_disabled)         \
+	X(set_user)             \
+	X(uid)                  \
+	X(gid)                  \
+	X(set_oom_score_adj)    \
+	X(oom_score_adj)
+
+struct executor_spec {
+#define X(name) const char *name;
+	EXECUTOR_TEXTS(X)
+#undef X
+#define X(name) int64_t name;
+	EXECUTOR_NUMBERS(X)
+#undef X
+	char *const *args; /* With a NULL behind the last, as is env. */
+	char *const *env;
+	uint32_t args_n, env_n;
+	const uint32_t *groups;
+	uint32_t groups_n;
+};
+
+/* Append the spec's bytes. */
+void executor_spec_encode(const struct executor_spec *spec, struct buf *out);
+
+/* Read them in place: `out` points into `data`, whose pointer tables are filled in. 0, ERR_CORRUPT, or
+ * ERR_UNSUPPORTED for a spec of another version. `data` must be aligned to 8. */
+int executor_spec_decode(void *data, size_t len, struct executor_spec *out);
+
+/* ---- messages ---- */
+
+enum executor_request_type {
+	EXECUTOR_SIGNAL = 1, /* `signal` to the first process; answered by SIGNALLED. */
+	EXECUTOR_KILL = 2,   /* `signal` now, SIGKILL to all after timeout_ns; no answer but EXITED. */
+	EXECUTOR_STATS = 3,  /* Answered by STATS. */
+	EXECUTOR_DESTROY = 4, /* SIGKILL to all at once; leave nothing on disk. */
+};
+
+struct executor_request {
+	uint32_t size;
+	uint32_t type;
+	uint64_t id; /* Comes back in the answer. */
+	int64_t timeout_ns;
+	int32_t signal;
+	uint32_t unused;
+};
+
+enum executor_report_type {
+	EXECUTOR_STARTED = 1, /* Once it runs, and to each agent that connects: pid, start. */
+	EXECUTOR_FAILED = 2,  /* It could not be started: stage, error. The executor ends. */
+	EXECUTOR_EXITED = 3,  /* code, signal, oom_killed, finished_ns. The executor ends, as soon as it may. */
+	EXECUTOR_SIGNALLED = 4,
+	EXECUTOR_USAGE = 5,
+};
+
+/* What an executor was about to do when a start failed: how a text for people calls it, and the text of the spec that
+ * goes with it. */
+#define EXECUTOR_STAGES(X)                                             \
+	X(SPEC, "read the description of", command)                    \
+	X(STATE, "use state directory", state_dir)                     \
+	X(LOGS, "open log files in", log_dir)                          \
+	X(FORK, "fork for", command)                                   \
+	X(CGROUP, "join cgroup", cgroup_given)                         \
+	X(OOM, "set oom_score_adj for", command)                       \
+	X(USER, "change to user", user)                                \
+	X(WORK_DIR, "change to working directory", work_dir)           \
+	X(EXEC, "launch command", command)
+
+enum executor_stage {
+#define X(name, what, member) EXECUTOR_STAGE_##name,
+	EXECUTOR_STAGES(X)
+#undef X
+};
+
+struct executor_report {
+	uint32_t size;
+	uint32_t type;
+	uint64_t id;
+	int32_t error; /* An errno value, of FAILED and SIGNALLED; 0: none. */
+	int32_t stage;
+	int32_t pid;
+	int32_t unused;
+	uint64_t start; /* The first process's start time: see client/procfs.h. */
+	int32_t code;
+	int32_t signal;
+	int64_t oom_killed;
+	int64_t finished_ns; /* Unix time. */
+	int64_t cpu_user_ns, cpu_system_ns;
+	int64_t rss_bytes, cache_bytes, swap_bytes;
+	int64_t pids;
+};
+
+/* Bring a received message of `got` bytes to the full size of ours; false if it is not one. */
+bool executor_message_fix(void *message, size_t size, ssize_t got);
+
+#endif /* CLIENT_EXECUTOR_WIRE_H_ */
