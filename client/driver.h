@@ -97,8 +97,11 @@ struct driver {
 	const char *name;
 	unsigned capabilities;   /* Of enum driver_capability. */
 	const char *kill_signal; /* What ends a task whose specification names no signal: "SIGINT". */
-	bool opt_in;             /* Off until a plugin block or development mode turns it on. */
 
+	/* Take over the settings of a plugin block, JSON text. 0, or ERR_INVALID with the key at fault. */
+	int (*configure)(struct driver_host *host, const char *config, struct driver_error *error);
+	/* Whether the agent's configuration lets the driver run tasks. */
+	bool (*enabled)(const struct driver_host *host);
 	/* Add attributes and health to `out`; the strings come from `mem` or are static. Called only when enabled. */
 	void (*fingerprint)(struct driver_host *host, struct arena *mem, struct driver_info *out);
 	/* Check a task's config. 0, or ERR_INVALID with a text that names the field at fault. */
@@ -110,8 +113,8 @@ struct driver {
 	                               const struct driver_events *events, void *ctx);
 	void (*save)(const struct driver_task *task, struct buf *out);
 	void (*kill)(struct driver_task *task, int signal, int64_t timeout_ns);
-	void (*signal)(struct driver_task *task, int signal, driver_signal_cb cb, void *ctx);
-	void (*stats)(struct driver_task *task, driver_stats_cb cb, void *ctx);
+	int (*signal)(struct driver_task *task, int signal, driver_signal_cb cb, void *ctx);
+	int (*stats)(struct driver_task *task, driver_stats_cb cb, void *ctx);
 	void (*destroy)(struct driver_task *task);
 	void (*detach)(struct driver_task *task);
 };
@@ -183,11 +186,11 @@ void driver_save(const struct driver_task *task, struct buf *out);
 int driver_kill(struct driver_task *task, const char *signal, int64_t timeout_ns);
 
 /* Send a signal to the task's first process. The answer comes by cb, which may be NULL; it does not come if the task
- * is destroyed or detached before. ERR_INVALID for an unknown name, ERR_CLOSED when the task does not run,
- * ERR_UNSUPPORTED: the driver cannot; cb is not called then. */
+ * is destroyed or detached before. ERR_INVALID for an unknown name, ERR_CLOSED when the task does not run, ERR_BUSY when
+ * too many questions are open, ERR_UNSUPPORTED: the driver cannot; cb is not called then. */
 int driver_signal(struct driver_task *task, const char *signal, driver_signal_cb cb, void *ctx);
 
-/* Measure what the task uses. ERR_CLOSED when it does not run. As for driver_signal(), a dead handle answers no more. */
+/* Measure what the task uses. ERR_CLOSED when it does not run, ERR_BUSY as above. As for driver_signal(), a dead handle answers no more. */
 int driver_stats(struct driver_task *task, driver_stats_cb cb, void *ctx);
 
 /* The task is no longer wanted: what still runs of it is killed at once, its records on disk are removed. */

@@ -1,4 +1,3 @@
-# What is in client/: added to by its modules.
 # What decides: task and allocation runners, the tasks' environment.
 noinst_LIBRARIES += client/librunner.a
 client_librunner_a_SOURCES = \
@@ -18,3 +17,33 @@ noinst_LIBRARIES += client/libclient.a
 client_libclient_a_SOURCES = \
 	client/state.c client/state.h
 CLIENT_LIBS = client/libclient.a $(RUNNER_LIBS)
+
+# What runs: drivers, the executor, the files of allocations.
+noinst_LIBRARIES += client/libdriver.a client/executor/libexecutor.a
+client_libdriver_a_SOURCES = \
+	client/beneath.c client/beneath.h \
+	client/driver.c client/driver.h client/driver_host.h \
+	client/driver_config.c client/driver_config.h \
+	client/driver_mock.c client/driver_raw_exec.c \
+	client/executor.c client/executor.h client/executor_task.h \
+	client/executor_find.c client/executor_start.c \
+	client/launch.c client/launch.h \
+	client/oserror.c client/oserror.h \
+	client/user.c client/user.h
+
+# Of the executor all but main(), so that tests can link it.
+client_executor_libexecutor_a_SOURCES = \
+	client/executor/logs.c client/executor/logs.h \
+	client/executor/start.c client/executor/start.h \
+	client/executor/tree.c client/executor/tree.h \
+	client/executor/wire.c client/executor/wire.h \
+	client/procfs.c client/procfs.h client/text.h
+
+pkglibexec_PROGRAMS += drover-executor
+drover_executor_SOURCES = client/executor/main.c
+drover_executor_LDADD = client/executor/libexecutor.a lib/libbase.a
+# Static: no dynamic loader at each task's start, and no relocated pages of its own.
+drover_executor_LDFLAGS = $(AM_LDFLAGS) $(EXECUTOR_LDFLAGS)
+
+# In link order, before what is in BASE_LIBS.
+DRIVER_LIBS = client/libdriver.a client/executor/libexecutor.a

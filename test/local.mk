@@ -175,3 +175,24 @@ test_fuzz_fuzz_hcl_SOURCES = test/fuzz/fuzz_hcl.c
 test_fuzz_fuzz_hcl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 test_fuzz_fuzz_hcl_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_hcl_LDADD = $(HCL_LIBS) $(JANSSON_LIBS)
+
+
+# client/: drivers, the executor, files of allocations
+DRIVER_TEST_LIBS = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS) $(UNIT_LIBS)
+EXTRA_DIST += test/unit/client/world.h
+DRIVER_TESTS = \
+	test/unit/client/test_mock \
+	test/unit/client/test_raw_exec \
+	test/unit/client/test_recover
+if HAVE_CMOCKA
+check_PROGRAMS += $(DRIVER_TESTS)
+endif
+test_unit_client_test_mock_SOURCES = test/unit/client/test_mock.c
+test_unit_client_test_mock_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_mock_LDADD = $(DRIVER_TEST_LIBS)
+test_unit_client_test_raw_exec_SOURCES = test/unit/client/test_raw_exec.c
+test_unit_client_test_raw_exec_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_raw_exec_LDADD = $(DRIVER_TEST_LIBS)
+test_unit_client_test_recover_SOURCES = test/unit/client/test_recover.c
+test_unit_client_test_recover_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_recover_LDADD = $(DRIVER_TEST_LIBS)

@@ -1,0 +1,377 @@
+#include "client/driver.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <limits.h>
+#include <linux/magic.h>
+
+#include "client/driver_host.h"
+#include "client/executor.h"
+#include "client/procfs.h"
+#include "proto/error.h"
+
+enum { REAP_MS = 20 };
+
+OBJECT_DEFINE(raw_exec_plugin, RAW_EXEC_PLUGIN_FIELDS);
+OBJECT_DEFINE(mock_plugin, MOCK_PLUGIN_FIELDS);
+
+/* ---- the list of drivers: to add one is to add its file and a line here ---- */
+
+static const struct driver *const drivers[] = {
+	&driver_mock,
+	&driver_raw_exec,
+};
+
+const struct driver *driver_at(unsigned i)
+{
+	return i < sizeof(drivers) / sizeof(drivers[0]) ? drivers[i] : NULL;
+}
+
+const struct driver *driver_find(const char *name)
+{
+	const struct driver *d;
+	unsigned i;
+
+	for (i = 0; (d = driver_at(i)) != NULL; i++) {
+		if (strcmp(d->name, name) == 0) {
+			return d;
+		}
+	}
+	return NULL;
+}
+
+/* ---- signals ---- */
+
+/* clang-format off */
+#define SIGNALS(X)                                                                                          \
+	X(HUP) X(INT) X(QUIT) X(ILL) X(TRAP) X(ABRT) X(BUS) X(FPE) X(KILL) X(USR1) X(SEGV) X(USR2) X(PIPE)  \
+	X(ALRM) X(TERM) X(STKFLT) X(CHLD) X(CONT) X(STOP) X(TSTP) X(TTIN) X(TTOU) X(URG) X(XCPU) X(XFSZ)    \
+	X(VTALRM) X(PROF) X(WINCH) X(IO) X(PWR) X(SYS) X(IOT)
+/* clang-format on */
+
+static const struct {
+	const char *name;
+	int number;
+} signals[] = {
+#define X(name) {"SIG" #name, SIG##name},
+	SIGNALS(X)
+#undef X
+};
+
+enum { SIGNALS_N = sizeof(signals) / sizeof(signals[0]) };
+
+int driver_signal_number(const char *name)
+{
+	size_t skip = strncasecmp(name, "SIG", 3) == 0 ? 0 : 3;
+	unsigned i;
+
+	for (i = 0; i < SIGNALS_N; i++) {
+		if (strcasecmp(signals[i].name + skip, name) == 0) {
+			return signals[i].number;
+		}
+	}
+	return 0;
+}
+
+const char *driver_signal_name(int number)
+{
+	unsigned i;
+
+	for (i = 0; i < SIGNALS_N; i++) {
+		if (signals[i].number == number) {
+			return signals[i].name;
+		}
+	}
+	return "";
+}
+
+/* ---- where the executor is ---- */
+
+static char *beside(const char *name)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *slash;
+
+	if (n <= 0) {
+		return NULL;
+	}
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (slash == NULL || (size_t)(slash - path) + 1 + strlen(name) + 1 > sizeof(path)) {
+		return NULL;
+	}
+	strcpy(slash + 1, name);
+	return access(path, X_OK) == 0 ? strdup(path) : NULL;
+}
+
+static char *find_executor(const char *configured)
+{
+	const char *env = getenv("DROVER_EXECUTOR");
+	char *path;
+
+	if (configured != NULL || (env != NULL && env[0] != '\0')) {
+		return strdup(configured != NULL ? configured : env);
+	}
+	path = beside("drover-executor");
+	return path != NULL ? path : strdup(DROVER_LIBEXECDIR "/drover-executor");
+}
+
+/* ---- where cgroups can be made ---- */
+
+static const char *cgroup_mount(void)
+{
+	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+	struct statfs fs;
+	unsigned i;
+
+	for (i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+		if (statfs(mounts[i], &fs) == 0 && (unsigned long)fs.f_type == (unsigned long)CGROUP2_SUPER_MAGIC) {
+			return mounts[i];
+		}
+	}
+	return NULL;
+}
+
+/* The agent's own cgroup: below it even an ordinary user may make some, if it was delegated. */
+static void own_cgroup(char *out, size_t size)
+{
+	char text[PROC_FILE_MAX];
+	char *line = proc_read(-1, "/proc/self/cgroup", text, sizeof(text)) > 0 ? strstr(text, "0::/") : NULL;
+
+	out[0] = '\0';
+	if (line != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(out, size, "%s", line + 3);
+	}
+}
+
+static char *try_cgroup(const char *mount, const char *below, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s%s/%s", mount, strcmp(below, "/") == 0 ? "" : below, name) >=
+	    (int)sizeof(path)) {
+		return NULL;
+	}
+	mkdir(path, 0755);
+	return access(path, W_OK) == 0 ? strdup(path) : NULL;
+}
+
+static char *find_cgroup(const char *name)
+{
+	const char *mount = cgroup_mount();
+	char own[PROC_FILE_MAX];
+	char *path;
+
+	name = name == NULL ? "drover.slice" : name;
+	if (mount == NULL || name[0] == '\0') {
+		return NULL;
+	}
+	path = try_cgroup(mount, "", name);
+	if (path == NULL) {
+		own_cgroup(own, sizeof(own));
+		path = own[0] == '\0' ? NULL : try_cgroup(mount, own, name);
+	}
+	return path;
+}
+
+/* ---- the host ---- */
+
+struct driver_host *driver_host_open(const struct driver_host_config *config)
+{
+	struct driver_host *host = calloc(1, sizeof(*host));
+
+	if (host == NULL) {
+		return NULL;
+	}
+	host->loop = config->loop;
+	host->dev = config->dev;
+	list_init(&host->tasks);
+	list_init(&host->ended);
+	object_init(&raw_exec_plugin_type, &host->raw_exec);
+	object_init(&mock_plugin_type, &host->mock);
+	host->executor = find_executor(config->executor);
+	host->cgroup = find_cgroup(config->cgroup_parent);
+	if (host->executor == NULL || uv_timer_init(host->loop, &host->reaper) != 0) {
+		free(host->executor);
+		free(host->cgroup);
+		free(host);
+		return NULL;
+	}
+	uv_unref((uv_handle_t *)&host->reaper);
+	host->holders = 1;
+	return host;
+}
+
+int driver_host_plugin(struct driver_host *host, const char *name, const char *config, struct driver_error *error)
+{
+	const struct driver *d = driver_find(name);
+
+	if (d == NULL) {
+		*error = (struct driver_error){0};
+		snprintf(error->text, sizeof(error->text), "no driver is named \"%s\"", name);
+		return ERR_NOTFOUND;
+	}
+	return d->configure(host, config, error);
+}
+
+bool driver_enabled(const struct driver_host *host, const struct driver *driver)
+{
+	return driver->enabled(host);
+}
+
+void driver_fingerprint(struct driver_host *host, const struct driver *driver, struct arena *mem,
+			struct driver_info *out)
+{
+	object_init(&driver_info_type, out);
+	if (!driver->enabled(host)) {
+		out->health_description = "disabled";
+		return;
+	}
+	out->detected = true;
+	driver->fingerprint(host, mem, out);
+}
+
+void driver_host_left(struct driver_host *host)
+{
+	assert(host->holders > 0);
+	if (--host->holders > 0 || !host->closing) {
+		return;
+	}
+	if (host->closed_cb != NULL) {
+		host->closed_cb(host->closed_ctx);
+	}
+	arena_close(&host->mem);
+	free(host->executor);
+	free(host->cgroup);
+	free(host);
+}
+
+static void reaper_closed(uv_handle_t *handle)
+{
+	driver_host_left(CONTAINER_OF(handle, struct driver_host, reaper));
+}
+
+void driver_host_close(struct driver_host *host, void (*closed_cb)(void *ctx), void *ctx)
+{
+	host->closing = true;
+	host->closed_cb = closed_cb;
+	host->closed_ctx = ctx;
+	executor_abandon_all(host);
+	LIST_EACH (e, &host->ended) {
+		free(CONTAINER_OF(e, struct driver_child, link));
+	}
+	uv_close((uv_handle_t *)&host->reaper, reaper_closed);
+}
+
+/* ---- children that have ended ---- */
+
+static void reap_all(uv_timer_t *timer)
+{
+	struct driver_host *host = CONTAINER_OF(timer, struct driver_host, reaper);
+
+	LIST_EACH (e, &host->ended) {
+		struct driver_child *c = CONTAINER_OF(e, struct driver_child, link);
+
+		if (waitpid(c->pid, NULL, WNOHANG) != 0) {
+			list_remove(&c->link);
+			free(c);
+		}
+	}
+	if (list_empty(&host->ended)) {
+		uv_timer_stop(timer);
+	}
+}
+
+/* An executor closes its socket a moment before it can be waited for. Were there no memory to remember it, it would
+ * stay a zombie for as long as we live, which is harmless. */
+void driver_host_reap(struct driver_host *host, pid_t pid)
+{
+	struct driver_child *c;
+
+	if (pid <= 0 || waitpid(pid, NULL, WNOHANG) != 0) {
+		return;
+	}
+	c = host->closing ? NULL : malloc(sizeof(*c));
+	if (c != NULL) {
+		c->pid = pid;
+		list_insert(&host->ended, &c->link);
+		uv_timer_start(&host->reaper, reap_all, REAP_MS, REAP_MS);
+	}
+}
+
+/* ---- tasks ---- */
+
+struct driver_task *driver_start(struct driver_host *host, const struct driver *driver, const struct driver_spec *spec,
+				 const struct driver_events *events, void *ctx)
+{
+	assert(!host->closing);
+	return driver->start(host, spec, events, ctx);
+}
+
+struct driver_task *driver_recover(struct driver_host *host, const struct driver *driver, const void *state, size_t len,
+				   const struct driver_events *events, void *ctx)
+{
+	assert(!host->closing);
+	return driver->recover(host, state, len, events, ctx);
+}
+
+void driver_save(const struct driver_task *task, struct buf *out)
+{
+	assert(task->state == DRIVER_RUNNING);
+	task->driver->save(task, out);
+}
+
+int driver_kill(struct driver_task *task, const char *signal, int64_t timeout_ns)
+{
+	int number = driver_signal_number(signal == NULL || signal[0] == '\0' ? task->driver->kill_signal : signal);
+
+	if (number == 0) {
+		return ERR_INVALID;
+	}
+	if (task->state != DRIVER_EXITED) {
+		task->driver->kill(task, number, timeout_ns);
+	}
+	return 0;
+}
+
+int driver_signal(struct driver_task *task, const char *signal, driver_signal_cb cb, void *ctx)
+{
+	int number = driver_signal_number(signal);
+
+	if (!(task->driver->capabilities & DRIVER_SEND_SIGNALS)) {
+		return ERR_UNSUPPORTED;
+	}
+	if (number == 0) {
+		return ERR_INVALID;
+	}
+	return task->state != DRIVER_RUNNING ? ERR_CLOSED : task->driver->signal(task, number, cb, ctx);
+}
+
+int driver_stats(struct driver_task *task, driver_stats_cb cb, void *ctx)
+{
+	return task->state != DRIVER_RUNNING ? ERR_CLOSED : task->driver->stats(task, cb, ctx);
+}
+
+void driver_destroy(struct driver_task *task)
+{
+	task->driver->destroy(task);
+}
+
+void driver_detach(struct driver_task *task)
+{
+	if (task->state == DRIVER_RUNNING) {
+		task->driver->detach(task);
+	} else {
+		task->driver->destroy(task);
+	}
+}

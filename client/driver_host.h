@@ -1,0 +1,54 @@
+/** What drivers share, as they see it: see client/driver.h for the outside. */
+#ifndef CLIENT_DRIVER_HOST_H_
+#define CLIENT_DRIVER_HOST_H_
+
+#include <uv.h>
+
+#include "client/driver.h"
+#include "lib/list.h"
+
+/* Settings of plugin blocks, one member for each driver that has any. */
+#define RAW_EXEC_PLUGIN_FIELDS(X, T)                     \
+	X(T, OPTBOOL, enabled, "enabled")                \
+	X(T, BOOL, no_cgroups, "no_cgroups")             \
+	X(T, STRS, denied_envvars, "denied_envvars")
+
+#define MOCK_PLUGIN_FIELDS(X, T) X(T, OPTBOOL, enabled, "enabled")
+
+OBJECT_DECLARE(raw_exec_plugin, RAW_EXEC_PLUGIN_FIELDS);
+OBJECT_DECLARE(mock_plugin, MOCK_PLUGIN_FIELDS);
+
+struct driver_host {
+	uv_loop_t *loop;
+	bool dev;
+	char *executor;    /* Path of the program. */
+	char *cgroup;      /* Directory in which each task gets its cgroup; NULL: none can be made. */
+	struct arena mem;  /* Of the plugins' settings. */
+	struct raw_exec_plugin raw_exec;
+	struct mock_plugin mock;
+	struct list tasks; /* struct executor_task, link: all that hold something of the loop. */
+	struct list ended;     /* struct driver_child: executors that ended and were not waited for yet. */
+	uv_timer_t reaper;
+	unsigned holders;      /* Tasks and the reaper: what keeps a closing host from being freed. */
+	bool closing;
+	void (*closed_cb)(void *ctx);
+	void *closed_ctx;
+};
+
+/* Something of a driver's has left the loop: a closing host is freed by the last one. */
+void driver_host_left(struct driver_host *host);
+
+/* An executor that has ended, for us to be its waiting parent. */
+struct driver_child {
+	struct list link; /* In host->ended. */
+	pid_t pid;
+};
+
+/* Wait for a child that has ended or is about to, now or a little later. */
+void driver_host_reap(struct driver_host *host, pid_t pid);
+
+/* The drivers: one file each. */
+extern const struct driver driver_mock;
+extern const struct driver driver_raw_exec;
+
+#endif /* CLIENT_DRIVER_HOST_H_ */

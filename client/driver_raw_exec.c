@@ -1,0 +1,234 @@
+/** raw_exec: a command on the host, as the agent's own user or another, without isolation. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/driver_config.h"
+#include "client/executor.h"
+#include "proto/error.h"
+
+enum { OOM_SCORE_MAX = 1000 };
+
+#define RAW_EXEC_CONFIG_FIELDS(X, T)                                                                                   \
+	X(T, STR, command, "command", .required = true)                                                                \
+	X(T, STRS, args, "args")                                                                                       \
+	X(T, STR, work_dir, "work_dir")                                                                                \
+	X(T, OPTINT, oom_score_adj, "oom_score_adj")                                                                   \
+	X(T, STR, cgroup_v2_override, "cgroup_v2_override")                                                            \
+	X(T, STRS, denied_envvars, "denied_envvars")
+
+OBJECT_DECLARE(raw_exec_config, RAW_EXEC_CONFIG_FIELDS);
+OBJECT_DEFINE(raw_exec_config, RAW_EXEC_CONFIG_FIELDS);
+
+/* Secrets of the agent's that its tasks do not inherit. */
+static const char *const denied_always[] = {
+	"CONSUL_TOKEN",          "CONSUL_HTTP_TOKEN",
+	"VAULT_TOKEN",           "NOMAD_TOKEN",
+	"NOMAD_LICENSE",         "AWS_ACCESS_KEY_ID",
+	"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+	"DROVER_EXECUTOR",       "GOOGLE_APPLICATION_CREDENTIALS",
+};
+
+static int configure(struct driver_host *host, const char *config, struct driver_error *error)
+{
+	struct raw_exec_plugin settings;
+	int rv = driver_config_decode(&raw_exec_plugin_type, &settings, config, &host->mem, error);
+
+	if (rv == 0) {
+		host->raw_exec = settings;
+	}
+	return rv;
+}
+
+static bool enabled(const struct driver_host *host)
+{
+	return host->raw_exec.enabled.set ? host->raw_exec.enabled.at != 0 : host->dev;
+}
+
+static void fingerprint(struct driver_host *host, struct arena *mem, struct driver_info *out)
+{
+	bool found = access(host->executor, X_OK) == 0;
+	struct pair *attribute = arena_alloc(mem, sizeof(*attribute));
+
+	if (attribute != NULL) {
+		*attribute = (struct pair){"driver.raw_exec", "true"};
+		out->attributes.at = attribute;
+		out->attributes.n = 1;
+	}
+	out->healthy = found;
+	out->health_description = found ? "Healthy" : arena_printf(mem, "%s cannot be executed", host->executor);
+	if (out->health_description == NULL) {
+		out->health_description = "";
+	}
+}
+
+static int read_config(const char *text, struct raw_exec_config *out, struct arena *mem, struct driver_error *error)
+{
+	int rv = driver_config_decode(&raw_exec_config_type, out, text, mem, error);
+
+	if (rv != 0) {
+		return rv;
+	}
+	if (out->work_dir[0] != '\0' && out->work_dir[0] != '/') {
+		return driver_fault(error, "work_dir must be an absolute path: %s", out->work_dir);
+	}
+	if (out->oom_score_adj.set && (out->oom_score_adj.at < 0 || out->oom_score_adj.at > OOM_SCORE_MAX)) {
+		return driver_fault(error, "oom_score_adj must be between 0 and %d", OOM_SCORE_MAX);
+	}
+	if (strstr(out->cgroup_v2_override, "..") != NULL) {
+		return driver_fault(error, "cgroup_v2_override must not contain \"..\"");
+	}
+	return 0;
+}
+
+static int validate(const char *text, struct driver_error *error)
+{
+	struct raw_exec_config c;
+	struct arena mem = {0};
+	int rv = read_config(text, &c, &mem, error);
+
+	arena_close(&mem);
+	return rv;
+}
+
+/* ---- the environment: what the agent has, but for secrets and what the task sets itself ---- */
+
+static bool same_key(const char *pair, const char *key, size_t n)
+{
+	return strncmp(pair, key, n) == 0 && pair[n] == '=';
+}
+
+static bool is_denied(const char *key, size_t n, const char *const *list, size_t list_n)
+{
+	size_t i;
+
+	for (i = 0; i < list_n; i++) {
+		if (strlen(list[i]) == n && memcmp(list[i], key, n) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_inherited(const struct driver_host *host, const struct raw_exec_config *c,
+			 const struct driver_spec *spec, const char *pair)
+{
+	size_t n = strcspn(pair, "=");
+	uint32_t i;
+
+	if (is_denied(pair, n, denied_always, sizeof(denied_always) / sizeof(denied_always[0])) ||
+	    is_denied(pair, n, host->raw_exec.denied_envvars.at, host->raw_exec.denied_envvars.n) ||
+	    is_denied(pair, n, c->denied_envvars.at, c->denied_envvars.n)) {
+		return false;
+	}
+	for (i = 0; i < spec->env_n; i++) {
+		if (same_key(spec->env[i], pair, n)) {
+			return false;
+		}
+	}
+	return pair[n] == '=';
+}
+
+static const char **merge_env(const struct driver_host *host, const struct raw_exec_config *c,
+			      const struct driver_spec *spec, struct arena *mem, uint32_t *n)
+{
+	const char **env;
+	char **own;
+	uint32_t at = 0;
+
+	for (own = environ; *own != NULL; own++) {
+	}
+	env = arena_calloc(mem, (size_t)(own - environ) + spec->env_n + 1, sizeof(*env));
+	if (env == NULL) {
+		return NULL;
+	}
+	for (own = environ; *own != NULL; own++) {
+		if (is_inherited(host, c, spec, *own)) {
+			env[at++] = *own;
+		}
+	}
+	for (*n = 0; *n < spec->env_n; (*n)++) {
+		env[at++] = spec->env[*n];
+	}
+	*n = at;
+	return env;
+}
+
+/* An override is a path below the cgroup mount, or an absolute one on it. */
+static const char *cgroup_given(const struct raw_exec_config *c, struct arena *mem)
+{
+	static const char mount[] = "/sys/fs/cgroup/";
+
+	if (c->cgroup_v2_override[0] == '\0' || strncmp(c->cgroup_v2_override, mount, strlen(mount)) == 0) {
+		return c->cgroup_v2_override;
+	}
+	return arena_printf(mem, "%s%s", mount, c->cgroup_v2_override);
+}
+
+static struct driver_task *start_config(struct driver_host *host, const struct driver_spec *spec,
+					const struct raw_exec_config *c, struct arena *mem,
+					const struct driver_events *events, void *ctx)
+{
+	struct executor_launch l = {.driver = &driver_raw_exec,
+				    .spec = spec,
+				    .command = c->command,
+				    .args = c->args.at,
+				    .args_n = c->args.n,
+				    .work_dir = c->work_dir,
+				    .cgroup_given = cgroup_given(c, mem),
+				    .no_cgroup = host->raw_exec.no_cgroups,
+				    .set_oom_score_adj = c->oom_score_adj.set,
+				    .oom_score_adj = c->oom_score_adj.at};
+
+	l.env = merge_env(host, c, spec, mem, &l.env_n);
+	return l.env == NULL || l.cgroup_given == NULL ? NULL : executor_start(host, &l, events, ctx);
+}
+
+static struct driver_task *start(struct driver_host *host, const struct driver_spec *spec,
+				 const struct driver_events *events, void *ctx)
+{
+	struct raw_exec_config c;
+	struct driver_error error;
+	struct arena mem = {0};
+	struct driver_task *task;
+	int rv = read_config(spec->config, &c, &mem, &error);
+
+	if (rv == 0 && !enabled(host)) {
+		driver_fault(&error, "the raw_exec driver is disabled on this node");
+		rv = ERR_INVALID;
+	}
+	if (rv == ERR_NOMEM) {
+		task = NULL;
+	} else if (rv != 0) {
+		task = executor_refuse(host, &driver_raw_exec, &error, events, ctx);
+	} else {
+		task = start_config(host, spec, &c, &mem, events, ctx);
+	}
+	arena_close(&mem);
+	return task;
+}
+
+static struct driver_task *recover(struct driver_host *host, const void *state, size_t len,
+				   const struct driver_events *events, void *ctx)
+{
+	return executor_recover(host, &driver_raw_exec, state, len, events, ctx);
+}
+
+const struct driver driver_raw_exec = {
+	.name = "raw_exec",
+	.capabilities = DRIVER_SEND_SIGNALS,
+	.kill_signal = "SIGINT",
+	.configure = configure,
+	.enabled = enabled,
+	.fingerprint = fingerprint,
+	.validate = validate,
+	.start = start,
+	.recover = recover,
+	.save = executor_save,
+	.kill = executor_kill,
+	.signal = executor_signal,
+	.stats = executor_stats,
+	.destroy = executor_destroy,
+	.detach = executor_detach,
+};

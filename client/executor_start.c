@@ -1,0 +1,252 @@
+/** Starting a task: the errand that launches an executor. */
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/driver_config.h"
+#include "client/executor_task.h"
+#include "client/oserror.h"
+#include "proto/error.h"
+
+static int find_user(struct errand *errand)
+{
+	struct executor_spec *spec = &errand->spec;
+	int rv;
+
+	if (spec->user[0] == '\0') {
+		return 0;
+	}
+	rv = user_find(spec->user, &errand->found);
+	if (rv == ERR_NOTFOUND) {
+		return driver_fault(&errand->error, "failed to look up user \"%s\": unknown user", spec->user);
+	}
+	if (rv != 0) {
+		driver_fault(&errand->error, "failed to look up user \"%s\": %s", spec->user, error_text(rv));
+		errand->error.recoverable = true;
+		return rv;
+	}
+	/* An agent without privileges can be its own user only, and must not try to set groups. */
+	spec->set_user = !(geteuid() != 0 && errand->found.uid == geteuid());
+	spec->uid = errand->found.uid;
+	spec->gid = errand->found.gid;
+	spec->groups = errand->found.groups;
+	spec->groups_n = errand->found.groups_n;
+	return 0;
+}
+
+static const char *env_value(const struct executor_spec *spec, const char *key)
+{
+	size_t n = strlen(key);
+	uint32_t i;
+
+	for (i = 0; i < spec->env_n; i++) {
+		if (strncmp(spec->env[i], key, n) == 0 && spec->env[i][n] == '=') {
+			return spec->env[i] + n + 1;
+		}
+	}
+	return "";
+}
+
+static int find_command(struct errand *errand)
+{
+	char path[PATH_MAX];
+	char text[OSERROR_TEXT];
+	bool bare = strchr(errand->command, '/') == NULL;
+	int error = launch_find_command(errand->task_dir, errand->command, env_value(&errand->spec, "PATH"), path,
+					sizeof(path));
+
+	if (error != 0) {
+		return driver_fault(&errand->error, "failed to launch command \"%s\": %s", errand->command,
+				    bare && error == ENOENT ? "executable file not found in $PATH"
+							    : oserror_text(error, text));
+	}
+	errand->spec.command = arena_strdup(&errand->mem, path);
+	return errand->spec.command == NULL ? ERR_NOMEM : 0;
+}
+
+static int launch(struct errand *errand)
+{
+	char text[OSERROR_TEXT];
+	int rv;
+
+	rv = executor_sweep(errand->spec.state_dir);
+	if (rv != 0) {
+		driver_fault(&errand->error, "an earlier run of the task does not end");
+		errand->error.recoverable = true;
+		return rv;
+	}
+	rv = find_user(errand);
+	if (rv == 0) {
+		rv = find_command(errand);
+	}
+	if (rv != 0) {
+		return rv;
+	}
+	errand->fd = launch_executor(errand->program, &errand->spec, &errand->id);
+	if (errand->fd < 0) {
+		driver_fault(&errand->error, "failed to start %s: %s", errand->program,
+			     oserror_text(-errand->fd, text));
+		errand->error.recoverable = oserror_passing(-errand->fd);
+		return ERR_IO;
+	}
+	return 0;
+}
+
+static void launch_work(uv_work_t *work)
+{
+	struct errand *errand = CONTAINER_OF(work, struct errand, work);
+
+	errand->failed = launch(errand) != 0;
+}
+
+/* The caller has let go while the executor was being started. */
+static void end_unwanted(struct executor_task *t, struct errand *errand)
+{
+	t->id.executor = errand->id.executor;
+	t->id.executor_start = errand->id.executor_start;
+	executor_task_connected(t, errand->fd);
+	executor_task_send_destroy(t);
+	if (t->base.host->closing) {
+		executor_task_disconnect(t);
+	}
+}
+
+/* The errand stays in its place during callbacks, which may let go of the task. */
+static void launch_done(uv_work_t *work, int status)
+{
+	struct errand *errand = CONTAINER_OF(work, struct errand, work);
+	struct executor_task *t = errand->task;
+
+	assert(status == 0);
+	if (errand->failed) {
+		executor_tell_started(t, &errand->error);
+	} else if (t->dead) {
+		end_unwanted(t, errand);
+	} else if (!executor_task_keep(t, &errand->id)) {
+		end_unwanted(t, errand);
+		executor_tell_failed(t, ENOMEM, "start", errand->spec.command);
+	} else {
+		executor_task_connected(t, errand->fd);
+		t->launched = errand;
+	}
+	t->errand = NULL;
+	if (t->launched != errand) {
+		errand_free(errand);
+	}
+	executor_task_free_if_over(t);
+}
+
+static char **copy_list(struct arena *mem, const char *first, const char *const *list, uint32_t n)
+{
+	uint32_t at = first != NULL ? 1 : 0;
+	char **copy = arena_calloc(mem, (size_t)n + 2, sizeof(*copy));
+	uint32_t i;
+
+	if (copy == NULL) {
+		return NULL;
+	}
+	if (first != NULL) {
+		copy[0] = arena_strdup(mem, first);
+	}
+	for (i = 0; i < n; i++) {
+		copy[at + i] = arena_strdup(mem, list[i]);
+		if (copy[at + i] == NULL) {
+			return NULL;
+		}
+	}
+	return copy;
+}
+
+static const char *copy_text(struct arena *mem, const char *s)
+{
+	return arena_strdup(mem, s == NULL ? "" : s);
+}
+
+static const char *cgroup_path(struct arena *mem, const struct driver_host *host, const struct executor_launch *l)
+{
+	uint64_t n = uv_hrtime();
+
+	if (l->no_cgroup || host->cgroup == NULL || (l->cgroup_given != NULL && l->cgroup_given[0] != '\0')) {
+		return arena_strdup(mem, "");
+	}
+	return arena_printf(mem, "%s/%s.%llx.scope", host->cgroup,
+			    l->spec->alloc_id == NULL ? "task" : l->spec->alloc_id, (unsigned long long)n);
+}
+
+static bool fill_errand(struct errand *errand, const struct driver_host *host, const struct executor_launch *l)
+{
+	const struct driver_spec *s = l->spec;
+	struct arena *mem = &errand->mem;
+	struct executor_spec *x = &errand->spec;
+
+	errand->program = arena_strdup(mem, host->executor);
+	errand->command = copy_text(mem, l->command);
+	errand->task_dir = copy_text(mem, s->task_dir);
+	x->user = copy_text(mem, s->user);
+	x->work_dir = copy_text(mem, l->work_dir == NULL || l->work_dir[0] == '\0' ? s->task_dir : l->work_dir);
+	x->log_dir = copy_text(mem, s->log_dir);
+	x->stdout_name = copy_text(mem, s->stdout_name);
+	x->stderr_name = copy_text(mem, s->stderr_name);
+	x->state_dir = copy_text(mem, s->state_dir);
+	x->cgroup = cgroup_path(mem, host, l);
+	x->cgroup_given = copy_text(mem, l->cgroup_given);
+	x->args = copy_list(mem, l->command, l->args, l->args_n);
+	x->args_n = l->args_n + 1;
+	x->env = copy_list(mem, NULL, l->env, l->env_n);
+	x->env_n = l->env_n;
+	x->log_max_files = s->log_max_files;
+	x->log_max_file_bytes = s->log_max_file_bytes;
+	x->log_disabled = s->log_disabled;
+	x->set_oom_score_adj = l->set_oom_score_adj;
+	x->oom_score_adj = l->oom_score_adj;
+	errand->id.state_dir = x->state_dir;
+	errand->id.cgroup = x->cgroup;
+	return errand->program != NULL && errand->command != NULL && errand->task_dir != NULL && x->user != NULL &&
+	       x->work_dir != NULL && x->log_dir != NULL && x->stdout_name != NULL && x->stderr_name != NULL &&
+	       x->state_dir != NULL && x->cgroup != NULL && x->cgroup_given != NULL && x->args != NULL &&
+	       x->args[0] != NULL && x->env != NULL;
+}
+
+struct driver_task *executor_start(struct driver_host *host, const struct executor_launch *launch,
+				   const struct driver_events *events, void *ctx)
+{
+	struct executor_task *t = executor_task_make(host, launch->driver, events, ctx);
+
+	if (t == NULL) {
+		return NULL;
+	}
+	t->errand = errand_make(t);
+	if (t->errand == NULL || !fill_errand(t->errand, host, launch)) {
+		errand_free(t->errand);
+		executor_task_free(t);
+		return NULL;
+	}
+	uv_queue_work(host->loop, &t->errand->work, launch_work, launch_done);
+	return &t->base;
+}
+
+static void nothing_to_do(uv_work_t *work)
+{
+	(void)work;
+}
+
+struct driver_task *executor_refuse(struct driver_host *host, const struct driver *driver,
+				    const struct driver_error *error, const struct driver_events *events, void *ctx)
+{
+	struct executor_task *t = executor_task_make(host, driver, events, ctx);
+	struct errand *errand = t == NULL ? NULL : errand_make(t);
+
+	if (errand == NULL) {
+		if (t != NULL) {
+			executor_task_free(t);
+		}
+		return NULL;
+	}
+	errand->failed = true;
+	errand->error = *error;
+	t->errand = errand;
+	uv_queue_work(host->loop, &errand->work, nothing_to_do, launch_done);
+	return &t->base;
+}
