@@ -15,8 +15,11 @@ RUNNER_LIBS = client/librunner.a $(PROTO_LIBS)
 # What does: the client's loop, its files, its way to the servers.
 noinst_LIBRARIES += client/libclient.a
 client_libclient_a_SOURCES = \
+	client/config.h \
+	client/fingerprint.c client/fingerprint.h client/fingerprint_parts.h \
+	client/fingerprint_cpu.c client/fingerprint_net.c \
 	client/state.c client/state.h
-CLIENT_LIBS = client/libclient.a $(RUNNER_LIBS)
+CLIENT_LIBS = client/libclient.a $(DRIVER_LIBS) $(RUNNER_LIBS) $(UV_LIBS)
 
 # What runs: drivers, the executor, the files of allocations.
 noinst_LIBRARIES += client/libdriver.a client/executor/libexecutor.a

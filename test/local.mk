@@ -94,6 +94,7 @@ test_fuzz_fuzz_pack_LDADD = $(PROTO_LIBS)
 EXTRA_DIST += test/unit/client/fake_shell.h test/unit/client/random.h
 RUNNER_TESTS = \
 	test/unit/client/test_alloc_runner \
+	test/unit/client/test_fingerprint \
 	test/unit/client/test_restart \
 	test/unit/client/test_state \
 	test/unit/client/test_task_event \
@@ -105,6 +106,9 @@ endif
 test_unit_client_test_alloc_runner_SOURCES = test/unit/client/test_alloc_runner.c
 test_unit_client_test_alloc_runner_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_alloc_runner_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
+test_unit_client_test_fingerprint_SOURCES = test/unit/client/test_fingerprint.c
+test_unit_client_test_fingerprint_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_fingerprint_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
 test_unit_client_test_restart_SOURCES = test/unit/client/test_restart.c
 test_unit_client_test_restart_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_restart_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
