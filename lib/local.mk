@@ -2,6 +2,7 @@ noinst_LIBRARIES += lib/libbase.a
 lib_libbase_a_SOURCES = \
 	lib/arena.c lib/arena.h \
 	lib/buf.c lib/buf.h \
+	lib/hindex.c lib/hindex.h \
 	lib/list.h \
 	lib/log.c lib/log.h \
 	lib/mailbox.c lib/mailbox.h \

@@ -200,3 +200,11 @@ test_unit_client_test_raw_exec_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_recover_SOURCES = test/unit/client/test_recover.c
 test_unit_client_test_recover_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_recover_LDADD = $(DRIVER_TEST_LIBS)
+
+# What the schedulers stand on.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/lib/test_hindex
+endif
+test_unit_lib_test_hindex_SOURCES = test/unit/lib/test_hindex.c
+test_unit_lib_test_hindex_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_hindex_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
