@@ -15,13 +15,13 @@ static const struct {
 	unsigned level;
 } operators[] = {
 #define X(name, text, level) {text, level},
-        HCL_OPERATOR_LIST(X)
+	HCL_OPERATOR_LIST(X)
 #undef X
 };
 
 static const char *const kind_texts[] = {
 #define X(name, text) text,
-        HCL_VALUE_LIST(X)
+	HCL_VALUE_LIST(X)
 #undef X
 };
 
@@ -619,7 +619,7 @@ static int compare_items(const void *a, const void *b)
 
 	if (order == 0) {
 		order = p->pos.line != q->pos.line ? (p->pos.line < q->pos.line ? -1 : 1)
-		                                   : (p->pos.column < q->pos.column ? -1 : 1);
+						   : (p->pos.column < q->pos.column ? -1 : 1);
 	}
 	return order;
 }
@@ -644,7 +644,7 @@ static bool check_doubles(struct hcl_parser *p, const struct hcl_body *body)
 	for (i = 1; i < n; i++) {
 		if (strcmp(sorted[i]->name, sorted[i - 1]->name) == 0) {
 			hcl_fail_at(p, sorted[i]->pos, "\"%.80s\" is given twice, first in line %u", sorted[i]->name,
-			            sorted[i - 1]->pos.line);
+				    sorted[i - 1]->pos.line);
 			break;
 		}
 	}

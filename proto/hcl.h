@@ -40,12 +40,12 @@ struct hcl_error {
 
 /* ---- values ---- */
 
-#define HCL_VALUE_LIST(X)   \
-	X(NULL, "null")     \
-	X(BOOL, "a bool")   \
-	X(NUMBER, "a number") \
-	X(STRING, "a string") \
-	X(LIST, "a list")   \
+#define HCL_VALUE_LIST(X)                                                                                              \
+	X(NULL, "null")                                                                                                \
+	X(BOOL, "a bool")                                                                                              \
+	X(NUMBER, "a number")                                                                                          \
+	X(STRING, "a string")                                                                                          \
+	X(LIST, "a list")                                                                                              \
 	X(OBJECT, "an object")
 
 enum hcl_value_kind {
@@ -90,25 +90,25 @@ struct hcl_member {
 /* ---- expressions ---- */
 
 /* What each kind has in it: children in the order given (`first`, linked by `next`), and members of the union. */
-#define HCL_EXPR_LIST(X)                                                                            \
-	X(LITERAL)       /* value: null, bool, number or string */                                  \
-	X(TEMPLATE)      /* parts: string LITERAL, INTERPOLATION, TEMPLATE_IF, TEMPLATE_FOR */      \
-	X(INTERPOLATION) /* the expression; source: the text from ${ to } */                        \
-	X(TEMPLATE_IF)   /* condition, template, template of the else branch or nothing */          \
-	X(TEMPLATE_FOR)  /* collection, template; loop */                                           \
-	X(TUPLE)         /* elements */                                                             \
-	X(OBJECT)        /* key, value, key, value ... */                                           \
-	X(VARIABLE)      /* name */                                                                 \
-	X(ATTR)          /* the object; name */                                                     \
-	X(INDEX)         /* the collection, the key */                                              \
-	X(SPLAT)         /* the collection, what is made of each element, an EACH at its root */    \
-	X(EACH)          /* the element, in the second child of a SPLAT */                          \
-	X(CALL)          /* arguments; name, spread */                                              \
-	X(NOT)           /* the operand */                                                          \
-	X(NEGATE)        /* the operand */                                                          \
-	X(BINARY)        /* left, right; op */                                                      \
-	X(CONDITIONAL)   /* condition, value if true, value if false */                             \
-	X(FOR_LIST)      /* collection, value, condition or nothing; loop */                        \
+#define HCL_EXPR_LIST(X)                                                                                               \
+	X(LITERAL)       /* value: null, bool, number or string */                                                     \
+	X(TEMPLATE)      /* parts: string LITERAL, INTERPOLATION, TEMPLATE_IF, TEMPLATE_FOR */                         \
+	X(INTERPOLATION) /* the expression; source: the text from ${ to } */                                           \
+	X(TEMPLATE_IF)   /* condition, template, template of the else branch or nothing */                             \
+	X(TEMPLATE_FOR)  /* collection, template; loop */                                                              \
+	X(TUPLE)         /* elements */                                                                                \
+	X(OBJECT)        /* key, value, key, value ... */                                                              \
+	X(VARIABLE)      /* name */                                                                                    \
+	X(ATTR)          /* the object; name */                                                                        \
+	X(INDEX)         /* the collection, the key */                                                                 \
+	X(SPLAT)         /* the collection, what is made of each element, an EACH at its root */                       \
+	X(EACH)          /* the element, in the second child of a SPLAT */                                             \
+	X(CALL)          /* arguments; name, spread */                                                                 \
+	X(NOT)           /* the operand */                                                                             \
+	X(NEGATE)        /* the operand */                                                                             \
+	X(BINARY)        /* left, right; op */                                                                         \
+	X(CONDITIONAL)   /* condition, value if true, value if false */                                                \
+	X(FOR_LIST)      /* collection, value, condition or nothing; loop */                                           \
 	X(FOR_OBJECT)    /* collection, key, value, condition or nothing; loop, spread = group */
 
 enum hcl_expr_kind {
@@ -118,26 +118,26 @@ enum hcl_expr_kind {
 };
 
 /* Name, text, how tightly it binds. No text stands before a longer one that it begins. */
-#define HCL_OPERATOR_LIST(X) \
-	X(OR, "||", 1)       \
-	X(AND, "&&", 2)      \
-	X(EQ, "==", 3)       \
-	X(NE, "!=", 3)       \
-	X(GE, ">=", 4)       \
-	X(LE, "<=", 4)       \
-	X(GT, ">", 4)        \
-	X(LT, "<", 4)        \
-	X(ADD, "+", 5)       \
-	X(SUB, "-", 5)       \
-	X(MUL, "*", 6)       \
-	X(DIV, "/", 6)       \
+#define HCL_OPERATOR_LIST(X)                                                                                           \
+	X(OR, "||", 1)                                                                                                 \
+	X(AND, "&&", 2)                                                                                                \
+	X(EQ, "==", 3)                                                                                                 \
+	X(NE, "!=", 3)                                                                                                 \
+	X(GE, ">=", 4)                                                                                                 \
+	X(LE, "<=", 4)                                                                                                 \
+	X(GT, ">", 4)                                                                                                  \
+	X(LT, "<", 4)                                                                                                  \
+	X(ADD, "+", 5)                                                                                                 \
+	X(SUB, "-", 5)                                                                                                 \
+	X(MUL, "*", 6)                                                                                                 \
+	X(DIV, "/", 6)                                                                                                 \
 	X(MOD, "%", 6)
 
 enum hcl_operator {
 #define X(name, text, level) HCL_OP_##name,
 	HCL_OPERATOR_LIST(X)
 #undef X
-	HCL_N_OPS
+		HCL_N_OPS
 };
 
 struct hcl_expr {

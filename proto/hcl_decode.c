@@ -26,7 +26,7 @@ struct decode {
 };
 
 static void decode_body(struct decode *d, const struct type *t, void *obj, const struct hcl_body *body,
-                        const struct path *path);
+			const struct path *path);
 
 /* ---- the report ---- */
 
@@ -131,7 +131,7 @@ static void put_path(const struct path *path, struct buf *out)
 
 /* A note that begins with the path. */
 static void note(struct decode *d, bool error, struct hcl_pos pos, const struct path *path, const char *format, ...)
-        __attribute__((format(printf, 5, 6)));
+	__attribute__((format(printf, 5, 6)));
 
 static void note(struct decode *d, bool error, struct hcl_pos pos, const struct path *path, const char *format, ...)
 {
@@ -502,16 +502,16 @@ static int pair_bool(struct decode *d, const struct hcl_value *v, void *pair)
 	return get_bool(v, &((struct bool_pair *)pair)->value);
 }
 
-#define SET_MAP(name, type, pair_type, set)                                                                        \
-	static int set_##name(struct decode *d, const struct field *f, void *m, const struct hcl_value *v)         \
-	{                                                                                                          \
-		struct type *map = m;                                                                              \
-		struct any_map any = {.at = (char *)map->at, .n = map->n};                                         \
-		int rv = merge_map(d, &any, sizeof(struct pair_type), v, set);                                     \
-                                                                                                                   \
-		(void)f;                                                                                           \
-		*map = (struct type){.at = (struct pair_type *)(void *)any.at, .n = any.n};                        \
-		return rv;                                                                                         \
+#define SET_MAP(name, type, pair_type, set)                                                                            \
+	static int set_##name(struct decode *d, const struct field *f, void *m, const struct hcl_value *v)             \
+	{                                                                                                              \
+		struct type *map = m;                                                                                  \
+		struct any_map any = {.at = (char *)map->at, .n = map->n};                                             \
+		int rv = merge_map(d, &any, sizeof(struct pair_type), v, set);                                         \
+                                                                                                                       \
+		(void)f;                                                                                               \
+		*map = (struct type){.at = (struct pair_type *)(void *)any.at, .n = any.n};                            \
+		return rv;                                                                                             \
 	}
 
 SET_MAP(map, map, pair, pair_str)
@@ -528,26 +528,26 @@ static const struct {
 	bool from_block;   /* A block will do for an object. */
 	const char *wants; /* "must be ..." */
 } kinds[] = {
-        [KIND_BOOL] = {set_bool, false, "true or false"},
-        [KIND_INT] = {set_int, false, "a whole number"},
-        [KIND_DUR] = {set_dur, false, "a duration such as \"30s\""},
-        [KIND_NUM] = {set_num, false, "a number"},
-        [KIND_TIME] = {set_time, false, "a time such as \"2026-01-31T12:00:00Z\""},
-        [KIND_STR] = {set_str, false, "a string"},
-        [KIND_BYTES] = {set_bytes, false, "a string"},
-        [KIND_ANY] = {set_any, true, "a value"},
-        [KIND_OPTBOOL] = {set_optbool, false, "true or false"},
-        [KIND_OPTINT] = {set_optint, false, "a whole number"},
-        [KIND_OPTDUR] = {set_optdur, false, "a duration such as \"30s\""},
-        [KIND_STRS] = {set_strs, false, "a list of strings"},
-        [KIND_INTS] = {set_ints, false, "a list of whole numbers"},
-        [KIND_MAP] = {set_map, true, "an object of strings"},
-        [KIND_INTMAP] = {set_intmap, true, "an object of whole numbers"},
-        [KIND_NUMMAP] = {set_nummap, true, "an object of numbers"},
-        [KIND_BOOLMAP] = {set_boolmap, true, "an object of true and false"},
-        [KIND_OBJ] = {NULL, true, "a block"},
-        [KIND_LIST] = {NULL, true, "a block"},
-        [KIND_OBJMAP] = {NULL, true, "a block"},
+	[KIND_BOOL] = {set_bool, false, "true or false"},
+	[KIND_INT] = {set_int, false, "a whole number"},
+	[KIND_DUR] = {set_dur, false, "a duration such as \"30s\""},
+	[KIND_NUM] = {set_num, false, "a number"},
+	[KIND_TIME] = {set_time, false, "a time such as \"2026-01-31T12:00:00Z\""},
+	[KIND_STR] = {set_str, false, "a string"},
+	[KIND_BYTES] = {set_bytes, false, "a string"},
+	[KIND_ANY] = {set_any, true, "a value"},
+	[KIND_OPTBOOL] = {set_optbool, false, "true or false"},
+	[KIND_OPTINT] = {set_optint, false, "a whole number"},
+	[KIND_OPTDUR] = {set_optdur, false, "a duration such as \"30s\""},
+	[KIND_STRS] = {set_strs, false, "a list of strings"},
+	[KIND_INTS] = {set_ints, false, "a list of whole numbers"},
+	[KIND_MAP] = {set_map, true, "an object of strings"},
+	[KIND_INTMAP] = {set_intmap, true, "an object of whole numbers"},
+	[KIND_NUMMAP] = {set_nummap, true, "an object of numbers"},
+	[KIND_BOOLMAP] = {set_boolmap, true, "an object of true and false"},
+	[KIND_OBJ] = {NULL, true, "a block"},
+	[KIND_LIST] = {NULL, true, "a block"},
+	[KIND_OBJMAP] = {NULL, true, "a block"},
 };
 
 /* ---- values of attributes and blocks ---- */
@@ -627,7 +627,7 @@ static bool blocks_value(struct decode *d, const struct hcl_item *first, const s
 
 /* The value of an item that is not the second or a later block of its name. */
 static bool add_member(struct decode *d, const struct hcl_item *item, const struct path *outer,
-                       struct hcl_member *members, uint32_t *n)
+		       struct hcl_member *members, uint32_t *n)
 {
 	struct path path = {.outer = outer, .name = item->name};
 	struct hcl_member *member = &members[*n];
@@ -644,7 +644,7 @@ static bool add_member(struct decode *d, const struct hcl_item *item, const stru
 	}
 	member->key = item->name;
 	if (item->value != NULL ? !eval_expr(d, item->value, &path, &member->value)
-	                        : !blocks_value(d, item, &path, &member->value)) {
+				: !blocks_value(d, item, &path, &member->value)) {
 		return false;
 	}
 	(*n)++;
@@ -730,7 +730,7 @@ static void unwrap_list(const struct field *f, struct hcl_value *v)
 }
 
 static void set_scalar(struct decode *d, const struct field *f, void *m, const struct hcl_item *item,
-                       const struct path *path)
+		       const struct path *path)
 {
 	struct hcl_pos pos = item->value != NULL ? item->value->pos : item->pos;
 	struct hcl_value v;
@@ -859,7 +859,7 @@ static void *add_element(struct decode *d, struct elements *list, const char *la
 		}
 		(*list->keys)[i] = copy;
 		memmove((char *)*list->at + (size_t)(i + 1) * list->t->size, element_at(list, i),
-		        (size_t)(*list->n - i) * list->t->size);
+			(size_t)(*list->n - i) * list->t->size);
 	}
 	(*list->n)++;
 	object_init(list->t, element_at(list, i));
@@ -871,7 +871,7 @@ static void *add_element(struct decode *d, struct elements *list, const char *la
 
 /* The element that a block is laid over: a new one, or the one with its label. */
 static void *take_element(struct decode *d, struct elements *list, const char *label, struct hcl_pos pos,
-                          const struct path *path)
+			  const struct path *path)
 {
 	uint32_t i;
 
@@ -888,7 +888,7 @@ static void *take_element(struct decode *d, struct elements *list, const char *l
 }
 
 static void set_element(struct decode *d, struct elements *list, const char *label, const struct hcl_body *body,
-                        struct hcl_pos pos, const struct path *path)
+			struct hcl_pos pos, const struct path *path)
 {
 	struct path labelled = {.outer = path->outer, .name = path->name, .label = label};
 	void *element = take_element(d, list, label, pos, &labelled);
@@ -905,10 +905,10 @@ static bool wants_label(const struct elements *list)
 
 /* `{...}` or `[{...}, {...}]` in place of blocks: calls back with each object. False if it is neither. */
 typedef void (*object_fn)(struct decode *d, struct elements *list, const char *label, const struct hcl_expr *object,
-                          const struct path *path);
+			  const struct path *path);
 
 static bool each_object(struct decode *d, struct elements *list, const char *label, const struct hcl_expr *e,
-                        const struct path *path, object_fn call)
+			const struct path *path, object_fn call)
 {
 	const struct hcl_expr *child;
 	bool good = true;
@@ -939,7 +939,7 @@ static struct hcl_body *object_body(struct decode *d, const struct hcl_expr *e)
 }
 
 static void set_object_element(struct decode *d, struct elements *list, const char *label,
-                               const struct hcl_expr *object, const struct path *path)
+			       const struct hcl_expr *object, const struct path *path)
 {
 	struct hcl_body *body = object_body(d, object);
 
@@ -950,7 +950,7 @@ static void set_object_element(struct decode *d, struct elements *list, const ch
 
 /* {"label": {...}, "label": [{...}, {...}]} */
 static void set_labelled_objects(struct decode *d, struct elements *list, const char *label,
-                                 const struct hcl_expr *object, const struct path *path)
+				 const struct hcl_expr *object, const struct path *path)
 {
 	struct hcl_body *body = object_body(d, object);
 	const struct hcl_item *item = body != NULL ? body->first : NULL;
@@ -1001,7 +1001,7 @@ static void set_elements(struct decode *d, struct elements *list, const struct h
 
 /* All items with this name, so that room for them is made once. `first` is the first of them. */
 static void set_list(struct decode *d, const struct field *f, void *m, const struct hcl_item *first,
-                     const struct path *path)
+		     const struct path *path)
 {
 	struct elements list = elements_of(f, m);
 	const struct hcl_item *item;
@@ -1027,7 +1027,7 @@ static void set_list(struct decode *d, const struct field *f, void *m, const str
 }
 
 static void lay_over(struct decode *d, struct elements *list, const char *label, const struct hcl_expr *object,
-                     const struct path *path)
+		     const struct path *path)
 {
 	struct hcl_body *body = object_body(d, object);
 
@@ -1038,7 +1038,7 @@ static void lay_over(struct decode *d, struct elements *list, const char *label,
 }
 
 static void set_object(struct decode *d, const struct field *f, void *m, const struct hcl_item *item,
-                       const struct path *path)
+		       const struct path *path)
 {
 	const struct field *label = label_field(f->sub);
 	void **object = m;
@@ -1084,7 +1084,7 @@ static const struct field *find_field(const struct type *t, const char *name)
 }
 
 static void set_member(struct decode *d, const struct field *f, void *obj, const struct hcl_item *item, bool again,
-                       const struct path *path)
+		       const struct path *path)
 {
 	void *m = (char *)obj + f->offset;
 
@@ -1102,7 +1102,7 @@ static void set_member(struct decode *d, const struct field *f, void *obj, const
 }
 
 static void decode_body(struct decode *d, const struct type *t, void *obj, const struct hcl_body *body,
-                        const struct path *outer)
+			const struct path *outer)
 {
 	uint64_t seen[4] = {0};
 	const struct hcl_item *item;
@@ -1123,7 +1123,7 @@ static void decode_body(struct decode *d, const struct type *t, void *obj, const
 }
 
 int hcl_decode(const struct type *t, void *obj, const struct hcl_body *body, const struct hcl_scope *scope,
-               struct arena *mem, struct hcl_report *report)
+	       struct arena *mem, struct hcl_report *report)
 {
 	struct decode d = {.scope = scope, .mem = mem, .report = report, .limit = mem->total + HCL_MAX_DECODE};
 	unsigned before = report->errors;

@@ -16,8 +16,8 @@
 #include "proto/object.h"
 
 enum {
-	HCL_MAX_NOTES = 100,     /* Further ones are only counted. */
-	HCL_MAX_ELEMENTS = 4096, /* Of a LIST or an OBJMAP. */
+	HCL_MAX_NOTES = 100,       /* Further ones are only counted. */
+	HCL_MAX_ELEMENTS = 4096,   /* Of a LIST or an OBJMAP. */
 	HCL_MAX_DECODE = 64 << 20, /* Bytes of memory, after which no further expression is evaluated. */
 };
 
@@ -54,15 +54,15 @@ struct hcl_report {
 /* `body` is laid over `obj`, which has been initialized. What the object gets is in `mem`. Every fault is noted and
  * the rest decoded all the same. 0, ERR_NOMEM, or ERR_INVALID when errors were noted. */
 int hcl_decode(const struct type *t, void *obj, const struct hcl_body *body, const struct hcl_scope *scope,
-               struct arena *mem, struct hcl_report *report);
+	       struct arena *mem, struct hcl_report *report);
 
 /* Note something, in report->file. */
 void hcl_report_add(struct hcl_report *r, bool error, struct hcl_pos pos, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+	__attribute__((format(printf, 4, 5)));
 
 /* Note something about the member of that path, where it was given last, or nowhere if it was not. */
 void hcl_report_about(struct hcl_report *r, bool error, const char *path, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+	__attribute__((format(printf, 4, 5)));
 
 /* Where that member was given last; NULL if nowhere. */
 const struct hcl_place *hcl_report_place(const struct hcl_report *r, const char *path);

@@ -31,7 +31,7 @@ struct eval {
 static int eval(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out);
 
 static int fail(struct eval *ev, const struct hcl_expr *e, int code, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+	__attribute__((format(printf, 4, 5)));
 
 static int fail(struct eval *ev, const struct hcl_expr *e, int code, const char *format, ...)
 {
@@ -137,9 +137,9 @@ bool hcl_equal(const struct hcl_value *a, const struct hcl_value *b)
 		}
 		return i == a->list.n && i == b->list.n;
 	case HCL_OBJECT:
-		for (i = 0; i < a->object.n && i < b->object.n &&
-		            strcmp(a->object.at[i].key, b->object.at[i].key) == 0 &&
-		            hcl_equal(&a->object.at[i].value, &b->object.at[i].value);
+		for (i = 0;
+		     i < a->object.n && i < b->object.n && strcmp(a->object.at[i].key, b->object.at[i].key) == 0 &&
+		     hcl_equal(&a->object.at[i].value, &b->object.at[i].value);
 		     i++) {
 		}
 		return i == a->object.n && i == b->object.n;
@@ -308,7 +308,7 @@ enum doubles { LAST_WINS, REFUSE, GROUP };
 
 /* One member from the entries i to j, which have one key. */
 static int join_entries(struct eval *ev, const struct hcl_expr *e, enum doubles doubles, const struct entry *entries,
-                        uint32_t n, struct hcl_value *out)
+			uint32_t n, struct hcl_value *out)
 {
 	struct values group = {0};
 	uint32_t i;
@@ -316,7 +316,7 @@ static int join_entries(struct eval *ev, const struct hcl_expr *e, enum doubles 
 
 	if (doubles == REFUSE && n > 1) {
 		return fail(ev, e, ERR_EXISTS, "two elements with the key \"%.80s\"; ... behind the value groups them",
-		            entries[0].key);
+			    entries[0].key);
 	}
 	if (doubles != GROUP) {
 		*out = entries[n - 1].value;
@@ -330,7 +330,7 @@ static int join_entries(struct eval *ev, const struct hcl_expr *e, enum doubles 
 }
 
 static int make_object(struct eval *ev, const struct hcl_expr *e, const struct values *flat, enum doubles doubles,
-                       struct hcl_value *out)
+		       struct hcl_value *out)
 {
 	uint32_t n = flat->n / 2;
 	struct entry *entries = arena_calloc(ev->mem, n, sizeof(*entries));
@@ -527,7 +527,7 @@ static int eval_variable(struct eval *ev, const struct hcl_expr *e, struct hcl_v
 }
 
 static int take_attr(struct eval *ev, const struct hcl_expr *e, const struct hcl_value *from, const char *name,
-                     struct hcl_value *out)
+		     struct hcl_value *out)
 {
 	const struct hcl_value *member;
 
@@ -810,7 +810,7 @@ static int eval_logic(struct eval *ev, const struct hcl_expr *e, struct hcl_valu
 static int eval_binary(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
 {
 	static int (*const by_level[])(struct eval *, const struct hcl_expr *, struct hcl_value *) = {
-	        NULL, eval_logic, eval_logic, eval_equality, eval_comparison, eval_arithmetic, eval_arithmetic,
+		NULL, eval_logic, eval_logic, eval_equality, eval_comparison, eval_arithmetic, eval_arithmetic,
 	};
 
 	return by_level[hcl_operator_level(e->op)](ev, e, out);
@@ -830,7 +830,7 @@ static int eval_conditional(struct eval *ev, const struct hcl_expr *e, struct hc
 typedef int (*turn_fn)(struct eval *ev, const struct hcl_expr *e, struct values *result);
 
 static int each_turn(struct eval *ev, const struct hcl_expr *e, const struct hcl_value *from, struct local *local,
-                     turn_fn turn, struct values *result)
+		     turn_fn turn, struct values *result)
 {
 	uint32_t n = from->kind == HCL_LIST ? from->list.n : from->object.n;
 	uint32_t i;
@@ -942,25 +942,25 @@ static int eval_template_for(struct eval *ev, const struct hcl_expr *e, struct h
 static int eval(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
 {
 	static int (*const by_kind[])(struct eval *, const struct hcl_expr *, struct hcl_value *) = {
-	        [EXPR_LITERAL] = eval_literal,
-	        [EXPR_TEMPLATE] = eval_template,
-	        [EXPR_INTERPOLATION] = eval_interpolation,
-	        [EXPR_TEMPLATE_IF] = eval_template_if,
-	        [EXPR_TEMPLATE_FOR] = eval_template_for,
-	        [EXPR_TUPLE] = eval_tuple,
-	        [EXPR_OBJECT] = eval_object,
-	        [EXPR_VARIABLE] = eval_variable,
-	        [EXPR_ATTR] = eval_attr,
-	        [EXPR_INDEX] = eval_index,
-	        [EXPR_SPLAT] = eval_splat,
-	        [EXPR_EACH] = eval_each,
-	        [EXPR_CALL] = eval_call,
-	        [EXPR_NOT] = eval_not,
-	        [EXPR_NEGATE] = eval_negate,
-	        [EXPR_BINARY] = eval_binary,
-	        [EXPR_CONDITIONAL] = eval_conditional,
-	        [EXPR_FOR_LIST] = eval_for_list,
-	        [EXPR_FOR_OBJECT] = eval_for_object,
+		[EXPR_LITERAL] = eval_literal,
+		[EXPR_TEMPLATE] = eval_template,
+		[EXPR_INTERPOLATION] = eval_interpolation,
+		[EXPR_TEMPLATE_IF] = eval_template_if,
+		[EXPR_TEMPLATE_FOR] = eval_template_for,
+		[EXPR_TUPLE] = eval_tuple,
+		[EXPR_OBJECT] = eval_object,
+		[EXPR_VARIABLE] = eval_variable,
+		[EXPR_ATTR] = eval_attr,
+		[EXPR_INDEX] = eval_index,
+		[EXPR_SPLAT] = eval_splat,
+		[EXPR_EACH] = eval_each,
+		[EXPR_CALL] = eval_call,
+		[EXPR_NOT] = eval_not,
+		[EXPR_NEGATE] = eval_negate,
+		[EXPR_BINARY] = eval_binary,
+		[EXPR_CONDITIONAL] = eval_conditional,
+		[EXPR_FOR_LIST] = eval_for_list,
+		[EXPR_FOR_OBJECT] = eval_for_object,
 	};
 
 	if (++ev->steps > HCL_MAX_STEPS) {
@@ -970,7 +970,7 @@ static int eval(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out
 }
 
 int hcl_eval(const struct hcl_expr *e, const struct hcl_scope *scope, struct arena *mem, struct hcl_value *value,
-             struct hcl_error *error)
+	     struct hcl_error *error)
 {
 	struct eval ev = {.scope = scope, .mem = mem, .error = error};
 	struct hcl_value v;

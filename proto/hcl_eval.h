@@ -15,9 +15,9 @@ enum { HCL_MAX_STEPS = 1 << 20, HCL_MAX_TEXT = 16 << 20, HCL_MAX_WEIGHT = 1 << 1
 struct hcl_scope {
 	/* 0; ERR_NOTFOUND for an unknown name; or another error, with `error->text` (the position is filled in). */
 	int (*variable_cb)(void *ctx, const char *name, struct arena *mem, struct hcl_value *value,
-	                   struct hcl_error *error);
+			   struct hcl_error *error);
 	int (*function_cb)(void *ctx, const char *name, const struct hcl_value *args, uint32_t n, struct arena *mem,
-	                   struct hcl_value *value, struct hcl_error *error);
+			   struct hcl_value *value, struct hcl_error *error);
 	void *ctx;
 	/* An interpolation that names an unknown variable stays as it is written, ${ and } included: what is left of it
 	 * is for someone who knows more. */
@@ -28,11 +28,11 @@ struct hcl_scope {
  * ERR_NOTFOUND (an unknown variable or function), ERR_TYPE, ERR_RANGE (an index, a division by zero) or ERR_TOOBIG,
  * with `error`. */
 int hcl_eval(const struct hcl_expr *e, const struct hcl_scope *scope, struct arena *mem, struct hcl_value *value,
-             struct hcl_error *error);
+	     struct hcl_error *error);
 
 /* The value of an expression that has no variables in it but those of its own for expressions. */
 static inline int hcl_literal(const struct hcl_expr *e, struct arena *mem, struct hcl_value *value,
-                              struct hcl_error *error)
+			      struct hcl_error *error)
 {
 	return hcl_eval(e, NULL, mem, value, error);
 }

@@ -9,7 +9,7 @@ static struct hcl_expr *parse_postfix(struct hcl_parser *p, struct hcl_expr *e);
 
 /* A node over one or two others: b may be NULL. */
 static struct hcl_expr *node_over(struct hcl_parser *p, enum hcl_expr_kind kind, struct hcl_pos pos, struct hcl_expr *a,
-                                  struct hcl_expr *b)
+				  struct hcl_expr *b)
 {
 	struct hcl_expr *e = hcl_node(p, kind, pos);
 	struct hcl_expr **tail = e != NULL ? &e->first : NULL;
@@ -21,7 +21,7 @@ static struct hcl_expr *node_over(struct hcl_parser *p, enum hcl_expr_kind kind,
 }
 
 static struct hcl_expr *named_over(struct hcl_parser *p, enum hcl_expr_kind kind, struct hcl_pos pos, const char *name,
-                                   struct hcl_expr *a)
+				   struct hcl_expr *a)
 {
 	struct hcl_expr *e = a != NULL ? node_over(p, kind, pos, a, NULL) : hcl_node(p, kind, pos);
 
@@ -95,7 +95,7 @@ static struct hcl_expr *parse_elements(struct hcl_parser *p, struct hcl_expr *e,
 		}
 		if (!hcl_take(p, ',') && (hcl_skip(p), p->at == p->end || *p->at != close)) {
 			return hcl_fail(p, "expected a comma or \"%c\" in %s, not %s", close, what,
-			                hcl_next_text(p, next));
+					hcl_next_text(p, next));
 		}
 	}
 	return e;
@@ -152,7 +152,7 @@ static struct hcl_expr *parse_tuple(struct hcl_parser *p)
 	struct hcl_pos pos = hcl_here(p);
 	bool before = open_bracket(p, true);
 	struct hcl_expr *e = hcl_take_word(p, "for") ? parse_for(p, pos, ']')
-	                                             : parse_elements(p, hcl_node(p, EXPR_TUPLE, pos), ']', "the list");
+						     : parse_elements(p, hcl_node(p, EXPR_TUPLE, pos), ']', "the list");
 
 	p->multiline = before;
 	return e;
@@ -208,7 +208,7 @@ static struct hcl_expr *parse_members(struct hcl_parser *p, struct hcl_expr *e)
 	while (e != NULL && !hcl_take(p, '}')) {
 		if (!apart) {
 			return hcl_fail(p, "expected a comma, a newline or } after the value, not %s",
-			                hcl_next_text(p, next));
+					hcl_next_text(p, next));
 		}
 		if (!hcl_adopt(p, e, &tail, parse_key(p)) || !hcl_adopt(p, e, &tail, parse_value_after_key(p))) {
 			return NULL;
@@ -251,8 +251,8 @@ static struct hcl_expr *parse_word(struct hcl_parser *p)
 		const char *word;
 		struct hcl_value value;
 	} constants[] = {{"null", {.kind = HCL_NULL}},
-	                 {"true", {.kind = HCL_BOOL, .boolean = true}},
-	                 {"false", {.kind = HCL_BOOL, .boolean = false}}};
+			 {"true", {.kind = HCL_BOOL, .boolean = true}},
+			 {"false", {.kind = HCL_BOOL, .boolean = false}}};
 	struct hcl_pos pos = hcl_here(p);
 	const char *name = hcl_identifier(p);
 	size_t i;

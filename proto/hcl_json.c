@@ -102,7 +102,7 @@ static struct hcl_expr *parse_string(struct hcl_parser *p)
 	p->at++;
 	if (read_string(p, &text)) {
 		e = text.failed ? hcl_fail_code(p, ERR_NOMEM, "out of memory")
-		                : hcl_string_node(p, pos, buf_text(&text), text.len);
+				: hcl_string_node(p, pos, buf_text(&text), text.len);
 	}
 	buf_close(&text);
 	return e;

@@ -30,7 +30,7 @@ bool hcl_parser_init(struct hcl_parser *p, const char *text, size_t len, struct 
 /* Remember the first error, here or at `pos`. Returns NULL, as whoever fails does. */
 void *hcl_fail(struct hcl_parser *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void *hcl_fail_at(struct hcl_parser *p, struct hcl_pos pos, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 void *hcl_fail_code(struct hcl_parser *p, int code, const char *text);
 
 /* The position of the next character. */

@@ -165,8 +165,8 @@ static void put_object(const struct hcl_expr *e, struct buf *out)
 	buf_byte(out, '{');
 	for (key = e->first; key != NULL; key = key->next->next) {
 		/* A bare word would be a literal key. */
-		bool literal = key->kind == EXPR_LITERAL &&
-		               (key->value.kind == HCL_STRING || key->value.kind == HCL_NUMBER);
+		bool literal =
+			key->kind == EXPR_LITERAL && (key->value.kind == HCL_STRING || key->value.kind == HCL_NUMBER);
 
 		put_operand(key, literal || key->kind == EXPR_TEMPLATE ? 0 : LEVEL_TERM + 1, out);
 		buf_str(out, " = ");

@@ -13,8 +13,7 @@ struct line {
 	struct hcl_expr *literal;
 };
 
-struct parts
-{
+struct parts {
 	struct buf text; /* The literal that is being read. */
 	enum ending ending;
 	bool trim_next; /* A sequence ended in ~}: the literal that follows loses its leading space. */
@@ -264,7 +263,7 @@ static struct hcl_expr *end_directive(struct hcl_parser *p, struct parts *t, str
 {
 	if (t->ending != ending) {
 		return hcl_fail_at(p, e->pos, "a template %s without its %s", ending == END_ENDIF ? "if" : "for",
-		                   ending == END_ENDIF ? "endif" : "endfor");
+				   ending == END_ENDIF ? "endif" : "endfor");
 	}
 	t->ending = END_NONE;
 	return close_sequence(p, t) ? e : NULL;

@@ -11,6 +11,39 @@ test_unit_lib_test_uuid_SOURCES = test/unit/lib/test_uuid.c
 test_unit_lib_test_uuid_CFLAGS = $(UNIT_CFLAGS)
 test_unit_lib_test_uuid_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
+# HCL
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/proto/test_hcl test/unit/proto/test_hcl_decode test/unit/proto/test_hcl_oom
+endif
+test_unit_proto_test_hcl_SOURCES = test/unit/proto/test_hcl.c
+test_unit_proto_test_hcl_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_hcl_LDADD = $(HCL_LIBS) $(UNIT_LIBS)
+test_unit_proto_test_hcl_decode_SOURCES = test/unit/proto/test_hcl_decode.c
+test_unit_proto_test_hcl_decode_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_hcl_decode_LDADD = $(HCL_LIBS) $(UNIT_LIBS)
+test_unit_proto_test_hcl_oom_SOURCES = test/unit/proto/test_hcl_oom.c
+test_unit_proto_test_hcl_oom_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_hcl_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=realloc
+test_unit_proto_test_hcl_oom_LDADD = $(HCL_LIBS) $(UNIT_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_hcl
+endif
+test_fuzz_fuzz_hcl_SOURCES = test/fuzz/fuzz_hcl.c
+test_fuzz_fuzz_hcl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+test_fuzz_fuzz_hcl_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_hcl_LDADD = $(HCL_LIBS) $(JANSSON_LIBS)
+
+# cli/: configuration.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/cli/test_config test/unit/cli/test_netaddr
+endif
+test_unit_cli_test_config_SOURCES = test/unit/cli/test_config.c
+test_unit_cli_test_config_CFLAGS = $(UNIT_CFLAGS)
+test_unit_cli_test_config_LDADD = $(CONFIG_LIBS) $(UNIT_LIBS)
+test_unit_cli_test_netaddr_SOURCES = test/unit/cli/test_netaddr.c
+test_unit_cli_test_netaddr_CFLAGS = $(UNIT_CFLAGS)
+test_unit_cli_test_netaddr_LDADD = $(CONFIG_LIBS) $(UNIT_LIBS)
+
 # raft/: the state's trees, the log, the replica.
 if HAVE_CMOCKA
 check_PROGRAMS += test/unit/raft/test_tree test/unit/raft/test_tree_small
@@ -157,28 +190,6 @@ test_fuzz_fuzz_http_LDADD = $(WIRE_LIBS)
 test_fuzz_fuzz_rpc_SOURCES = test/fuzz/fuzz_rpc.c
 test_fuzz_fuzz_rpc_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_rpc_LDADD = $(WIRE_LIBS)
-
-# HCL
-if HAVE_CMOCKA
-check_PROGRAMS += test/unit/proto/test_hcl test/unit/proto/test_hcl_decode test/unit/proto/test_hcl_oom
-endif
-test_unit_proto_test_hcl_SOURCES = test/unit/proto/test_hcl.c
-test_unit_proto_test_hcl_CFLAGS = $(UNIT_CFLAGS)
-test_unit_proto_test_hcl_LDADD = $(HCL_LIBS) $(UNIT_LIBS)
-test_unit_proto_test_hcl_decode_SOURCES = test/unit/proto/test_hcl_decode.c
-test_unit_proto_test_hcl_decode_CFLAGS = $(UNIT_CFLAGS)
-test_unit_proto_test_hcl_decode_LDADD = $(HCL_LIBS) $(UNIT_LIBS)
-test_unit_proto_test_hcl_oom_SOURCES = test/unit/proto/test_hcl_oom.c
-test_unit_proto_test_hcl_oom_CFLAGS = $(UNIT_CFLAGS)
-test_unit_proto_test_hcl_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=realloc
-test_unit_proto_test_hcl_oom_LDADD = $(HCL_LIBS) $(UNIT_LIBS)
-if FUZZ
-noinst_PROGRAMS += test/fuzz/fuzz_hcl
-endif
-test_fuzz_fuzz_hcl_SOURCES = test/fuzz/fuzz_hcl.c
-test_fuzz_fuzz_hcl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-test_fuzz_fuzz_hcl_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-test_fuzz_fuzz_hcl_LDADD = $(HCL_LIBS) $(JANSSON_LIBS)
 
 
 # client/: drivers, the executor, files of allocations

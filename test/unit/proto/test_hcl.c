@@ -62,7 +62,7 @@ static void check_refused(const char *text, unsigned line, unsigned column, cons
 	assert_null(body);
 	if (strstr(error.text, piece) == NULL || error.pos.line != line || error.pos.column != column) {
 		fail_msg("%s\n%u, %u: %s; expected %u, %u: %s", text, error.pos.line, error.pos.column, error.text,
-		         line, column, piece);
+			 line, column, piece);
 	}
 }
 
@@ -118,8 +118,7 @@ static void bodies_have_attributes_and_blocks(void **state)
 	check_print("", "");
 	check_print("a = 1\n\nb=true # c\n", "a = 1\nb = true\n");
 	check_print("job \"x\" {\n}", "job \"x\" {\n}\n");
-	check_print("a b \"c\" {\n x = null\n d {\n }\n}\n",
-	            "a \"b\" \"c\" {\n  x = null\n  d {\n  }\n}\n");
+	check_print("a b \"c\" {\n x = null\n d {\n }\n}\n", "a \"b\" \"c\" {\n  x = null\n  d {\n  }\n}\n");
 	check_print("one { a = 1 }", "one {\n  a = 1\n}\n");
 	check_print("a-b_c9 = 1", "a-b_c9 = 1\n");
 	check_print("\xc3\xa4 = 1", "\"\xc3\xa4\" = 1\n");
@@ -147,7 +146,9 @@ static void older_forms_of_bodies_are_read(void **state)
 static void windows_newlines_and_a_byte_order_mark_are_read(void **state)
 {
 	(void)state;
-	check_print("\xef\xbb\xbf" "a = 1\r\nb {\r\n}\r\n", "a = 1\nb {\n}\n");
+	check_print("\xef\xbb\xbf"
+		    "a = 1\r\nb {\r\n}\r\n",
+		    "a = 1\nb {\n}\n");
 	check_print("a = <<X\r\nb\r\nX\r\n", "a = \"b\\u000d\\n\"\n");
 }
 
@@ -234,8 +235,9 @@ static void depth_and_size_are_bounded(void **state)
 {
 	static const struct {
 		const char *before, *piece;
-	} deep[] = {{"a = ", "["}, {"a = ", "("}, {"a = ", "{b="}, {"a = ", "!"}, {"a = ", "1+"}, {"a = b", "[*]"},
-	            {"a = ", "\"${"}, {"a = b", ".c"}, {"a = ", "x?1:"}, {"a = \"", "%{if a}"}, {"", "a {\n"}};
+	} deep[] = {{"a = ", "["},    {"a = ", "("},         {"a = ", "{b="},  {"a = ", "!"},
+		    {"a = ", "1+"},   {"a = b", "[*]"},      {"a = ", "\"${"}, {"a = b", ".c"},
+		    {"a = ", "x?1:"}, {"a = \"", "%{if a}"}, {"", "a {\n"}};
 	struct hcl_body *body;
 	const char *text;
 	size_t i;
@@ -292,7 +294,8 @@ static void strings_have_escapes(void **state)
 	check_value("\"$${a} %%{b} $ % $$ $$$${\"", "\"${a} %{b} $ % $$ $$${\"");
 	check_value("\"# // /* no comment */\"", "\"# // /* no comment */\"");
 	assert_int_equal(eval_text("\"a\\u0000b\"", NULL, &v), 0);
-	assert_string_equal(v.string, "a\xc0\x80" "b");
+	assert_string_equal(v.string, "a\xc0\x80"
+				      "b");
 	check_refused("a = \"\\ud800\"", 1, 12, "four hex digits");
 	check_refused("a = \"\\U00110000\"", 1, 16, "eight hex digits");
 	check_refused("a = \"\\u12\"", 1, 10, "four hex digits");
@@ -442,7 +445,7 @@ static void expressions_print_as_they_parse(void **state)
 	check_print("a = b[*].c.*.d[0]", "a = b[*].c.*.d[0]\n");
 	check_print("a = f(1, g()...)", "a = f(1, g()...)\n");
 	check_print("a = {(b) = c, (true) = 1, \"x${y}\" : 2, z : 3}",
-	            "a = {(b) = c, (true) = 1, \"x${y}\" = 2, \"z\" = 3}\n");
+		    "a = {(b) = c, (true) = 1, \"x${y}\" = 2, \"z\" = 3}\n");
 }
 
 static void for_and_templates_print_as_they_parse(void **state)
@@ -451,9 +454,9 @@ static void for_and_templates_print_as_they_parse(void **state)
 	check_print("a = [for v in x: v if v]", "a = [for v in x : v if v]\n");
 	check_print("a = {for k, v in x: k => v...}", "a = {for k, v in x : k => v...}\n");
 	check_print("a = \"x${y}%{if z}1%{else}2%{endif}%{for v in w}${v}%{endfor}\"",
-	            "a = \"x${y}%{ if z }1%{ else }2%{ endif }%{ for v in w }${v}%{ endfor }\"\n");
+		    "a = \"x${y}%{ if z }1%{ else }2%{ endif }%{ for v in w }${v}%{ endfor }\"\n");
 	check_print("a = \"\\u0024${b}\\u0025%{if c}%\\u0025%{endif}\"",
-	            "a = \"\\u0024${b}\\u0025%{ if c }%\\u0025%{ endif }\"\n");
+		    "a = \"\\u0024${b}\\u0025%{ if c }%\\u0025%{ endif }\"\n");
 	check_print("a = \"$${b} \\\\ \\\" \\u0000 \\u0007\"", "a = \"$${b} \\\\ \\\" \\u0000 \\u0007\"\n");
 }
 
@@ -472,7 +475,7 @@ static int find_variable(void *ctx, const char *name, struct arena *a, struct hc
 }
 
 static int call_function(void *ctx, const char *name, const struct hcl_value *args, uint32_t n, struct arena *a,
-                         struct hcl_value *v, struct hcl_error *e)
+			 struct hcl_value *v, struct hcl_error *e)
 {
 	(void)ctx;
 	(void)a;
@@ -529,9 +532,10 @@ static void evaluation_is_bounded(void **state)
 	assert_int_equal(eval_text(text, NULL, &v), ERR_TOOBIG);
 	text = arena_printf(&mem, "[for a in %s: \"%s${a}\"]", list, repeated("", "x", 100000, ""));
 	assert_int_equal(eval_text(text, NULL, &v), ERR_TOOBIG);
-	text = arena_printf(&mem, "%s: d]]]]", "[for a in [[1,1,1,1,1,1,1,1]]: [for b in [[a,a,a,a,a,a,a,a]]: "
-	                                       "[for c in [[b,b,b,b,b,b,b,b,b]]: "
-	                                       "[for d in [[[c,c,c,c,c,c,c,c],[c,c,c,c,c,c,c,c]]]");
+	text = arena_printf(&mem, "%s: d]]]]",
+			    "[for a in [[1,1,1,1,1,1,1,1]]: [for b in [[a,a,a,a,a,a,a,a]]: "
+			    "[for c in [[b,b,b,b,b,b,b,b,b]]: "
+			    "[for d in [[[c,c,c,c,c,c,c,c],[c,c,c,c,c,c,c,c]]]");
 	assert_int_equal(eval_text(text, NULL, &v), 0);
 }
 
@@ -545,16 +549,31 @@ static void json_makes_the_same_trees(void **state)
 	(void)state;
 	assert_int_equal(hcl_parse_json(text, strlen(text), &mem, &body, &error), 0);
 	assert_string_equal(printed(body),
-	                    "a = {\"b\" = [1, -25, true, null], \"c\" = \"x\xc3\xa4\\n$${y}\"}\nd = {}\n");
+			    "a = {\"b\" = [1, -25, true, null], \"c\" = \"x\xc3\xa4\\n$${y}\"}\nd = {}\n");
 	assert_int_equal(body->first->next->pos.column, 61);
 }
 
 static void json_is_strict(void **state)
 {
-	static const char *const bad[] = {
-	        "", "[]", "1", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{\"a\":1} x", "{\"a\":01}", "{\"a\":1.}",
-	        "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}", "{\"a\":tru}", "{\"a\":[1,]}", "{\"a\":\"\\ud8\"}", "{\"a\":+1}",
-	        "{\"a\":1e999}", "{\"a\":.5}"};
+	static const char *const bad[] = {"",
+					  "[]",
+					  "1",
+					  "{",
+					  "{\"a\"}",
+					  "{\"a\":}",
+					  "{\"a\":1,}",
+					  "{a:1}",
+					  "{\"a\":1} x",
+					  "{\"a\":01}",
+					  "{\"a\":1.}",
+					  "{\"a\":\"\n\"}",
+					  "{\"a\":\"\\x\"}",
+					  "{\"a\":tru}",
+					  "{\"a\":[1,]}",
+					  "{\"a\":\"\\ud8\"}",
+					  "{\"a\":+1}",
+					  "{\"a\":1e999}",
+					  "{\"a\":.5}"};
 	struct hcl_body *body = NULL;
 	size_t i;
 
@@ -574,8 +593,7 @@ static void json_strings_have_surrogates(void **state)
 
 	(void)state;
 	assert_int_equal(hcl_parse_json(text, strlen(text), &mem, &body, &error), 0);
-	assert_string_equal(body->first->value->value.string,
-	                    "\xf0\x9f\x98\x80 \xef\xbf\xbd \xef\xbf\xbd \xc0\x80");
+	assert_string_equal(body->first->value->value.string, "\xf0\x9f\x98\x80 \xef\xbf\xbd \xef\xbf\xbd \xc0\x80");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -583,31 +601,31 @@ static void json_strings_have_surrogates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        TEST(bodies_have_attributes_and_blocks),
-	        TEST(comments_are_skipped_wherever_space_may_be),
-	        TEST(older_forms_of_bodies_are_read),
-	        TEST(windows_newlines_and_a_byte_order_mark_are_read),
-	        TEST(nodes_know_their_place),
-	        TEST(faults_are_told_with_line_and_column),
-	        TEST(an_attribute_may_be_given_once),
-	        TEST(a_zero_byte_is_refused),
-	        TEST(depth_and_size_are_bounded),
-	        TEST(literals_have_their_values),
-	        TEST(strings_have_escapes),
-	        TEST(operators_bind_by_their_levels),
-	        TEST(names_and_indexes_reach_inside),
-	        TEST(for_makes_lists_and_objects),
-	        TEST(templates_join_their_parts),
-	        TEST(heredocs_end_at_their_marker),
-	        TEST(flush_heredocs_lose_their_indentation),
-	        TEST(expressions_print_as_they_parse),
-	        TEST(for_and_templates_print_as_they_parse),
-	        TEST(a_scope_brings_variables_and_functions),
-	        TEST(unknown_interpolations_can_be_kept),
-	        TEST(evaluation_is_bounded),
-	        TEST(json_makes_the_same_trees),
-	        TEST(json_is_strict),
-	        TEST(json_strings_have_surrogates),
+		TEST(bodies_have_attributes_and_blocks),
+		TEST(comments_are_skipped_wherever_space_may_be),
+		TEST(older_forms_of_bodies_are_read),
+		TEST(windows_newlines_and_a_byte_order_mark_are_read),
+		TEST(nodes_know_their_place),
+		TEST(faults_are_told_with_line_and_column),
+		TEST(an_attribute_may_be_given_once),
+		TEST(a_zero_byte_is_refused),
+		TEST(depth_and_size_are_bounded),
+		TEST(literals_have_their_values),
+		TEST(strings_have_escapes),
+		TEST(operators_bind_by_their_levels),
+		TEST(names_and_indexes_reach_inside),
+		TEST(for_makes_lists_and_objects),
+		TEST(templates_join_their_parts),
+		TEST(heredocs_end_at_their_marker),
+		TEST(flush_heredocs_lose_their_indentation),
+		TEST(expressions_print_as_they_parse),
+		TEST(for_and_templates_print_as_they_parse),
+		TEST(a_scope_brings_variables_and_functions),
+		TEST(unknown_interpolations_can_be_kept),
+		TEST(evaluation_is_bounded),
+		TEST(json_makes_the_same_trees),
+		TEST(json_is_strict),
+		TEST(json_strings_have_surrogates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

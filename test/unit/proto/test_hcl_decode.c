@@ -5,37 +5,37 @@
 
 /* ---- objects to decode into ---- */
 
-#define DISK_FIELDS(X, T)                                  \
-	X(T, STR, name, "Name", .label = true, .key = true) \
-	X(T, INT, size_mb, "SizeMB", .hcl = "size", .min = 1, .max = 1000, .dflt = 10) \
+#define DISK_FIELDS(X, T)                                                                                              \
+	X(T, STR, name, "Name", .label = true, .key = true)                                                            \
+	X(T, INT, size_mb, "SizeMB", .hcl = "size", .min = 1, .max = 1000, .dflt = 10)                                 \
 	X(T, STRS, tags, "Tags")
 
-#define ROOM_FIELDS(X, T)                              \
-	X(T, INT, seats, "Seats", .dflt = 4)           \
-	X(T, DUR, wait, "Wait", .min = 0, .max = INT64_C(60000000000)) \
+#define ROOM_FIELDS(X, T)                                                                                              \
+	X(T, INT, seats, "Seats", .dflt = 4)                                                                           \
+	X(T, DUR, wait, "Wait", .min = 0, .max = INT64_C(60000000000))                                                 \
 	X(T, OBJ(disk), disk, "Disk")
 
-#define HOUSE_FIELDS(X, T)                               \
-	X(T, BOOL, open, "Open")                         \
-	X(T, INT, floors, "Floors", .dflt = 2)           \
-	X(T, NUM, height, "Height")                      \
-	X(T, TIME, built, "Built")                       \
-	X(T, STR, name, "Name", .dflt_str = "home")      \
-	X(T, BYTES, plan, "Plan")                        \
-	X(T, ANY, extra, "Extra")                        \
-	X(T, OPTBOOL, lit, "Lit")                        \
-	X(T, OPTINT, rent, "Rent")                       \
-	X(T, OPTDUR, lease, "Lease")                     \
-	X(T, STRS, doors, "Doors")                       \
-	X(T, INTS, keys, "Keys")                         \
-	X(T, MAP, meta, "Meta")                          \
-	X(T, INTMAP, counts, "Counts")                   \
-	X(T, NUMMAP, shares, "Shares")                   \
-	X(T, BOOLMAP, flags, "Flags")                    \
-	X(T, OBJ(room), room, "Room")                    \
-	X(T, LIST(room), rooms, "Rooms", .hcl = "extra_room") \
-	X(T, LIST(disk), disks, "Disks", .hcl = "disk")  \
-	X(T, OBJMAP(room), named, "Named", .hcl = "named_room") \
+#define HOUSE_FIELDS(X, T)                                                                                             \
+	X(T, BOOL, open, "Open")                                                                                       \
+	X(T, INT, floors, "Floors", .dflt = 2)                                                                         \
+	X(T, NUM, height, "Height")                                                                                    \
+	X(T, TIME, built, "Built")                                                                                     \
+	X(T, STR, name, "Name", .dflt_str = "home")                                                                    \
+	X(T, BYTES, plan, "Plan")                                                                                      \
+	X(T, ANY, extra, "Extra")                                                                                      \
+	X(T, OPTBOOL, lit, "Lit")                                                                                      \
+	X(T, OPTINT, rent, "Rent")                                                                                     \
+	X(T, OPTDUR, lease, "Lease")                                                                                   \
+	X(T, STRS, doors, "Doors")                                                                                     \
+	X(T, INTS, keys, "Keys")                                                                                       \
+	X(T, MAP, meta, "Meta")                                                                                        \
+	X(T, INTMAP, counts, "Counts")                                                                                 \
+	X(T, NUMMAP, shares, "Shares")                                                                                 \
+	X(T, BOOLMAP, flags, "Flags")                                                                                  \
+	X(T, OBJ(room), room, "Room")                                                                                  \
+	X(T, LIST(room), rooms, "Rooms", .hcl = "extra_room")                                                          \
+	X(T, LIST(disk), disks, "Disks", .hcl = "disk")                                                                \
+	X(T, OBJMAP(room), named, "Named", .hcl = "named_room")                                                        \
 	X(T, STR, status, "Status", .server = true)
 
 OBJECT_DECLARE(disk, DISK_FIELDS);
@@ -129,28 +129,28 @@ static void every_kind_of_member_is_decoded(void **state)
 {
 	(void)state;
 	check_laid("open = true\n"
-	           "floors = 1 + 2\n"
-	           "height = 2.5\n"
-	           "built = \"2026-01-31T12:00:00Z\"\n"
-	           "name = \"x${1}\"\n"
-	           "plan = \"abc\"\n"
-	           "extra { a = [1, {b = null}]\n c \"d\" { e = 1 }\n c \"f\" {} }\n"
-	           "lit = false\n"
-	           "rent = 0\n"
-	           "lease = \"1m30s\"\n"
-	           "doors = [\"a\", 1, true]\n"
-	           "keys = [3, 2]\n"
-	           "meta { b = 1\n \"a.b\" = \"x\" }\n"
-	           "counts = { x = 1 }\n"
-	           "shares = { x = 0.5 }\n"
-	           "flags = { x = true }\n"
-	           "room { seats = 1\n disk \"d\" { size = 5 } }\n"
-	           "extra_room { seats = 7 }\n"
-	           "extra_room { wait = \"1s\" }\n"
-	           "disk \"b\" { tags = [\"t\"] }\n"
-	           "disk \"a\" { size = 20 }\n"
-	           "named_room \"z\" { seats = 9 }\n"
-	           "named_room \"y\" {}\n");
+		   "floors = 1 + 2\n"
+		   "height = 2.5\n"
+		   "built = \"2026-01-31T12:00:00Z\"\n"
+		   "name = \"x${1}\"\n"
+		   "plan = \"abc\"\n"
+		   "extra { a = [1, {b = null}]\n c \"d\" { e = 1 }\n c \"f\" {} }\n"
+		   "lit = false\n"
+		   "rent = 0\n"
+		   "lease = \"1m30s\"\n"
+		   "doors = [\"a\", 1, true]\n"
+		   "keys = [3, 2]\n"
+		   "meta { b = 1\n \"a.b\" = \"x\" }\n"
+		   "counts = { x = 1 }\n"
+		   "shares = { x = 0.5 }\n"
+		   "flags = { x = true }\n"
+		   "room { seats = 1\n disk \"d\" { size = 5 } }\n"
+		   "extra_room { seats = 7 }\n"
+		   "extra_room { wait = \"1s\" }\n"
+		   "disk \"b\" { tags = [\"t\"] }\n"
+		   "disk \"a\" { size = 20 }\n"
+		   "named_room \"z\" { seats = 9 }\n"
+		   "named_room \"y\" {}\n");
 	assert_true(house.open);
 	assert_int_equal(house.floors, 3);
 	assert_true(house.height == 2.5);
@@ -192,17 +192,21 @@ static void json_means_the_same(void **state)
 
 	(void)state;
 	check_laid("floors = 3\nmeta { a = \"b\" }\nroom { seats = 1 }\nextra_room { seats = 2 }\nextra_room {}\n"
-	           "disk \"a\" { size = 1 }\ndisk \"b\" {}\nnamed_room \"c\" { wait = \"1s\" }\nextra { x = 1 }\n");
+		   "disk \"a\" { size = 1 }\ndisk \"b\" {}\nnamed_room \"c\" { wait = \"1s\" }\nextra { x = 1 }\n");
 	native = house_json();
 	set_up(NULL);
 	assert_int_equal(lay("{\"floors\": 3, \"meta\": {\"a\": \"b\"}, \"room\": {\"seats\": 1},"
-	                     "\"extra_room\": [{\"seats\": 2}, {}], \"disk\": {\"a\": {\"size\": 1}, \"b\": {}},"
-	                     "\"named_room\": {\"c\": {\"wait\": \"1s\"}}, \"extra\": {\"x\": 1}}", true), 0);
+			     "\"extra_room\": [{\"seats\": 2}, {}], \"disk\": {\"a\": {\"size\": 1}, \"b\": {}},"
+			     "\"named_room\": {\"c\": {\"wait\": \"1s\"}}, \"extra\": {\"x\": 1}}",
+			     true),
+			 0);
 	assert_string_equal(house_json(), native);
 	set_up(NULL);
 	assert_int_equal(lay("{\"floors\": 3, \"meta\": [{\"a\": \"b\"}], \"room\": [{\"seats\": 1}],"
-	                     "\"extra_room\": [{\"seats\": 2}, {}], \"disk\": [{\"a\": [{\"size\": 1}]}, {\"b\": {}}],"
-	                     "\"named_room\": [{\"c\": {\"wait\": \"1s\"}}], \"extra\": {\"x\": 1}}", true), 0);
+			     "\"extra_room\": [{\"seats\": 2}, {}], \"disk\": [{\"a\": [{\"size\": 1}]}, {\"b\": {}}],"
+			     "\"named_room\": [{\"c\": {\"wait\": \"1s\"}}], \"extra\": {\"x\": 1}}",
+			     true),
+			 0);
 	assert_string_equal(house_json(), native);
 	assert_string_equal(notes(), "");
 }
@@ -211,11 +215,11 @@ static void later_texts_are_laid_over_earlier_ones(void **state)
 {
 	(void)state;
 	check_laid("name = \"a\"\nfloors = 5\ndoors = [\"x\"]\nkeys = [1]\nmeta { a = 1\n b = 1 }\n"
-	           "room { seats = 7\n wait = \"1s\" }\ndisk \"d\" { size = 1\n tags = [\"t\"] }\n"
-	           "extra_room { seats = 1 }\nnamed_room \"n\" { seats = 2 }\n");
+		   "room { seats = 7\n wait = \"1s\" }\ndisk \"d\" { size = 1\n tags = [\"t\"] }\n"
+		   "extra_room { seats = 1 }\nnamed_room \"n\" { seats = 2 }\n");
 	check_laid("name = \"b\"\ndoors = [\"y\"]\nkeys = [2]\nmeta { b = 2\n c = 3 }\n"
-	           "room { wait = \"2s\" }\ndisk \"d\" { size = 2\n tags = [\"u\"] }\ndisk \"c\" {}\n"
-	           "extra_room { seats = 2 }\nnamed_room \"n\" { wait = \"3s\" }\nnamed_room \"a\" {}\n");
+		   "room { wait = \"2s\" }\ndisk \"d\" { size = 2\n tags = [\"u\"] }\ndisk \"c\" {}\n"
+		   "extra_room { seats = 2 }\nnamed_room \"n\" { wait = \"3s\" }\nnamed_room \"a\" {}\n");
 	assert_string_equal(house.name, "b");
 	assert_int_equal(house.floors, 5);
 	assert_int_equal(house.doors.n, 2);
@@ -264,16 +268,16 @@ static void faults_name_the_key_and_its_place(void **state)
 	check_note("floors = 1.5", true, "1,10: error: floors must be a whole number, not a number");
 	check_note("floors = \"x\"", true, "1,10: error: floors must be a whole number, not \"x\"");
 	check_note("room {\n wait = \"3\"\n}", true,
-	           "2,9: error: room.wait must be a duration such as \"30s\", not \"3\"");
+		   "2,9: error: room.wait must be a duration such as \"30s\", not \"3\"");
 	check_note("room { wait = \"90s\" }", true, "1,15: error: room.wait must be 0s to 1m0s");
 	check_note("disk \"a\" { size = 0 }", true, "1,19: error: disk.a.size must be 1 to 1000");
 	check_note("built = \"today\"", true,
-	           "1,9: error: built must be a time such as \"2026-01-31T12:00:00Z\", not \"today\"");
+		   "1,9: error: built must be a time such as \"2026-01-31T12:00:00Z\", not \"today\"");
 	check_note("doors = \"a\"", true, "1,9: error: doors must be a list of strings, not \"a\"");
 	check_note("doors = [[]]", true, "1,9: error: doors must be a list of strings, not a list");
 	check_note("meta = [1, 2]", true, "1,8: error: meta must be an object of strings, not a list");
 	check_note("counts { a = \"b\" }", true,
-	           "1,1: error: counts must be an object of whole numbers, not an object");
+		   "1,1: error: counts must be an object of whole numbers, not an object");
 	check_note("name = x", true, "1,8: error: name: unknown variable \"x\"; a text stands in quotes");
 	check_note("name {}", true, "1,1: error: name must be a string, not a block");
 	check_note("room = 1", true, "1,8: error: room must be a block");
@@ -297,7 +301,7 @@ static void unknown_names_are_warnings_unless_it_is_strict(void **state)
 	assert_int_equal(lay("garden = 1", false), ERR_INVALID);
 	assert_int_equal(lay("disk \"a\" {}\ndisk \"a\" {}", false), ERR_INVALID);
 	assert_string_equal(notes(), "house.hcl:1,1: error: garden is not known here\n"
-	                             "house.hcl:2,1: error: disk.a is given twice\n");
+				     "house.hcl:2,1: error: disk.a is given twice\n");
 }
 
 static void all_faults_are_told_together(void **state)
@@ -362,8 +366,15 @@ static void sizes_have_units(void **state)
 	static const struct {
 		const char *text;
 		int64_t bytes;
-	} good[] = {{"0", 0}, {"512", 512}, {"10k", 10000}, {"10 KB", 10000}, {"2KiB", 2048}, {"1.5MiB", 1572864},
-	            {"30G", INT64_C(30000000000)}, {"1TiB", INT64_C(1) << 40}, {"7B", 7}};
+	} good[] = {{"0", 0},
+		    {"512", 512},
+		    {"10k", 10000},
+		    {"10 KB", 10000},
+		    {"2KiB", 2048},
+		    {"1.5MiB", 1572864},
+		    {"30G", INT64_C(30000000000)},
+		    {"1TiB", INT64_C(1) << 40},
+		    {"7B", 7}};
 	static const char *const bad[] = {"", "x", "-1", "1x", "1kk", "1KBs", "99999999P"};
 	int64_t bytes;
 	size_t i;
@@ -383,18 +394,18 @@ static void sizes_have_units(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        TEST(every_kind_of_member_is_decoded),
-	        TEST(json_means_the_same),
-	        TEST(later_texts_are_laid_over_earlier_ones),
-	        TEST(null_is_as_not_given),
-	        TEST(primitives_convert_where_nothing_is_lost),
-	        TEST(faults_name_the_key_and_its_place),
-	        TEST(unknown_names_are_warnings_unless_it_is_strict),
-	        TEST(all_faults_are_told_together),
-	        TEST(notes_are_bounded),
-	        TEST(elements_are_bounded),
-	        TEST(places_are_remembered),
-	        TEST(sizes_have_units),
+		TEST(every_kind_of_member_is_decoded),
+		TEST(json_means_the_same),
+		TEST(later_texts_are_laid_over_earlier_ones),
+		TEST(null_is_as_not_given),
+		TEST(primitives_convert_where_nothing_is_lost),
+		TEST(faults_name_the_key_and_its_place),
+		TEST(unknown_names_are_warnings_unless_it_is_strict),
+		TEST(all_faults_are_told_together),
+		TEST(notes_are_bounded),
+		TEST(elements_are_bounded),
+		TEST(places_are_remembered),
+		TEST(sizes_have_units),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

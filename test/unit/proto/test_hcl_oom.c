@@ -33,9 +33,10 @@ void *__wrap_realloc(void *p, size_t n)
 	return fails() ? NULL : __real_realloc(p, n);
 }
 
-static const char group[] = "group \"g%d\" {\n count = 1 + %d\n meta { a = \"x${1}y\", b = [for v in [1]: v][0] }\n"
-			    " volume \"v\" {}\n task \"t\" {\n  config {\n   args = [\"a\", <<-X\n    b\n   X\n   ]\n  }\n"
-			    "  kill_timeout = \"5s\"\n } }\n";
+static const char group[] =
+	"group \"g%d\" {\n count = 1 + %d\n meta { a = \"x${1}y\", b = [for v in [1]: v][0] }\n"
+	" volume \"v\" {}\n task \"t\" {\n  config {\n   args = [\"a\", <<-X\n    b\n   X\n   ]\n  }\n"
+	"  kill_timeout = \"5s\"\n } }\n";
 
 /* Large enough for the arena to grow a few times. */
 static const char *make_text(struct buf *text)
@@ -93,7 +94,7 @@ static void every_failed_allocation_is_reported(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(every_failed_allocation_is_reported),
+		cmocka_unit_test(every_failed_allocation_is_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
