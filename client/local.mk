@@ -24,6 +24,7 @@ CLIENT_LIBS = client/libclient.a $(DRIVER_LIBS) $(RUNNER_LIBS) $(UV_LIBS)
 # What runs: drivers, the executor, the files of allocations.
 noinst_LIBRARIES += client/libdriver.a client/executor/libexecutor.a
 client_libdriver_a_SOURCES = \
+	client/allocdir.c client/allocdir.h \
 	client/beneath.c client/beneath.h \
 	client/driver.c client/driver.h client/driver_host.h \
 	client/driver_config.c client/driver_config.h \
