@@ -147,8 +147,8 @@ static int find_user(const struct allocdir_task *task, struct user *found, const
 	}
 	rv = user_find(task->user, found);
 	if (rv != 0) {
-		return fail(error, rv == ERR_NOTFOUND ? ERR_INVALID : rv, "failed to look up user \"%s\": %s", task->user,
-			    rv == ERR_NOTFOUND ? "unknown user" : error_text(rv));
+		return fail(error, rv == ERR_NOTFOUND ? ERR_INVALID : rv, "failed to look up user \"%s\": %s",
+			    task->user, rv == ERR_NOTFOUND ? "unknown user" : error_text(rv));
 	}
 	/* Without privileges a chown to anyone else fails; to oneself it is not needed. */
 	*out = found->uid == geteuid() ? NULL : found;
@@ -261,11 +261,11 @@ static bool is_dots(const char *name)
 }
 
 struct sweep {
-	int top;         /* The allocation's directory. */
-	unsigned left;   /* Entries that may still be looked at now. */
+	int top;       /* The allocation's directory. */
+	unsigned left; /* Entries that may still be looked at now. */
 	unsigned removed;
-	unsigned moved;  /* Directories moved up, for their names. */
-	int error;       /* The first errno value other than "already gone". */
+	unsigned moved; /* Directories moved up, for their names. */
+	int error;      /* The first errno value other than "already gone". */
 	char at_fault[NAME_MAX + 1];
 };
 

@@ -31,6 +31,7 @@ client_libdriver_a_SOURCES = \
 	client/driver_mock.c client/driver_raw_exec.c \
 	client/executor.c client/executor.h client/executor_task.h \
 	client/executor_find.c client/executor_start.c \
+	client/fs_api.c client/fs_api.h \
 	client/launch.c client/launch.h \
 	client/oserror.c client/oserror.h \
 	client/user.c client/user.h

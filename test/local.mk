@@ -197,6 +197,7 @@ DRIVER_TEST_LIBS = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS) $(UNIT_LIBS)
 EXTRA_DIST += test/unit/client/world.h
 DRIVER_TESTS = \
 	test/unit/client/test_allocdir \
+	test/unit/client/test_fs_api \
 	test/unit/client/test_mock \
 	test/unit/client/test_raw_exec \
 	test/unit/client/test_recover
@@ -206,6 +207,9 @@ endif
 test_unit_client_test_allocdir_SOURCES = test/unit/client/test_allocdir.c
 test_unit_client_test_allocdir_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_allocdir_LDADD = $(DRIVER_TEST_LIBS)
+test_unit_client_test_fs_api_SOURCES = test/unit/client/test_fs_api.c
+test_unit_client_test_fs_api_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_fs_api_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_mock_SOURCES = test/unit/client/test_mock.c
 test_unit_client_test_mock_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_mock_LDADD = $(DRIVER_TEST_LIBS)

@@ -312,9 +312,19 @@ static void paths_are_cleaned(void **state)
 	static const struct {
 		const char *path;
 		const char *clean; /* NULL: leads out. */
-	} cases[] = {{"", "."}, {"/", "."}, {"a", "a"}, {"/a//b/", "a/b"}, {"./a/./b", "a/b"}, {"a/../b", "b"},
-		     {"a/b/../../c", "c"}, {"..", NULL}, {"/../..", NULL}, {"a/../..", NULL}, {"..a/b..", "..a/b.."},
-		     {"../../..", NULL}, {"a/..", "."}};
+	} cases[] = {{"", "."},
+		     {"/", "."},
+		     {"a", "a"},
+		     {"/a//b/", "a/b"},
+		     {"./a/./b", "a/b"},
+		     {"a/../b", "b"},
+		     {"a/b/../../c", "c"},
+		     {"..", NULL},
+		     {"/../..", NULL},
+		     {"a/../..", NULL},
+		     {"..a/b..", "..a/b.."},
+		     {"../../..", NULL},
+		     {"a/..", "."}};
 	char out[64];
 	unsigned i;
 
