@@ -17,8 +17,6 @@ OBJECT_DEFINE(agent_addresses, AGENT_ADDRESSES_FIELDS);
 OBJECT_DEFINE(agent_server_join, AGENT_SERVER_JOIN_FIELDS);
 OBJECT_DEFINE(agent_plan_rejection_tracker, AGENT_PLAN_REJECTION_TRACKER_FIELDS);
 OBJECT_DEFINE(agent_search, AGENT_SEARCH_FIELDS);
-OBJECT_DEFINE(agent_preemption, AGENT_PREEMPTION_FIELDS);
-OBJECT_DEFINE(agent_scheduler_config, AGENT_SCHEDULER_CONFIG_FIELDS);
 OBJECT_DEFINE(agent_server, AGENT_SERVER_FIELDS);
 OBJECT_DEFINE(agent_raft, AGENT_RAFT_FIELDS);
 OBJECT_DEFINE(agent_reserved, AGENT_RESERVED_FIELDS);
@@ -419,8 +417,8 @@ static void note_template(struct hcl_report *report, const char *path)
 			 path);
 }
 
-/* One service: its addresses, and the paths of these for messages. */
-struct service {
+/* A port that the agent listens on: its addresses, and the paths of these for messages. */
+struct listener {
 	const char *bind_path;
 	const char *advertise_path;
 	const char **bind;
@@ -428,7 +426,7 @@ struct service {
 	int64_t port;
 };
 
-static void set_bind(struct agent_config *c, const struct service *s, struct hcl_report *report)
+static void set_bind(struct agent_config *c, const struct listener *s, struct hcl_report *report)
 {
 	if ((*s->bind)[0] == '\0') {
 		*s->bind = c->bind_addr;
@@ -441,7 +439,8 @@ static void set_bind(struct agent_config *c, const struct service *s, struct hcl
 }
 
 /* What others reach the service at; false if that was noted to be wrong. */
-static bool find_advertised(const struct service *s, struct hcl_report *report, char host[NETADDR_HOST], unsigned *port)
+static bool find_advertised(const struct listener *s, struct hcl_report *report, char host[NETADDR_HOST],
+			    unsigned *port)
 {
 	if (is_template(*s->advertise)) {
 		note_template(report, s->advertise_path);
@@ -469,7 +468,7 @@ static bool find_advertised(const struct service *s, struct hcl_report *report, 
 	return true;
 }
 
-static int set_advertise(const struct service *s, struct arena *mem, struct hcl_report *report)
+static int set_advertise(const struct listener *s, struct arena *mem, struct hcl_report *report)
 {
 	char host[NETADDR_HOST];
 	char text[NETADDR_TEXT];
@@ -489,12 +488,12 @@ static int set_advertise(const struct service *s, struct arena *mem, struct hcl_
 
 static int set_addresses(struct agent_config *c, struct arena *mem, struct hcl_report *report)
 {
-#define SERVICE(name)                                                                                                  \
+#define LISTENER(name)                                                                                                 \
 	{                                                                                                              \
 		"addresses." #name, "advertise." #name, &c->addresses->name, &c->advertise->name, c->ports->name       \
 	}
-	const struct service services[] = {SERVICE(http), SERVICE(rpc), SERVICE(serf)};
-#undef SERVICE
+	const struct listener listeners[] = {LISTENER(http), LISTENER(rpc), LISTENER(serf)};
+#undef LISTENER
 	size_t i;
 
 	if (is_template(c->bind_addr)) {
@@ -506,9 +505,9 @@ static int set_addresses(struct agent_config *c, struct arena *mem, struct hcl_r
 				 "bind_addr must be an IP address or a host name, not \"%.80s\"", c->bind_addr);
 		return 0;
 	}
-	for (i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
-		set_bind(c, &services[i], report);
-		if (set_advertise(&services[i], mem, report) != 0) {
+	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
+		set_bind(c, &listeners[i], report);
+		if (set_advertise(&listeners[i], mem, report) != 0) {
 			return ERR_NOMEM;
 		}
 	}

@@ -16,6 +16,7 @@
 #ifndef CLI_CONFIG_H_
 #define CLI_CONFIG_H_
 
+#include "proto/cluster.h"
 #include "proto/hcl_decode.h"
 #include "proto/object.h"
 
@@ -61,20 +62,6 @@
 	X(T, INT, limit_results, "LimitResults", .dflt = 100, .min = 1, .max = INT32_MAX)                              \
 	X(T, INT, min_term_length, "MinTermLength", .dflt = 2, .min = 1, .max = INT32_MAX)
 
-#define AGENT_PREEMPTION_FIELDS(X, T)                                                                                  \
-	X(T, BOOL, system_scheduler_enabled, "SystemSchedulerEnabled", .dflt = true)                                   \
-	X(T, BOOL, sysbatch_scheduler_enabled, "SysBatchSchedulerEnabled")                                             \
-	X(T, BOOL, batch_scheduler_enabled, "BatchSchedulerEnabled")                                                   \
-	X(T, BOOL, service_scheduler_enabled, "ServiceSchedulerEnabled")
-
-/* What the cluster starts with; later it is changed by the API. NULL if not given. */
-#define AGENT_SCHEDULER_CONFIG_FIELDS(X, T)                                                                            \
-	X(T, STR, scheduler_algorithm, "SchedulerAlgorithm", .dflt_str = "binpack")                                    \
-	X(T, OBJ(agent_preemption), preemption_config, "PreemptionConfig")                                             \
-	X(T, BOOL, memory_oversubscription_enabled, "MemoryOversubscriptionEnabled")                                   \
-	X(T, BOOL, reject_job_registration, "RejectJobRegistration")                                                   \
-	X(T, BOOL, pause_eval_broker, "PauseEvalBroker")
-
 #define AGENT_SERVER_FIELDS(X, T)                                                                                      \
 	X(T, BOOL, enabled, "Enabled")                                                                                 \
 	X(T, STR, authoritative_region, "AuthoritativeRegion")                                                         \
@@ -111,7 +98,7 @@
 	X(T, STR, upgrade_version, "UpgradeVersion")                                                                   \
 	X(T, STR, encrypt, "EncryptKey", .secret = true)                                                               \
 	X(T, OBJ(agent_server_join), server_join, "ServerJoin")                                                        \
-	X(T, OBJ(agent_scheduler_config), default_scheduler_config, "DefaultSchedulerConfig", .omit = true)            \
+	X(T, OBJ(scheduler_config), default_scheduler_config, "DefaultSchedulerConfig", .omit = true)                  \
 	X(T, OBJ(agent_plan_rejection_tracker), plan_rejection_tracker, "PlanRejectionTracker")                        \
 	X(T, BOOL, enable_event_broker, "EnableEventBroker", .dflt = true)                                             \
 	X(T, INT, event_buffer_size, "EventBufferSize", .dflt = 100, .min = 0, .max = 1000000)                         \
@@ -365,8 +352,6 @@ OBJECT_DECLARE(agent_addresses, AGENT_ADDRESSES_FIELDS);
 OBJECT_DECLARE(agent_server_join, AGENT_SERVER_JOIN_FIELDS);
 OBJECT_DECLARE(agent_plan_rejection_tracker, AGENT_PLAN_REJECTION_TRACKER_FIELDS);
 OBJECT_DECLARE(agent_search, AGENT_SEARCH_FIELDS);
-OBJECT_DECLARE(agent_preemption, AGENT_PREEMPTION_FIELDS);
-OBJECT_DECLARE(agent_scheduler_config, AGENT_SCHEDULER_CONFIG_FIELDS);
 OBJECT_DECLARE(agent_server, AGENT_SERVER_FIELDS);
 OBJECT_DECLARE(agent_raft, AGENT_RAFT_FIELDS);
 OBJECT_DECLARE(agent_reserved, AGENT_RESERVED_FIELDS);

@@ -240,7 +240,7 @@ static void check_joining(const struct agent_config *c, struct hcl_report *repor
 static void check_schedulers(const struct agent_config *c, struct hcl_report *report)
 {
 	static const char *const known[] = {"service", "batch", "system", "sysbatch", "_core"};
-	const struct agent_scheduler_config *s = c->server->default_scheduler_config;
+	const struct scheduler_config *s = c->server->default_scheduler_config;
 	const struct strs *names = &c->server->enabled_schedulers;
 	uint32_t i;
 	size_t j;
@@ -253,8 +253,7 @@ static void check_schedulers(const struct agent_config *c, struct hcl_report *re
 			       names->at[i]);
 		}
 	}
-	if (s != NULL && strcmp(s->scheduler_algorithm, "binpack") != 0 &&
-	    strcmp(s->scheduler_algorithm, "spread") != 0) {
+	if (s != NULL && strcmp(s->algorithm, "binpack") != 0 && strcmp(s->algorithm, "spread") != 0) {
 		refuse("server.default_scheduler_config.scheduler_algorithm",
 		       "server.default_scheduler_config.scheduler_algorithm must be \"binpack\" or \"spread\"");
 	}

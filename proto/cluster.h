@@ -29,8 +29,9 @@
 	X(T, INT, modify_index, "ModifyIndex", .server = true)
 
 #define NODE_POOL_SCHEDULER_FIELDS(X, T)                                                 \
-	X(T, STR, algorithm, "SchedulerAlgorithm")                                       \
-	X(T, OPTBOOL, memory_oversubscription, "MemoryOversubscriptionEnabled")
+	X(T, STR, algorithm, "SchedulerAlgorithm", .hcl = "scheduler_algorithm")         \
+	X(T, OPTBOOL, memory_oversubscription, "MemoryOversubscriptionEnabled",          \
+	  .hcl = "memory_oversubscription_enabled")
 
 #define NODE_POOL_FIELDS(X, T)                                                           \
 	X(T, STR, name, "Name", .required = true, .label = true)                         \
@@ -41,15 +42,16 @@
 	X(T, INT, modify_index, "ModifyIndex", .server = true)
 
 #define PREEMPTION_CONFIG_FIELDS(X, T)                                                   \
-	X(T, BOOL, system, "SystemSchedulerEnabled", .dflt = true)                       \
-	X(T, BOOL, sysbatch, "SysBatchSchedulerEnabled")                                 \
-	X(T, BOOL, batch, "BatchSchedulerEnabled")                                       \
-	X(T, BOOL, service, "ServiceSchedulerEnabled")
+	X(T, BOOL, system, "SystemSchedulerEnabled", .dflt = true, .hcl = "system_scheduler_enabled") \
+	X(T, BOOL, sysbatch, "SysBatchSchedulerEnabled", .hcl = "sysbatch_scheduler_enabled") \
+	X(T, BOOL, batch, "BatchSchedulerEnabled", .hcl = "batch_scheduler_enabled")     \
+	X(T, BOOL, service, "ServiceSchedulerEnabled", .hcl = "service_scheduler_enabled")
 
 #define SCHEDULER_CONFIG_FIELDS(X, T)                                                    \
-	X(T, STR, algorithm, "SchedulerAlgorithm", .dflt_str = "binpack")                \
-	X(T, OBJ(preemption_config), preemption, "PreemptionConfig")                     \
-	X(T, BOOL, memory_oversubscription, "MemoryOversubscriptionEnabled")             \
+	X(T, STR, algorithm, "SchedulerAlgorithm", .dflt_str = "binpack", .hcl = "scheduler_algorithm") \
+	X(T, OBJ(preemption_config), preemption, "PreemptionConfig", .hcl = "preemption_config") \
+	X(T, BOOL, memory_oversubscription, "MemoryOversubscriptionEnabled",             \
+	  .hcl = "memory_oversubscription_enabled")                                      \
 	X(T, BOOL, reject_job_registration, "RejectJobRegistration")                     \
 	X(T, BOOL, pause_eval_broker, "PauseEvalBroker")                                 \
 	X(T, INT, create_index, "CreateIndex", .server = true)                           \

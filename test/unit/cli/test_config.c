@@ -181,7 +181,8 @@ static void a_file_is_laid_over_the_defaults(void **state)
 	assert_string_equal(config.advertise->rpc, "1.2.3.4:4647");
 	assert_string_equal(config.advertise->serf, "1.2.3.4:5648");
 	assert_true(config.server->num_schedulers.set && config.server->num_schedulers.at == 0);
-	assert_string_equal(config.server->default_scheduler_config->scheduler_algorithm, "spread");
+	assert_string_equal(config.server->default_scheduler_config->algorithm, "spread");
+	assert_true(config.server->default_scheduler_config->preemption->batch);
 	assert_string_equal(config.server->data_dir, "/var/lib/drover/server");
 	assert_string_equal(config.client->state_dir, "/var/lib/drover/client");
 	assert_string_equal(config.client->alloc_dir, "/var/lib/drover/alloc");
