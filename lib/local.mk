@@ -1,7 +1,9 @@
 noinst_LIBRARIES += lib/libbase.a
 lib_libbase_a_SOURCES = \
+	lib/address.c lib/address.h \
 	lib/arena.c lib/arena.h \
 	lib/buf.c lib/buf.h \
+	lib/crc.c lib/crc.h \
 	lib/hindex.c lib/hindex.h \
 	lib/list.h \
 	lib/log.c lib/log.h \
