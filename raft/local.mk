@@ -1,5 +1,27 @@
 # What is in raft/: added to by its modules.
 noinst_LIBRARIES += raft/libstate.a
-raft_libstate_a_SOURCES = raft/tree.c raft/tree.h raft/replica.h \
+raft_libstate_a_SOURCES = raft/tree.c raft/tree.h \
 	raft/command.h raft/fsm.h raft/persist.h raft/state.h raft/watch.h \
 	proto/cluster.c proto/cluster.h
+
+# The replicated log: libraft, which is linked statically, on an I/O back end of our own.
+noinst_LIBRARIES += raft/libreplica.a
+raft_libreplica_a_SOURCES = \
+	raft/bulk.c \
+	raft/dial.c raft/dial.h \
+	raft/disk.c raft/disk.h \
+	raft/inlet.c \
+	raft/io.c raft/io.h raft/io_parts.h \
+	raft/io_snapshot.c \
+	raft/journal.c raft/journal.h raft/journal_format.h \
+	raft/journal_load.c \
+	raft/peer.c \
+	raft/replica.c raft/replica.h raft/replica_parts.h \
+	raft/replica_member.c \
+	raft/replica_state.c \
+	raft/snapshot.c raft/snapshot.h \
+	raft/transport.c raft/transport.h raft/transport_parts.h \
+	raft/vote.c raft/vote.h \
+	raft/weight.c raft/weight.h \
+	raft/wire.c raft/wire.h
+REPLICA_LIBS = raft/libreplica.a $(PROTO_LIBS) $(RAFT_A) $(UV_LIBS) $(LZ4_LIBS) -lpthread

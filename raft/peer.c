@@ -1,0 +1,506 @@
+#include "raft/transport_parts.h"
+
+#include "lib/crc.h"
+#include "lib/list.h"
+#include "lib/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_IOV = 64, MAX_ENTRIES = 1024, TURN_BUDGET = 4 << 20 };
+
+/* --- frames --- */
+
+static struct out *out_new(size_t head_size, unsigned n_bufs)
+{
+	struct out *o = malloc(sizeof(*o) + n_bufs * sizeof(uv_buf_t) + head_size);
+
+	if (o == NULL) {
+		abort(); /* libraft cannot bear an error here. */
+	}
+	*o = (struct out){.n_bufs = n_bufs, .size = head_size};
+	o->bufs[0] = uv_buf_init((char *)&o->bufs[n_bufs], (unsigned)head_size);
+	return o;
+}
+
+/* Length and checksum, over all buffers. */
+static void out_seal(struct out *o)
+{
+	char *head = o->bufs[0].base;
+	struct wire_frame f = {.len = (uint32_t)(o->size - sizeof(f))};
+
+	f.crc = crc32c(0, head + sizeof(f), o->bufs[0].len - sizeof(f));
+	for (unsigned i = 1; i < o->n_bufs; i++) {
+		f.crc = crc32c(f.crc, o->bufs[i].base, o->bufs[i].len);
+	}
+	memcpy(head, &f, sizeof(f));
+}
+
+/* The entries' data is not copied. */
+static struct out *out_message(const uint64_t w[WIRE_WORDS], const struct raft_entry *entries, unsigned n)
+{
+	size_t words = WIRE_WORDS * sizeof(*w);
+	struct out *o = out_new(sizeof(struct wire_frame) + words + n * 2 * sizeof(uint64_t), n + 1);
+	char *p = o->bufs[0].base + sizeof(struct wire_frame);
+
+	memcpy(p, w, words);
+	p += words;
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t e[2];
+
+		wire_entry(&entries[i], e);
+		memcpy(p, e, sizeof(e));
+		p += sizeof(e);
+		o->bufs[i + 1] = uv_buf_init(entries[i].buf.base, (unsigned)entries[i].buf.len);
+		o->size += entries[i].buf.len;
+	}
+	o->entries = n > 0;
+	out_seal(o);
+	return o;
+}
+
+static struct out *out_hello(const struct transport *t)
+{
+	struct wire_hello h;
+	struct out *o = out_new(1 + sizeof(h), 1);
+
+	wire_hello_make(&h, WIRE_MESSAGES, t->cluster, t->origin, t->id, t->address);
+	o->bufs[0].base[0] = WIRE_FIRST;
+	memcpy(o->bufs[0].base + 1, &h, sizeof(h));
+	return o;
+}
+
+/* --- the queue --- */
+
+static void push(struct peer *p, struct out *o)
+{
+	*p->tail = o;
+	p->tail = &o->next;
+	p->queued += o->size;
+}
+
+static void push_front(struct peer *p, struct out *o)
+{
+	o->next = p->head;
+	p->head = o;
+	if (o->next == NULL) {
+		p->tail = &o->next;
+	}
+	p->queued += o->size;
+}
+
+static void out_done(struct out *o, int status)
+{
+	if (o->req != NULL) {
+		o->req->cb(o->req, status);
+	}
+	free(o);
+}
+
+static void pop(struct peer *p, int status)
+{
+	struct out *o = p->head;
+
+	p->head = o->next;
+	if (p->head == NULL) {
+		p->tail = &p->head;
+	}
+	p->queued -= o->size - o->sent;
+	out_done(o, status);
+}
+
+static void drop_queue(struct peer *p)
+{
+	while (p->head != NULL) {
+		pop(p, p->t->closing ? RAFT_CANCELED : RAFT_NOCONNECTION);
+	}
+	p->n_waiting = 0;
+}
+
+/* So many bytes have left. */
+static void peer_sent(struct peer *p, size_t n)
+{
+	if (n > 0) {
+		p->moved = uv_now(p->t->loop);
+	}
+	while (n > 0) {
+		struct out *o = p->head;
+		size_t part = o->size - o->sent < n ? o->size - o->sent : n;
+
+		o->sent += part;
+		p->queued -= part;
+		n -= part;
+		if (o->sent == o->size) {
+			pop(p, 0);
+		}
+	}
+}
+
+/* What of the queue has not left yet, up to MAX_IOV pieces. */
+static unsigned gather(const struct peer *p, uv_buf_t bufs[MAX_IOV], size_t *total)
+{
+	unsigned n = 0;
+
+	*total = 0;
+	for (const struct out *o = p->head; o != NULL; o = o->next) {
+		size_t skip = o->sent;
+
+		for (unsigned i = 0; i < o->n_bufs; i++) {
+			uv_buf_t b = o->bufs[i];
+			size_t cut = skip < b.len ? skip : b.len;
+
+			skip -= cut;
+			if (b.len == cut) {
+				continue;
+			}
+			if (n == MAX_IOV) {
+				return n;
+			}
+			bufs[n++] = uv_buf_init(b.base + cut, (unsigned)(b.len - cut));
+			*total += b.len - cut;
+		}
+	}
+	return n;
+}
+
+/* --- the connection --- */
+
+/* Gives up the connection and what was to go over it. The next attempt waits a while. */
+void peer_drop(struct peer *p)
+{
+	struct link *l = p->link;
+	struct dial *d = p->dial;
+
+	p->link = NULL;
+	p->dial = NULL;
+	drop_queue(p);
+	if (l == NULL && d == NULL) {
+		return;
+	}
+	if (l != NULL) {
+		link_close(l);
+	}
+	if (d != NULL) {
+		dial_cancel(d);
+	}
+	p->next_try = uv_now(p->t->loop) + p->backoff_ms;
+	p->backoff_ms = p->backoff_ms * 2 < MAX_BACKOFF_MS ? p->backoff_ms * 2 : MAX_BACKOFF_MS;
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+	struct link *l = CONTAINER_OF(write, struct link, write);
+	struct peer *p = l->peer;
+
+	if (p == NULL) {
+		return;
+	}
+	if (status != 0) {
+		peer_drop(p);
+		return;
+	}
+	peer_sent(p, l->writing);
+	l->writing = 0;
+	peer_flush(p);
+}
+
+/* The one place where bytes go out; TLS: encrypt here. The number written at once, 0 when none could be, or an error. */
+static int peer_write(struct link *l, uv_buf_t *bufs, unsigned n)
+{
+	int sent = uv_try_write((uv_stream_t *)l->tcp, bufs, n);
+
+	return sent == UV_EAGAIN ? 0 : sent;
+}
+
+/* Leave the rest to libuv. */
+static void write_later(struct peer *p, uv_buf_t bufs[MAX_IOV])
+{
+	unsigned n = gather(p, bufs, &p->link->writing);
+
+	if (n > 0 && uv_write(&p->link->write, (uv_stream_t *)p->link->tcp, bufs, n, on_written) != 0) {
+		peer_drop(p);
+	}
+}
+
+void peer_flush(struct peer *p)
+{
+	uv_buf_t bufs[MAX_IOV];
+	size_t budget = TURN_BUDGET; /* The loop has other things to do. */
+	size_t total;
+
+	while (p->link != NULL && p->link->writing == 0 && p->head != NULL && !p->t->held) {
+		unsigned n = gather(p, bufs, &total);
+		int sent = budget > 0 ? peer_write(p->link, bufs, n) : 0;
+
+		if (sent < 0) {
+			peer_drop(p);
+			return;
+		}
+		peer_sent(p, (size_t)sent);
+		budget -= (size_t)sent < budget ? (size_t)sent : budget;
+		if ((size_t)sent < total) {
+			write_later(p, bufs);
+			return;
+		}
+	}
+}
+
+/* The other side never speaks here: a byte or an end means that it went away. */
+static void on_link_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
+{
+	struct link *l = handle->data;
+
+	(void)size;
+	*buf = uv_buf_init(l->t->scratch, TRANSPORT_SCRATCH);
+}
+
+static void on_link_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	struct link *l = stream->data;
+
+	(void)buf;
+	if (n != 0 && l->peer != NULL) {
+		peer_drop(l->peer);
+	}
+}
+
+static void on_connected(void *data, uv_tcp_t *tcp, int status)
+{
+	struct peer *p = data;
+
+	p->dial = NULL;
+	if (tcp == NULL) {
+		p->next_try = uv_now(p->t->loop) + p->backoff_ms;
+		p->backoff_ms = p->backoff_ms * 2 < MAX_BACKOFF_MS ? p->backoff_ms * 2 : MAX_BACKOFF_MS;
+		drop_queue(p);
+		log_debug("raft", "%s: %s", p->address, uv_strerror(status));
+		if (status == UV_ECONNREFUSED) {
+			p->t->refused_cb(p->t, p->id);
+		}
+		return;
+	}
+	p->link = link_new(p->t, tcp);
+	p->link->peer = p;
+	p->n_waiting = 0;
+	p->backoff_ms = MIN_BACKOFF_MS;
+	p->moved = uv_now(p->t->loop);
+	push_front(p, out_hello(p->t));
+	uv_read_start((uv_stream_t *)tcp, on_link_alloc, on_link_read);
+	peer_flush(p);
+}
+
+static void peer_connect(struct peer *p)
+{
+	if (p->link != NULL || p->dial != NULL || uv_now(p->t->loop) < p->next_try) {
+		return;
+	}
+	p->next_try = uv_now(p->t->loop) + p->backoff_ms;
+	p->dial = dial_start(p->t->loop, p->address, p->t->connect_ms, on_connected, p, transport_gone_cb, p->t);
+	if (p->dial != NULL) {
+		p->t->n_handles++;
+	}
+}
+
+void peer_probe(struct peer *p)
+{
+	peer_drop(p);
+	p->next_try = 0;
+	peer_connect(p);
+}
+
+/* --- peers --- */
+
+static struct peer *peer_find(struct transport *t, uint64_t id)
+{
+	for (unsigned i = 0; i < t->n_peers; i++) {
+		if (t->peers[i]->id == id) {
+			return t->peers[i];
+		}
+	}
+	return NULL;
+}
+
+static void peer_init(struct peer *p, struct transport *t, uint64_t id, const char *address)
+{
+	*p = (struct peer){.t = t,
+	                   .id = id,
+	                   .backoff_ms = MIN_BACKOFF_MS,
+	                   .bulk_backoff_ms = MIN_BULK_BACKOFF_MS,
+	                   .tail = &p->head};
+	snprintf(p->address, sizeof(p->address), "%s", address);
+}
+
+/* Servers come and go: the place of the one that was used longest ago, or NULL. */
+static struct peer *peer_evict(struct transport *t)
+{
+	struct peer *oldest = NULL;
+
+	for (unsigned i = 0; i < t->n_peers; i++) {
+		struct peer *p = t->peers[i];
+
+		if (p->bulk == NULL && (oldest == NULL || p->used < oldest->used)) {
+			oldest = p;
+		}
+	}
+	if (oldest != NULL) {
+		peer_drop(oldest);
+	}
+	return oldest;
+}
+
+static struct peer *peer_new(struct transport *t, uint64_t id, const char *address)
+{
+	struct peer *p;
+
+	if (t->n_peers == TRANSPORT_MAX_PEERS) {
+		p = peer_evict(t);
+	} else {
+		p = malloc(sizeof(*p));
+		if (p != NULL) {
+			t->peers[t->n_peers++] = p;
+		}
+	}
+	if (p != NULL) {
+		peer_init(p, t, id, address);
+	}
+	return p;
+}
+
+struct peer *peer_get(struct transport *t, uint64_t id, const char *address)
+{
+	struct peer *p = peer_find(t, id);
+
+	if (p == NULL) {
+		p = peer_new(t, id, address);
+	}
+	if (p != NULL) {
+		p->used = uv_now(t->loop);
+	}
+	return p;
+}
+
+void peer_moved(struct transport *t, uint64_t id, const char *address)
+{
+	struct peer *p = peer_get(t, id, address);
+
+	if (p == NULL || strcmp(p->address, address) == 0) {
+		return;
+	}
+	log_info("raft", "server %016llx has moved from %s to %s", (unsigned long long)id, p->address, address);
+	peer_drop(p);
+	snprintf(p->address, sizeof(p->address), "%s", address);
+	p->next_try = 0;
+	p->backoff_ms = MIN_BACKOFF_MS;
+}
+
+/* Several messages of at most TRANSPORT_SPLIT (or one entry) say the same as one long one. */
+static void push_entries(struct peer *p, struct raft_io_send *req, const struct raft_message *m)
+{
+	struct raft_message part = *m;
+	struct raft_append_entries *a = &part.append_entries;
+	unsigned left = a->n_entries;
+
+	do {
+		uint64_t w[WIRE_WORDS];
+		struct out *o;
+		size_t size = 0;
+		unsigned n = 0;
+
+		while (n < left && n < MAX_ENTRIES && (n == 0 || size + a->entries[n].buf.len <= TRANSPORT_SPLIT)) {
+			size += a->entries[n++].buf.len;
+		}
+		a->n_entries = n;
+		left -= n;
+		wire_words(&part, w);
+		o = out_message(w, a->entries, n);
+		o->req = left == 0 ? req : NULL;
+		push(p, o);
+		a->prev_log_term = n > 0 ? a->entries[n - 1].term : 0;
+		a->prev_log_index += n;
+		a->entries += n;
+	} while (left > 0);
+}
+
+/* False: the queue is full, or we are not connected and enough is waiting. */
+static bool has_room(struct peer *p)
+{
+	peer_connect(p);
+	if (p->link == NULL && (p->dial == NULL || p->n_waiting++ >= TRANSPORT_MAX_WAITING)) {
+		return false;
+	}
+	return p->queued <= TRANSPORT_MAX_QUEUE;
+}
+
+void peer_send(struct peer *p, struct raft_io_send *req, const struct raft_message *m)
+{
+	uint64_t w[WIRE_WORDS];
+	struct out *o;
+
+	if (!has_room(p)) {
+		p->t->dropped++;
+		req->cb(req, RAFT_NOCONNECTION);
+		return;
+	}
+	if (m->type == RAFT_APPEND_ENTRIES && m->append_entries.n_entries > 0) {
+		push_entries(p, req, m);
+		return;
+	}
+	wire_words(m, w);
+	o = out_message(w, NULL, 0);
+	o->req = req;
+	push(p, o);
+}
+
+void transport_send_removed(struct transport *t, uint64_t id, const char *address, uint64_t conf_index)
+{
+	struct peer *p = t->closing || id == t->id ? NULL : peer_get(t, id, address);
+	uint64_t w[WIRE_WORDS];
+
+	if (p != NULL && has_room(p)) {
+		wire_words_removed(conf_index, w);
+		push(p, out_message(w, NULL, 0));
+	}
+}
+
+/* Entries of an ended term need not be sent; and libraft may get the same ones again, from the next leader, which it
+ * takes only once nobody refers to the old ones. */
+void peer_forget(struct peer *p)
+{
+	struct out **slot = &p->head;
+	bool writing = p->link != NULL && p->link->writing > 0;
+
+	for (struct out *o = p->head; o != NULL; o = o->next) {
+		if (o->entries && (writing || o->sent > 0)) {
+			peer_drop(p); /* It may be half sent. */
+			return;
+		}
+	}
+	while (*slot != NULL) {
+		struct out *o = *slot;
+
+		if (!o->entries) {
+			slot = &o->next;
+			continue;
+		}
+		*slot = o->next;
+		p->queued -= o->size;
+		out_done(o, RAFT_NOCONNECTION);
+	}
+	p->tail = slot;
+}
+
+void peer_tick(struct peer *p)
+{
+	uint64_t now = uv_now(p->t->loop);
+
+	if (p->dial != NULL) {
+		dial_tick(p->dial);
+	}
+	if (p->link != NULL && p->head != NULL && !p->t->held && now - p->moved > TRANSPORT_STALL_MS) {
+		peer_drop(p);
+	}
+	if (p->head == NULL) {
+		p->moved = now;
+	}
+}

@@ -1,0 +1,127 @@
+/** What the replica's files share: replica.c (life, turn, proposals), replica_state.c (the owner's state, as libraft's
+ * fsm), replica_member.c (leadership and membership). */
+#ifndef RAFT_REPLICA_PARTS_H_
+#define RAFT_REPLICA_PARTS_H_
+
+#include "raft/io.h"
+#include "raft/replica.h"
+
+#include "lib/list.h"
+
+enum {
+	MAX_BARRIERS = 64,
+	MAX_INFLIGHT = 256,         /* Entries sent to a server and not yet acknowledged. */
+	INSTALL_TIMEOUT_MS = 1000,  /* libraft asks again; bulk.c sends one at a time. */
+	CAPACITY_KIB = 512,         /* libraft refuses entries when a majority of servers has less. */
+	CATCH_UP_MS = 10000,        /* A server to be made a voter has this long for one round. */
+	STOP_TRANSFER_MS = 100,     /* To hand on leadership before the end. */
+	HAND_ON_MS = 1000,          /* Between two attempts of a full leader, doubled up to */
+	HAND_ON_MAX_MS = 60000,     /* this. */
+	CAPTURE_RETRY_MS = 1000,
+	REMOVED_TIMEOUTS = 5, /* Election timeouts without a leader, before a server out of the configuration is sure. */
+};
+
+struct proposal {
+	struct raft_apply apply; /* `data` is the replica while it is under way, else NULL. */
+	uint64_t term;
+	void *slot;
+	replica_propose_cb cb;
+	void *cb_data;
+};
+
+struct barrier {
+	struct raft_barrier req;
+	struct replica *r;
+	replica_propose_cb cb;
+	void *cb_data;
+};
+
+struct replica {
+	struct replica_config config;
+	char *dir; /* Ours: what `config` points to. */
+	char *address;
+	struct raft raft;
+	struct raft_io io;
+	struct raft_fsm fsm;
+	bool started;
+	bool stopping; /* replica_stop() was called; */
+	bool closing;  /* libraft is being closed; */
+	bool closed;   /* it has been. */
+
+	/* Proposals. */
+	struct proposal proposals[REPLICA_WINDOW_MAX];
+	unsigned n_proposals;
+	unsigned n_barriers;
+
+	/* Leading. */
+	bool ready;
+	bool barrier_pending;
+	uint64_t barrier_term; /* Of the barrier that makes us ready. */
+	struct raft_barrier barrier;
+	bool transferring;
+	struct raft_transfer transfer;
+	replica_propose_cb transfer_cb; /* NULL: nobody asked. */
+	void *transfer_data;
+	uint64_t hand_on_at; /* When a full leader may try again. */
+	unsigned hand_on_ms;
+	bool hasten; /* Bootstrapped, alone: no need to wait for anybody. */
+
+	/* Membership. */
+	bool changing;
+	struct raft_change change;
+	replica_propose_cb change_cb;
+	void *change_data;
+	uint64_t removing; /* The server that the change removes, or 0. */
+	char removing_address[REPLICA_ADDRESS_MAX];
+	bool was_member;
+	bool removed; /* And told so. */
+	uint64_t absent_since; /* When we first were in no configuration any more; 0: we are. */
+
+	/* What was last told to the owner. */
+	uint64_t told_leader;
+	char told_address[REPLICA_ADDRESS_MAX];
+	uint64_t told_committed;
+	uint64_t told_uncommitted;
+
+	/* Snapshots. */
+	void *capture;
+	bool snapshot_wanted;
+	uint64_t capture_retry_at;
+
+	/* Turns. */
+	struct replica_turns turns;
+	uint64_t turn_began;
+	uint64_t turn_idle;
+
+	/* The end. */
+	uv_timer_t timer;
+	bool has_timer;
+	void (*stop_cb)(void *data);
+	void *stop_data;
+};
+
+uint64_t replica_now(const struct replica *r);
+
+/* A status of libraft's, of a request that had been accepted, as ours. */
+int replica_outcome(int status);
+
+/* Follower or candidate: let the election begin in so many milliseconds. */
+void replica_hasten(struct replica *r, unsigned delay_ms);
+
+/* We are stopping, and need not wait any longer. */
+void replica_close_soon(struct replica *r);
+
+/* The end of the turn: is there a new leader, a new configuration? Calls back. */
+void replica_watch(struct replica *r);
+
+/* A server's process is gone; one says that we have been removed. */
+void replica_on_refused(void *ctx, uint64_t id);
+void replica_on_removed(void *ctx, uint64_t conf_index);
+
+/* Is it time for a snapshot? */
+void replica_watch_log(struct replica *r);
+
+void replica_fsm_init(struct replica *r);
+int replica_on_encode(void *ctx, struct snapshot_writer *w);
+
+#endif /* RAFT_REPLICA_PARTS_H_ */

@@ -1,0 +1,174 @@
+/* The owner's state, as libraft's fsm: apply, snapshots, restore; and when to take a snapshot. */
+#include "raft/replica_parts.h"
+
+#include "lib/log.h"
+#include "proto/error.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+/* The slot of the proposal that is this entry, if its outcome is still awaited. */
+static void *slot_of(const struct replica *r, uint64_t index, uint64_t term)
+{
+	for (unsigned i = 0; i < r->config.window && r->n_proposals > 0; i++) {
+		const struct proposal *p = &r->proposals[i];
+
+		if (p->apply.data != NULL && p->apply.index == index && p->term == term) {
+			return p->slot;
+		}
+	}
+	return NULL;
+}
+
+/* libraft gives no index: it sets last_applied after this returns. */
+static int on_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
+{
+	struct replica *r = fsm->data;
+	uint64_t index = raft_last_applied(&r->raft) + 1;
+	uint64_t term = io_term_of(&r->raft, index);
+
+	r->config.callbacks.apply(r->config.ctx, index, term, buf->base, buf->len, slot_of(r, index, term));
+	*result = NULL;
+	return 0;
+}
+
+/* --- taking --- */
+
+/* Only references are taken here; io_snapshot.c has a worker call replica_on_encode(). */
+static int on_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n)
+{
+	struct replica *r = fsm->data;
+
+	raft_set_snapshot_threshold(&r->raft, UINT_MAX);
+	r->capture = r->config.callbacks.capture(r->config.ctx);
+	if (r->capture == NULL) {
+		r->capture_retry_at = replica_now(r) + CAPTURE_RETRY_MS;
+		return RAFT_NOMEM;
+	}
+	r->snapshot_wanted = false;
+	*bufs = NULL;
+	*n = 0;
+	return 0;
+}
+
+static int on_finalize(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n)
+{
+	struct replica *r = fsm->data;
+
+	(void)bufs;
+	(void)n;
+	r->config.callbacks.release(r->config.ctx, r->capture);
+	r->capture = NULL;
+	return 0;
+}
+
+struct sink {
+	struct replica_sink sink;
+	struct replica *r;
+	struct snapshot_writer *w;
+};
+
+/* At the end nobody waits for a snapshot. */
+static int sink_write(struct replica_sink *to, const void *data, size_t len)
+{
+	struct sink *s = CONTAINER_OF(to, struct sink, sink);
+
+	return io_closing(&s->r->io) ? ERR_CLOSED : snapshot_write(s->w, data, len);
+}
+
+int replica_on_encode(void *ctx, struct snapshot_writer *w)
+{
+	struct replica *r = ctx;
+	struct sink s = {{sink_write}, r, w};
+
+	return r->config.callbacks.encode(r->config.ctx, r->capture, &s.sink);
+}
+
+/* --- restoring --- */
+
+struct source {
+	struct replica_source source;
+	struct snapshot_reader *reader;
+};
+
+static int source_read(struct replica_source *from, void *data, size_t len)
+{
+	return snapshot_read(CONTAINER_OF(from, struct source, source)->reader, data, len);
+}
+
+static int restore(struct replica *r, struct raft_buffer *buf)
+{
+	struct snapshot_reader reader;
+	struct source s = {{source_read}, &reader};
+	int rc = io_open_image(&r->io, buf, &reader);
+
+	if (rc != 0) {
+		return rc;
+	}
+	rc = r->config.callbacks.restore(r->config.ctx, &s.source);
+	if (rc == 0) {
+		rc = snapshot_read_end(&reader);
+	}
+	snapshot_close(&reader);
+	return rc;
+}
+
+/* At the start the caller is told. Later there is nobody, and a state that is no state: the process ends. */
+static int on_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
+{
+	struct replica *r = fsm->data;
+	int rc = restore(r, buf);
+
+	if (rc == 0) {
+		raft_free(buf->base);
+		return 0;
+	}
+	log_error("raft", "the state cannot be restored from its snapshot: %s", error_text(rc));
+	if (r->started) {
+		abort();
+	}
+	return rc == ERR_NOMEM ? RAFT_NOMEM : RAFT_CORRUPT;
+}
+
+void replica_fsm_init(struct replica *r)
+{
+	r->fsm = (struct raft_fsm){.version = 2,
+	                           .data = r,
+	                           .apply = on_apply,
+	                           .snapshot = on_snapshot,
+	                           .restore = on_restore,
+	                           .snapshot_finalize = on_finalize};
+}
+
+/* --- when --- */
+
+static bool is_due(struct replica *r)
+{
+	struct io_status s = io_status(&r->io);
+	uint64_t bytes = weight_above(io_weight(&r->io), s.snapshot_index);
+	uint64_t limit = r->config.snapshot_log_bytes;
+
+	limit = s.snapshot_bytes / 2 > limit ? s.snapshot_bytes / 2 : limit;
+	return r->snapshot_wanted || bytes > limit ||
+	       raft_last_applied(&r->raft) - s.snapshot_index > r->config.snapshot_entries;
+}
+
+/* libraft counts entries; so it is told "now", and how many of them are the bytes that we keep. */
+void replica_watch_log(struct replica *r)
+{
+	uint64_t applied = raft_last_applied(&r->raft);
+	uint64_t keep;
+
+	if (r->raft.legacy.snapshot_taking || r->raft.snapshot.installing || applied == 0 ||
+	    replica_now(r) < r->capture_retry_at || !is_due(r)) {
+		return;
+	}
+	keep = weight_index(io_weight(&r->io), r->config.trailing_bytes);
+	raft_set_snapshot_trailing(&r->raft, applied > keep ? (unsigned)(applied - keep) : 1);
+	raft_set_snapshot_threshold(&r->raft, 1);
+}
+
+void replica_snapshot(struct replica *r)
+{
+	r->snapshot_wanted = true;
+}
