@@ -56,6 +56,14 @@ test_unit_raft_test_tree_small_CPPFLAGS = $(AM_CPPFLAGS) -DTREE_FAN=8
 test_unit_raft_test_tree_small_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_raft_test_tree_small_LDADD = $(UNIT_LIBS) -lpthread
 
+# raft/: the log and the replica, and a server for their integration tests (test/integration/raft_*.py).
+EXTRA_DIST += test/tsan.supp
+EXTRA_PROGRAMS += test/integration/replica_server
+check-local: test/integration/replica_server
+test_integration_replica_server_SOURCES = test/integration/replica_server.c
+test_integration_replica_server_CFLAGS = $(AM_CFLAGS) -UNDEBUG
+test_integration_replica_server_LDADD = raft/libstate.a $(REPLICA_LIBS) $(JEMALLOC_LIBS)
+
 # What travels: mailboxes, HTTP, RPC.
 if HAVE_CMOCKA
 check_PROGRAMS += test/unit/lib/test_mailbox
