@@ -170,11 +170,10 @@ static int put_frame(struct rpc_conn *c, const struct rpc_frame *frame)
 	return 0;
 }
 
-/* It cannot go on. Whoever found that out may be in the middle of something, so it is closed when its carrier calls
- * next, which is soon; until then it swallows its output. */
-static void doom(struct rpc_conn *c, int err, const char *why)
+/* Until it is closed it swallows its output. */
+void rpc_conn_doom(struct rpc_conn *c, int err, const char *why)
 {
-	if (c->doom_err == 0) {
+	if (c->doom_err == 0 && c->state != RPC_CONN_CLOSED) {
 		c->doom_err = err;
 		c->doom_why = why;
 		wake_at(c, 0);
@@ -191,9 +190,9 @@ static void must_put(struct rpc_conn *c, const struct rpc_frame *frame)
 	}
 	rv = put_frame(c, frame);
 	if (rv != 0) {
-		doom(c, rv, error_text(rv));
+		rpc_conn_doom(c, rv, error_text(rv));
 	} else if (c->queued > 2 * queue_max(c)) {
-		doom(c, ERR_BUSY, "the other side does not read");
+		rpc_conn_doom(c, ERR_BUSY, "the other side does not read");
 	}
 }
 
@@ -594,7 +593,7 @@ int rpc_reply_chunk(struct rpc_call *call, const char *data, size_t len)
 		buf_put(&call->queue, data + done, len - done);
 	}
 	if (call->queue.failed) {
-		doom(call->conn, ERR_NOMEM, error_text(ERR_NOMEM));
+		rpc_conn_doom(call->conn, ERR_NOMEM, error_text(ERR_NOMEM));
 		return ERR_CLOSED;
 	}
 	call->waiting = call->queue.len > 0;
@@ -766,7 +765,7 @@ static void answer_hello(struct rpc_conn *c, const struct rpc_frame *f)
 	reply.payload = b.at;
 	reply.len = b.len;
 	if (b.failed) {
-		doom(c, ERR_NOMEM, error_text(ERR_NOMEM));
+		rpc_conn_doom(c, ERR_NOMEM, error_text(ERR_NOMEM));
 	} else {
 		must_put(c, &reply);
 		become_ready(c);
@@ -1053,7 +1052,7 @@ void rpc_conn_init(struct rpc_conn *c, const struct rpc_config *config, const st
 	wake_at(c, c->open_by_ms);
 	rv = opener ? say_hello(c) : 0;
 	if (rv != 0) {
-		doom(c, rv, error_text(rv));
+		rpc_conn_doom(c, rv, error_text(rv));
 	}
 }
 

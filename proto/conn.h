@@ -214,6 +214,10 @@ void rpc_conn_tick(struct rpc_conn *c);
 unsigned rpc_conn_output(struct rpc_conn *c, struct iovec *iov, unsigned n);
 void rpc_conn_sent(struct rpc_conn *c, size_t n);
 
+/* Close it as soon as nobody is in the middle of something: at the next tick, which is asked for at once. `why` must
+ * stay. The first call counts. */
+void rpc_conn_doom(struct rpc_conn *c, int err, const char *why);
+
 /* After end(): the carrier has let go of it. It is freed now, or with its last call. */
 void rpc_conn_release(struct rpc_conn *c);
 

@@ -30,9 +30,13 @@ proto_libwire_a_SOURCES = \
 	proto/http_query.c \
 	proto/http_route.c \
 	proto/rpc.c proto/rpc.h \
-	proto/rpc_objects.h \
-	proto/stream.h
+	proto/rpc_objects.h
 WIRE_LIBS = proto/libwire.a $(PROTO_LIBS)
+
+# What carries RPC connections: the one part of proto/ that knows a socket.
+noinst_LIBRARIES += proto/libstream.a
+proto_libstream_a_SOURCES = proto/stream.c proto/stream.h
+STREAM_LIBS = proto/libstream.a $(WIRE_LIBS) $(UV_LIBS)
 
 # HCL: the tree, values of expressions, objects from bodies.
 noinst_LIBRARIES += proto/libhcl.a
