@@ -1,8 +1,20 @@
 # What is in raft/: added to by its modules.
 noinst_LIBRARIES += raft/libstate.a
-raft_libstate_a_SOURCES = raft/tree.c raft/tree.h \
-	raft/command.h raft/fsm.h raft/persist.h raft/state.h raft/watch.h \
-	proto/cluster.c proto/cluster.h
+raft_libstate_a_SOURCES = \
+	raft/command.h \
+	raft/fsm.h \
+	raft/persist.h \
+	raft/spec.c raft/spec.h \
+	raft/state.c raft/state.h raft/table.h \
+	raft/state_check.c \
+	raft/state_find.c \
+	raft/state_get.c \
+	raft/tree.c raft/tree.h \
+	raft/watch.h \
+	raft/writer.c raft/writer.h
+
+# The state without the log, and what it needs.
+STATE_LIBS = raft/libstate.a $(PROTO_LIBS)
 
 # The replicated log: libraft, which is linked statically, on an I/O back end of our own.
 noinst_LIBRARIES += raft/libreplica.a

@@ -87,6 +87,7 @@ enum {
 	NAMESPACE_MAX = 128,  /* Bytes of a namespace's name. */
 	JOB_ID_MAX = 1024,    /* Bytes; a register with a longer one is refused. */
 	GROUP_NAME_MAX = 1024,
+	JOB_GROUPS_MAX = 1024, /* Likewise one with more. */
 	ALLOC_NAME_MAX = JOB_ID_MAX + GROUP_NAME_MAX + 16,
 };
 
@@ -107,7 +108,7 @@ struct row {
 	uint32_t change;   /* The writer's: its place in the list of this entry's changes. */
 	uint16_t text_len; /* Bytes behind the fixed part. */
 	uint8_t table;
-	uint8_t spare;
+	uint8_t mark;      /* The writer's. */
 };
 
 /* ---- jobs ---- */
@@ -281,14 +282,14 @@ enum alloc_flag {
 	ALLOC_CANARY = 1,
 	ALLOC_HEALTHY = 2,   /* At most one of these two. */
 	ALLOC_UNHEALTHY = 4,
-	ALLOC_MIGRATE = 8,   /* The desired transition. The others of it, and whether they were given as false, are rare: */
+	ALLOC_MIGRATE = 8, /* These five are the desired transition. */
 	ALLOC_RESCHEDULE = 16,
 	ALLOC_FORCE_RESCHEDULE = 32,
-	ALLOC_HAS_NEXT = 64, /* NextAllocation is set: it was replaced. */
-	ALLOC_RESCHEDULED = 128, /* Has a reschedule tracker. */
-	ALLOC_FOLLOWUP = 256,    /* Has a followup evaluation. */
-	ALLOC_PREEMPTED = 512,
-	ALLOC_NO_SHUTDOWN_DELAY = 1024,
+	ALLOC_MIGRATE_DISABLE_PLACEMENT = 64,
+	ALLOC_NO_SHUTDOWN_DELAY = 128,
+	ALLOC_REPLACED = 256,    /* Has a NextAllocation, */
+	ALLOC_RESCHEDULED = 512, /* a reschedule tracker, */
+	ALLOC_FOLLOWUP = 1024,   /* a followup evaluation. */
 };
 
 /* By ID. INDEX_ALLOCS_NODE: node and ID; INDEX_ALLOCS_EVAL and INDEX_ALLOCS_DEPLOYMENT (those that have one): that ID
@@ -336,7 +337,6 @@ struct alloc_row {
 	X(T, BYTES, followup_eval, "FollowupEvalID")                                     \
 	X(T, BYTES, preempted_by, "PreemptedByAllocation")                               \
 	X(T, STRS, preempted, "PreemptedAllocations")                                    \
-	X(T, OBJ(desired_transition), transition, "DesiredTransition")                   \
 	X(T, OBJ(reschedule_tracker), reschedule_tracker, "RescheduleTracker")           \
 	X(T, LIST(alloc_port), ports, "Ports")                                           \
 	X(T, LIST(network_resource), networks, "Networks")                               \
@@ -494,7 +494,6 @@ struct state {
 	/* The writer's, for the version being built. */
 	uint64_t index;
 	uint64_t hash;
-	size_t bytes; /* Of rows and blobs, without trees. A metric. */
 };
 
 /* The state of a new cluster: the default namespace, the node pools "all" and "default", and the scheduler's default
@@ -502,8 +501,12 @@ struct state {
  * skips a change must not go on, and others do. */
 void state_init(struct state *s);
 
-/* All views must have been released. */
+/* All views must have been released: see state_idle(). */
 void state_close(struct state *s);
+
+/* Whether no view is in use, on the writer's thread. When another state has taken the place of this one and all readers
+ * have been told, it stays so. */
+bool state_idle(struct state *s);
 
 /* The newest view, to be given back with view_release(). On any thread. */
 static inline const struct view *state_view(struct state *s)
@@ -629,7 +632,6 @@ int eval_row_stub(const struct eval_row *row, struct eval_stub *out, struct aren
 
 /* The job decoded last, so that a list of allocations of one job decodes it once. Zeroed; of the arena's life. */
 struct job_cache {
-	const struct blob *spec;
 	const struct job_row *row;
 	struct job *job;
 };
