@@ -254,7 +254,8 @@ const struct type *command_payload(enum command type); /* NULL for other numbers
  *
  * A place with the ID of a known allocation updates it in place: it gets the job version, the evaluation, the
  * deployment and the resources of the plan, and keeps what its client said. Any other makes a new allocation. A place on
- * a node that is gone or down, or of a job that is gone, is rejected: its evaluation must be tried again.
+ * a node that is gone or down, or of a job that is gone, is rejected: its evaluation must be tried again, and so those
+ * evaluations are not put that say that the work is done.
  *
  * Result: count (placed), rejected. ERR_INVALID: it makes no sense (nothing is done). */
 #define PLAN_GROUP_FIELDS(X, T)                                                          \
@@ -300,7 +301,8 @@ const struct type *command_payload(enum command type); /* NULL for other numbers
 	X(T, LIST(plan_change), changes, "Changes")                                      \
 	X(T, OBJ(deployment), deployment, "Deployment") /* A new one, or new numbers of the job's. */ \
 	X(T, LIST(deployment_update), deployments, "Deployments")                        \
-	X(T, LIST(evaluation), evals, "Evals") /* As in EVALS. */
+	X(T, LIST(evaluation), evals, "Evals") /* As in EVALS; */                        \
+	X(T, INT, evals_always, "EvalsAlways") /* but when a place is rejected only so many, the first. */
 
 /* ---- deployments ---- */
 
@@ -423,7 +425,7 @@ int alloc_report_fill(struct alloc_report *out, const struct alloc_update *updat
 
 enum {
 	COMMAND_HEADER = 32,
-	ENTRY_HEADER = 16,
+	ENTRY_HEADER = 8,
 	ENTRY_BEST = 64 << 10, /* A batch grows to this; an entry of one command may be larger. */
 	ENTRY_MAX = 8 << 20,   /* One for which this is too little is ERR_TOOBIG. */
 	ENTRY_COMMANDS_MAX = ENTRY_BEST / COMMAND_HEADER,

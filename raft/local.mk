@@ -1,7 +1,7 @@
 # What is in raft/: added to by its modules.
 noinst_LIBRARIES += raft/libstate.a
 raft_libstate_a_SOURCES = \
-	raft/command.h \
+	raft/command.c raft/command.h \
 	raft/fsm.h \
 	raft/persist.h \
 	raft/spec.c raft/spec.h \
