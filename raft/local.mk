@@ -10,7 +10,7 @@ raft_libstate_a_SOURCES = \
 	raft/state_find.c \
 	raft/state_get.c \
 	raft/tree.c raft/tree.h \
-	raft/watch.h \
+	raft/watch.c raft/watch.h \
 	raft/writer.c raft/writer.h
 
 # The state without the log, and what it needs.
