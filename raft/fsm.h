@@ -65,7 +65,8 @@ void fsm_close(struct fsm *fsm);
  * index. */
 int fsm_apply(struct fsm *fsm, const void *entry, size_t len, struct apply_result *results);
 
-/* Another state takes the place of this one (restore): everything may have changed. */
+/* Another state takes the place of this one (restore): everything may have changed. The old one is the caller's to
+ * close when no thread takes views of it any more. */
 void fsm_replaced(struct fsm *fsm, struct state *state);
 
 #endif /* RAFT_FSM_H_ */

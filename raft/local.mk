@@ -2,8 +2,16 @@
 noinst_LIBRARIES += raft/libstate.a
 raft_libstate_a_SOURCES = \
 	raft/command.c raft/command.h \
-	raft/fsm.h \
-	raft/persist.h \
+	raft/fsm.c raft/fsm.h raft/fsm_work.h \
+	raft/fsm_alloc.c \
+	raft/fsm_config.c \
+	raft/fsm_deployment.c \
+	raft/fsm_eval.c \
+	raft/fsm_job.c \
+	raft/fsm_node.c \
+	raft/fsm_plan.c \
+	raft/fsm_summary.c \
+	raft/persist.c raft/persist.h \
 	raft/spec.c raft/spec.h \
 	raft/state.c raft/state.h raft/table.h \
 	raft/state_check.c \

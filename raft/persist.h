@@ -1,11 +1,12 @@
 /**
  * Snapshots: the whole state as a stream of bytes, and back.
  *
- *     | header: magic, version, index, hash, counts | section of each table | ... | trailer: checksum of all before |
+ *     | header: magic, version, index, hash, stamps of the tables | section of each table: rows |       content
+ *     | length, checksum | up to 64 KiB of content | length, checksum | ... | 0                 |       stream
  *
  * Encoding needs a view and nothing else, so a worker thread does it while the core loop goes on. What rows share is
- * written once. Restoring builds a new state and checks all of it: the form of every row, the checksum, and that the
- * state's hash, counted anew from the contents, is the one that was written.
+ * written once. Restoring builds a new state and checks all of it: the checksum of each piece, the form and order of
+ * the rows, and that the state's hash, counted anew from the contents, is the one that was written.
  *
  * Sections name the size of the rows' plain part: a later version of the program that has appended members reads an
  * older snapshot, and takes zero for what it lacks.
@@ -24,11 +25,12 @@ typedef int (*persist_read)(void *ctx, void *data, size_t len);
 /* About how many bytes a snapshot of this view will have. */
 size_t persist_estimate(const struct view *v);
 
-/* Write the state that `v` sees, in pieces of up to 64 KiB. ERR_NOMEM or the writer's error. On any thread. */
+/* Write the state that `v` sees, in pieces of little more than 64 KiB. ERR_NOMEM or the writer's error. On any thread. */
 int persist_save(const struct view *v, persist_write write, void *ctx);
 
-/* Make a new state, which the caller gets as if by state_init(). ERR_CORRUPT, ERR_UNSUPPORTED (of a later version),
- * ERR_NOMEM, or the reader's error; then `out` is not touched. */
+/* Make a new state, which the caller gets as if by state_init(), also in that running out of memory ends the process.
+ * ERR_CORRUPT, ERR_UNSUPPORTED (of a later version), or the reader's error; then `out` is as after
+ * state_close(). */
 int persist_load(struct state *out, persist_read read, void *ctx);
 
 #endif /* RAFT_PERSIST_H_ */

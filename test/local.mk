@@ -56,6 +56,41 @@ test_unit_raft_test_tree_small_CPPFLAGS = $(AM_CPPFLAGS) -DTREE_FAN=8
 test_unit_raft_test_tree_small_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_raft_test_tree_small_LDADD = $(UNIT_LIBS) -lpthread
 
+# raft/: the state and its commands.
+STATE_TESTS = \
+	test/unit/raft/test_command \
+	test/unit/raft/test_fsm_alloc \
+	test/unit/raft/test_fsm_job \
+	test/unit/raft/test_fsm_node \
+	test/unit/raft/test_persist \
+	test/unit/raft/test_watch
+if HAVE_CMOCKA
+check_PROGRAMS += $(STATE_TESTS)
+check_LIBRARIES += test/unit/raft/libkit.a
+endif
+STATE_TEST_LIBS = test/unit/raft/libkit.a $(STATE_LIBS) $(UNIT_LIBS) -lpthread
+test_unit_raft_libkit_a_SOURCES = test/unit/raft/kit.c test/unit/raft/kit.h
+test_unit_raft_libkit_a_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_command_SOURCES = test/unit/raft/test_command.c
+test_unit_raft_test_command_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_command_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_fsm_alloc_SOURCES = test/unit/raft/test_fsm_alloc.c
+test_unit_raft_test_fsm_alloc_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_fsm_alloc_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_fsm_job_SOURCES = test/unit/raft/test_fsm_job.c
+test_unit_raft_test_fsm_job_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_fsm_job_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_fsm_node_SOURCES = test/unit/raft/test_fsm_node.c
+test_unit_raft_test_fsm_node_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_fsm_node_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_persist_SOURCES = test/unit/raft/test_persist.c
+test_unit_raft_test_persist_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_persist_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_watch_SOURCES = test/unit/raft/test_watch.c
+test_unit_raft_test_watch_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_watch_LDADD = $(STATE_TEST_LIBS)
+# end of the state
+
 # raft/: the log and the replica, and a server for their integration tests (test/integration/raft_*.py).
 EXTRA_DIST += test/tsan.supp
 EXTRA_PROGRAMS += test/integration/replica_server
@@ -178,8 +213,7 @@ test_fuzz_fuzz_client_state_LDADD = $(CLIENT_LIBS)
 # HTTP as values, RPC frames and connections.
 WIRE_TEST_LIBS = $(WIRE_LIBS) $(UNIT_LIBS)
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/proto/test_conn test/unit/proto/test_http test/unit/proto/test_rpc \
-	test/unit/proto/test_stream
+check_PROGRAMS += test/unit/proto/test_conn test/unit/proto/test_http test/unit/proto/test_rpc
 endif
 test_unit_proto_test_conn_SOURCES = test/unit/proto/test_conn.c test/unit/proto/conn_pair.h
 test_unit_proto_test_conn_CFLAGS = $(UNIT_CFLAGS)
@@ -190,9 +224,6 @@ test_unit_proto_test_http_LDADD = $(WIRE_TEST_LIBS)
 test_unit_proto_test_rpc_SOURCES = test/unit/proto/test_rpc.c test/unit/proto/http_sink.h
 test_unit_proto_test_rpc_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_rpc_LDADD = $(WIRE_TEST_LIBS)
-test_unit_proto_test_stream_SOURCES = test/unit/proto/test_stream.c
-test_unit_proto_test_stream_CFLAGS = $(UNIT_CFLAGS) -pthread
-test_unit_proto_test_stream_LDADD = $(STREAM_LIBS) $(UNIT_LIBS) -lpthread
 if FUZZ
 noinst_PROGRAMS += test/fuzz/fuzz_http test/fuzz/fuzz_rpc
 endif
