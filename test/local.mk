@@ -213,7 +213,8 @@ test_fuzz_fuzz_client_state_LDADD = $(CLIENT_LIBS)
 # HTTP as values, RPC frames and connections.
 WIRE_TEST_LIBS = $(WIRE_LIBS) $(UNIT_LIBS)
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/proto/test_conn test/unit/proto/test_http test/unit/proto/test_rpc
+check_PROGRAMS += test/unit/proto/test_conn test/unit/proto/test_http test/unit/proto/test_rpc \
+	test/unit/proto/test_stream
 endif
 test_unit_proto_test_conn_SOURCES = test/unit/proto/test_conn.c test/unit/proto/conn_pair.h
 test_unit_proto_test_conn_CFLAGS = $(UNIT_CFLAGS)
@@ -224,6 +225,9 @@ test_unit_proto_test_http_LDADD = $(WIRE_TEST_LIBS)
 test_unit_proto_test_rpc_SOURCES = test/unit/proto/test_rpc.c test/unit/proto/http_sink.h
 test_unit_proto_test_rpc_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_rpc_LDADD = $(WIRE_TEST_LIBS)
+test_unit_proto_test_stream_SOURCES = test/unit/proto/test_stream.c
+test_unit_proto_test_stream_CFLAGS = $(UNIT_CFLAGS) -pthread
+test_unit_proto_test_stream_LDADD = $(STREAM_LIBS) $(UNIT_LIBS) -lpthread
 if FUZZ
 noinst_PROGRAMS += test/fuzz/fuzz_http test/fuzz/fuzz_rpc
 endif
