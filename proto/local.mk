@@ -4,6 +4,7 @@ noinst_LIBRARIES += proto/libobject.a
 proto_libobject_a_SOURCES = \
 	proto/alloc.c proto/alloc.h \
 	proto/cluster.c proto/cluster.h \
+	proto/cron.c proto/cron.h \
 	proto/deployment.c proto/deployment.h \
 	proto/error.c proto/error.h \
 	proto/job.c proto/job.h \

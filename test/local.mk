@@ -238,7 +238,6 @@ test_fuzz_fuzz_rpc_SOURCES = test/fuzz/fuzz_rpc.c
 test_fuzz_fuzz_rpc_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_rpc_LDADD = $(WIRE_LIBS)
 
-
 # client/: drivers, the executor, files of allocations
 DRIVER_TEST_LIBS = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS) $(UNIT_LIBS)
 EXTRA_DIST += test/unit/client/world.h
@@ -274,3 +273,16 @@ endif
 test_unit_lib_test_hindex_SOURCES = test/unit/lib/test_hindex.c
 test_unit_lib_test_hindex_CFLAGS = $(UNIT_CFLAGS)
 test_unit_lib_test_hindex_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/proto/test_cron
+endif
+test_unit_proto_test_cron_SOURCES = test/unit/proto/test_cron.c
+test_unit_proto_test_cron_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_cron_LDADD = $(OBJECT_TEST_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_cron
+endif
+test_fuzz_fuzz_cron_SOURCES = test/fuzz/fuzz_cron.c
+test_fuzz_fuzz_cron_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_cron_LDADD = $(PROTO_LIBS)
