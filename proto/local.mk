@@ -17,7 +17,9 @@ proto_libobject_a_SOURCES = \
 	proto/pack_decode.c \
 	proto/pack_encode.c \
 	proto/packin.c proto/packin.h \
+	proto/regex.c proto/regex.h \
 	proto/status.c proto/status.h \
+	proto/version.c proto/version.h \
 	proto/walk.h
 
 # The common language without I/O, and what it needs.

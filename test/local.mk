@@ -275,8 +275,11 @@ test_unit_lib_test_hindex_CFLAGS = $(UNIT_CFLAGS)
 test_unit_lib_test_hindex_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/proto/test_cron
+check_PROGRAMS += test/unit/proto/test_constraint test/unit/proto/test_cron
 endif
+test_unit_proto_test_constraint_SOURCES = test/unit/proto/test_constraint.c
+test_unit_proto_test_constraint_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_constraint_LDADD = $(OBJECT_TEST_LIBS)
 test_unit_proto_test_cron_SOURCES = test/unit/proto/test_cron.c
 test_unit_proto_test_cron_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_cron_LDADD = $(OBJECT_TEST_LIBS)
