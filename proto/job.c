@@ -1,5 +1,7 @@
 #include "proto/job.h"
 
+#include <string.h>
+
 OBJECT_DEFINE(constraint, CONSTRAINT_FIELDS);
 OBJECT_DEFINE(affinity, AFFINITY_FIELDS);
 OBJECT_DEFINE(spread_target, SPREAD_TARGET_FIELDS);
@@ -50,3 +52,65 @@ OBJECT_DEFINE(job_ui_link, JOB_UI_LINK_FIELDS);
 OBJECT_DEFINE(job_ui, JOB_UI_FIELDS);
 OBJECT_DEFINE(version_tag, VERSION_TAG_FIELDS);
 OBJECT_DEFINE(job, JOB_FIELDS);
+
+struct task_group *job_group(const struct job *job, const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < job->task_groups.n; i++) {
+		if (strcmp(job->task_groups.at[i].name, name) == 0) {
+			return &job->task_groups.at[i];
+		}
+	}
+	return NULL;
+}
+
+struct task *group_task(const struct task_group *group, const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < group->tasks.n; i++) {
+		if (strcmp(group->tasks.at[i].name, name) == 0) {
+			return &group->tasks.at[i];
+		}
+	}
+	return NULL;
+}
+
+bool job_is_parameterized(const struct job *job)
+{
+	return job->parameterized != NULL && !job->dispatched;
+}
+
+bool job_is_periodic(const struct job *job)
+{
+	return job->periodic != NULL;
+}
+
+/* The earliest moment of one expression, or of `best` if that is earlier. */
+static int64_t earlier_launch(const char *spec, int64_t after_s, cron_offset_cb offset, void *ctx, int64_t best)
+{
+	const char *why;
+	struct cron c;
+	int64_t next;
+
+	if (cron_parse(spec, &c, &why) != 0) {
+		return best;
+	}
+	next = cron_next(&c, after_s, offset, ctx);
+	return next != -1 && (best == -1 || next < best) ? next : best;
+}
+
+int64_t periodic_next(const struct periodic_config *p, int64_t after_s, cron_offset_cb offset, void *ctx)
+{
+	int64_t best = -1;
+	uint32_t i;
+
+	if (*p->spec != '\0') {
+		best = earlier_launch(p->spec, after_s, offset, ctx, best);
+	}
+	for (i = 0; i < p->specs.n; i++) {
+		best = earlier_launch(p->specs.at[i], after_s, offset, ctx, best);
+	}
+	return best;
+}

@@ -7,6 +7,7 @@
 #ifndef PROTO_JOB_H_
 #define PROTO_JOB_H_
 
+#include "proto/cron.h"
 #include "proto/object.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -510,7 +511,9 @@ OBJECT_DECLARE(version_tag, VERSION_TAG_FIELDS);
 OBJECT_DECLARE(job, JOB_FIELDS);
 
 /* Fill in what the user left open, as the API documents it: the name from the ID, the datacenters, and every nested
- * object's defaults, which depend on the job's type. Works in place, with memory of `mem`; ERR_NOMEM or 0. */
+ * object's defaults, which depend on the job's type. What a job says for all of its groups (update, migrate,
+ * reschedule) moves into them. Once more changes nothing more. Works in place, with memory of `mem`, where what it adds
+ * may be shared; ERR_NOMEM or 0. */
 int job_canonicalize(struct job *job, struct arena *mem);
 
 /* Check a canonicalized job by every rule. All faults are reported together: `out` gets the nested, bulleted text that
@@ -528,5 +531,9 @@ struct task *group_task(const struct task_group *group, const char *name);
 /* A periodic or parameterized parent is never run itself. (A dispatched child keeps its block but runs.) */
 bool job_is_parameterized(const struct job *job);
 bool job_is_periodic(const struct job *job);
+
+/* The first moment after the given one at which one of its expressions is due, whether it is enabled or not; -1 when
+ * there is none. `offset` tells the time zone, NULL is UTC: see proto/cron.h. */
+int64_t periodic_next(const struct periodic_config *p, int64_t after_s, cron_offset_cb offset, void *ctx);
 
 #endif /* PROTO_JOB_H_ */

@@ -7,7 +7,14 @@ proto_libobject_a_SOURCES = \
 	proto/cron.c proto/cron.h \
 	proto/deployment.c proto/deployment.h \
 	proto/error.c proto/error.h \
+	proto/faults.c proto/faults.h \
 	proto/job.c proto/job.h \
+	proto/job_canonicalize.c \
+	proto/job_check.h \
+	proto/job_check_rule.c \
+	proto/job_check_service.c \
+	proto/job_check_task.c \
+	proto/job_validate.c \
 	proto/json_chars.h \
 	proto/json_decode.c \
 	proto/json_encode.c \

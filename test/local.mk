@@ -274,8 +274,9 @@ test_unit_lib_test_hindex_SOURCES = test/unit/lib/test_hindex.c
 test_unit_lib_test_hindex_CFLAGS = $(UNIT_CFLAGS)
 test_unit_lib_test_hindex_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
+# Jobs: defaults, validation, launches.
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/proto/test_constraint test/unit/proto/test_cron
+check_PROGRAMS += test/unit/proto/test_constraint test/unit/proto/test_cron test/unit/proto/test_job
 endif
 test_unit_proto_test_constraint_SOURCES = test/unit/proto/test_constraint.c
 test_unit_proto_test_constraint_CFLAGS = $(UNIT_CFLAGS)
@@ -283,9 +284,15 @@ test_unit_proto_test_constraint_LDADD = $(OBJECT_TEST_LIBS)
 test_unit_proto_test_cron_SOURCES = test/unit/proto/test_cron.c
 test_unit_proto_test_cron_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_cron_LDADD = $(OBJECT_TEST_LIBS)
+test_unit_proto_test_job_SOURCES = test/unit/proto/test_job.c
+test_unit_proto_test_job_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_job_LDADD = $(OBJECT_TEST_LIBS)
 if FUZZ
-noinst_PROGRAMS += test/fuzz/fuzz_cron
+noinst_PROGRAMS += test/fuzz/fuzz_cron test/fuzz/fuzz_job
 endif
 test_fuzz_fuzz_cron_SOURCES = test/fuzz/fuzz_cron.c
 test_fuzz_fuzz_cron_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_cron_LDADD = $(PROTO_LIBS)
+test_fuzz_fuzz_job_SOURCES = test/fuzz/fuzz_job.c
+test_fuzz_fuzz_job_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_job_LDADD = $(PROTO_LIBS)

@@ -107,6 +107,55 @@ static void every_allocation_may_fail(void **state)
 	buf_close(&in.packed);
 }
 
+/* A job that was decoded before anything fails. */
+static int canonicalize(const struct input *in, struct job *out, struct arena *mem)
+{
+	long n = countdown;
+	int rv;
+
+	(void)in;
+	countdown = -1;
+	assert_int_equal(decode_json(NULL, out, mem), 0);
+	mem->next = mem->end; /* So that the next piece needs a new chunk. */
+	countdown = n;
+	rv = job_canonicalize(out, mem);
+	return rv;
+}
+
+static void defaults_and_validation_may_fail_too(void **state)
+{
+	struct arena mem = {0};
+	struct job j;
+	long n;
+
+	(void)state;
+	for (n = 0;; n++) {
+		struct arena one = {0};
+		int rv;
+
+		hit = false;
+		countdown = n;
+		rv = canonicalize(NULL, &j, &one);
+		countdown = -1;
+		assert_int_equal(rv, hit ? ERR_NOMEM : 0);
+		arena_close(&one);
+		if (rv == 0) {
+			break;
+		}
+	}
+	assert_true(n > 0);
+	assert_int_equal(canonicalize(NULL, &j, &mem), 0);
+	for (n = 0; n < 200; n++) { /* The job is not valid: that must come out whatever can be told of it. */
+		struct buf out = {0};
+
+		countdown = n;
+		assert_false(job_validate(&j, &out));
+		countdown = -1;
+		buf_close(&out);
+	}
+	arena_close(&mem);
+}
+
 static void a_buffer_without_memory_has_failed(void **state)
 {
 	struct buf out = {0};
@@ -130,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_allocation_may_fail),
+		cmocka_unit_test(defaults_and_validation_may_fail_too),
 		cmocka_unit_test(a_buffer_without_memory_has_failed),
 	};
 

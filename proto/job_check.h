@@ -1,0 +1,42 @@
+/** The parts of job_validate(), for its source files alone. Each adds what it finds to the faults. */
+#ifndef PROTO_JOB_CHECK_H_
+#define PROTO_JOB_CHECK_H_
+
+#include "proto/faults.h"
+#include "proto/job.h"
+
+/* Lists that are compared with each other, element by element, may not be longer. */
+enum { JOB_LIST_MAX = 1000 };
+
+/* A string that holds U+0000, as strings have it in memory. */
+bool has_nul(const char *s);
+
+bool text_in(const char *text, const char *const *list); /* Which NULL ends. */
+
+/* For each of n names, `stride` bytes apart, the first element that has the same (itself, mostly). From malloc(); NULL
+ * when memory is exhausted. */
+uint32_t *first_with_name(const char *const *names, uint32_t n, size_t stride);
+
+/* job_check_rule.c: how things are chosen and what is done about failure. */
+enum rule_place { RULE_JOB, RULE_GROUP, RULE_TASK };
+void check_constraints(struct faults *f, const struct constraint *at, uint32_t n, enum rule_place place);
+void check_affinities(struct faults *f, const struct affinity *at, uint32_t n, bool is_system);
+void check_spreads(struct faults *f, const struct spread *at, uint32_t n, bool is_system);
+void check_restart(struct faults *f, const struct restart_policy *r);
+void check_reschedule(struct faults *f, const struct reschedule_policy *r);
+void check_update(struct faults *f, const struct update_strategy *u);
+void check_migrate(struct faults *f, const struct migrate_strategy *m);
+void check_disconnect(struct faults *f, const struct disconnect_strategy *d);
+void check_scaling(struct faults *f, const struct task_group *g);
+void check_periodic(struct faults *f, const struct periodic_config *p);
+void check_parameterized(struct faults *f, const struct parameterized_job *p);
+
+/* job_check_task.c */
+void check_task(struct faults *f, const struct task *t, const struct task_group *g, const struct job *job);
+
+/* job_check_service.c: networks and services of a group, or of a task. */
+void check_networks(struct faults *f, const struct network_resource *at, uint32_t n);
+void check_services(struct faults *f, const struct service *at, uint32_t n, const struct task_group *g,
+		    const struct task *task);
+
+#endif /* PROTO_JOB_CHECK_H_ */

@@ -1,0 +1,551 @@
+#include "proto/job_check.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/timefmt.h"
+#include "proto/regex.h"
+#include "proto/version.h"
+
+/* Durations in messages. */
+struct dur_text {
+	char at[DURATION_TEXT];
+};
+
+static struct dur_text dur(int64_t ns)
+{
+	struct dur_text t;
+
+	duration_format(ns, t.at);
+	return t;
+}
+
+/* ---- constraints, affinities, spreads ---- */
+
+/* What an operand asks of the two sides. */
+enum operand_is {
+	OPERAND_COMPARES, /* Both sides. */
+	OPERAND_SET,
+	OPERAND_REGEXP,
+	OPERAND_VERSION,
+	OPERAND_SEMVER,
+	OPERAND_PRESENCE,
+	OPERAND_HOSTS,
+	OPERAND_PROPERTY,
+	OPERAND_UNKNOWN,
+};
+
+static const struct {
+	const char *name;
+	enum operand_is is;
+	bool of_affinity; /* Affinities have it too. */
+} operands[] = {
+	{"=", OPERAND_COMPARES, true},
+	{"==", OPERAND_COMPARES, true},
+	{"is", OPERAND_COMPARES, true},
+	{"!=", OPERAND_COMPARES, true},
+	{"not", OPERAND_COMPARES, true},
+	{"<", OPERAND_COMPARES, true},
+	{"<=", OPERAND_COMPARES, true},
+	{">", OPERAND_COMPARES, true},
+	{">=", OPERAND_COMPARES, true},
+	{"set_contains", OPERAND_SET, true},
+	{"set_contains_all", OPERAND_SET, true},
+	{"set_contains_any", OPERAND_SET, true},
+	{"regexp", OPERAND_REGEXP, true},
+	{"version", OPERAND_VERSION, true},
+	{"semver", OPERAND_SEMVER, true},
+	{"is_set", OPERAND_PRESENCE, false},
+	{"is_not_set", OPERAND_PRESENCE, false},
+	{"distinct_hosts", OPERAND_HOSTS, false},
+	{"distinct_property", OPERAND_PROPERTY, false},
+};
+
+static enum operand_is operand_of(const char *name, bool of_affinity)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(operands) / sizeof(operands[0]); i++) {
+		if (strcmp(operands[i].name, name) == 0 && (operands[i].of_affinity || !of_affinity)) {
+			return operands[i].is;
+		}
+	}
+	return OPERAND_UNKNOWN;
+}
+
+static void check_regexp(struct faults *f, const char *pattern)
+{
+	char why[REGEX_WHY];
+	struct regex r;
+
+	if (regex_compile(pattern, &r, why) != 0) {
+		faults_add(f, "Regular expression failed to compile: %s", why);
+		return;
+	}
+	regex_close(&r);
+}
+
+static void check_count(struct faults *f, const char *text)
+{
+	char *end;
+	unsigned long long n;
+
+	if (*text == '\0') {
+		return; /* One. */
+	}
+	n = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end != '\0') {
+		faults_add(f, "Failed to convert RTarget \"%s\" to uint64", text);
+	} else if (n < 1) {
+		faults_add(f, "Distinct Property must have an allowed count of 1 or greater: %llu < 1", n);
+	}
+}
+
+/* What both constraints and affinities have. */
+static void check_sides(struct faults *f, enum operand_is is, const char *operand, const char *l, const char *r)
+{
+	switch (is) {
+	case OPERAND_COMPARES:
+		if (*r == '\0') {
+			faults_add(f, "Operator \"%s\" requires an RTarget", operand);
+		}
+		break;
+	case OPERAND_SET:
+		if (*r == '\0') {
+			faults_add(f, "Set contains constraint requires an RTarget");
+		}
+		break;
+	case OPERAND_REGEXP:
+		check_regexp(f, r);
+		break;
+	case OPERAND_VERSION:
+	case OPERAND_SEMVER:
+		if (!version_spec_valid(r, is == OPERAND_SEMVER)) {
+			faults_add(f, "%s constraint is invalid: Malformed constraint: %s",
+				   is == OPERAND_SEMVER ? "Semver" : "Version", r);
+		}
+		break;
+	case OPERAND_PRESENCE:
+		if (*r != '\0') {
+			faults_add(f, "Operator \"%s\" does not support an RTarget", operand);
+		}
+		break;
+	case OPERAND_PROPERTY:
+		check_count(f, r);
+		break;
+	default:
+		break;
+	}
+	if (*l == '\0' && is != OPERAND_HOSTS) {
+		faults_add(f, "No LTarget provided but is required by constraint");
+	}
+}
+
+void check_constraints(struct faults *f, const struct constraint *at, uint32_t n, enum rule_place place)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		enum operand_is is = operand_of(at[i].operand, false);
+		struct faults one = {0};
+
+		if (*at[i].operand == '\0') {
+			faults_add(&one, "Missing constraint operand");
+		} else if (is == OPERAND_UNKNOWN) {
+			faults_add(&one, "Unknown constraint type \"%s\"", at[i].operand);
+		} else {
+			check_sides(&one, is, at[i].operand, at[i].l_target, at[i].r_target);
+		}
+		faults_nest(f, &one, "Constraint %" PRIu32 " validation failed", i + 1);
+		if (place == RULE_TASK && (is == OPERAND_HOSTS || is == OPERAND_PROPERTY)) {
+			faults_add(f, "Constraint %" PRIu32 " has disallowed Operand at task level: %s", i + 1,
+				   at[i].operand);
+		}
+	}
+}
+
+static void check_affinity(struct faults *f, const struct affinity *a)
+{
+	enum operand_is is = operand_of(a->operand, true);
+
+	if (*a->operand == '\0') {
+		faults_add(f, "Missing affinity operand");
+	} else if (is == OPERAND_UNKNOWN) {
+		faults_add(f, "Unknown affinity operator \"%s\"", a->operand);
+	} else {
+		check_sides(f, is, a->operand, a->l_target, a->r_target);
+	}
+	if (a->weight == 0) {
+		faults_add(f, "Affinity weight cannot be zero");
+	} else if (a->weight < -100 || a->weight > 100) {
+		faults_add(f, "Affinity weight must be within the range [-100,100]");
+	}
+}
+
+void check_affinities(struct faults *f, const struct affinity *at, uint32_t n, bool is_system)
+{
+	uint32_t i;
+
+	if (is_system && n > 0) {
+		faults_add(f, "System jobs may not have an affinity block");
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		struct faults one = {0};
+
+		check_affinity(&one, &at[i]);
+		faults_nest(f, &one, "Affinity %" PRIu32 " validation failed", i + 1);
+	}
+}
+
+static void check_spread(struct faults *f, const struct spread *s)
+{
+	uint32_t *first = first_with_name(s->targets.n > 0 ? &s->targets.at[0].value : NULL, s->targets.n,
+					  sizeof(*s->targets.at));
+	int64_t sum = 0;
+	uint32_t i;
+
+	if (*s->attribute == '\0') {
+		faults_add(f, "Missing spread attribute");
+	}
+	if (s->weight <= 0 || s->weight > 100) {
+		faults_add(f, "Spread block must have a positive weight from 0 to 100");
+	}
+	for (i = 0; first != NULL && i < s->targets.n; i++) {
+		const struct spread_target *t = &s->targets.at[i];
+
+		if (first[i] != i) {
+			faults_add(f, "Spread target value \"%s\" already defined", t->value);
+		}
+		if (t->percent < 0 || t->percent > 100) {
+			faults_add(f, "Spread target percentage for value \"%s\" must be between 0 and 100", t->value);
+		} else {
+			sum += t->percent;
+		}
+	}
+	if (sum > 100) {
+		faults_add(f, "Sum of spread target percentages must not be greater than 100%%; got %" PRId64 "%%",
+			   sum);
+	}
+	free(first);
+}
+
+void check_spreads(struct faults *f, const struct spread *at, uint32_t n, bool is_system)
+{
+	uint32_t i;
+
+	if (is_system && n > 0) {
+		faults_add(f, "System jobs may not have a spread block");
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		struct faults one = {0};
+
+		check_spread(&one, &at[i]);
+		faults_nest(f, &one, "Spread %" PRIu32 " validation failed", i + 1);
+	}
+}
+
+/* ---- what is done about failure ---- */
+
+void check_restart(struct faults *f, const struct restart_policy *r)
+{
+	static const char *const modes[] = {"delay", "fail", NULL};
+	int64_t all_ns;
+
+	if (!text_in(r->mode, modes)) {
+		faults_add(f, "Unsupported restart mode: \"%s\"", r->mode);
+		return;
+	}
+	if (r->attempts.at < 0) {
+		faults_add(f, "Restart attempts can not be less than 0 (got %" PRId64 ")", r->attempts.at);
+		return;
+	}
+	if (r->attempts.at == 0 && strcmp(r->mode, "fail") != 0) {
+		faults_add(f, "Restart policy \"%s\" with %" PRId64 " attempts is ambiguous", r->mode, r->attempts.at);
+	}
+	if (r->interval.at < 5 * NS_PER_S) {
+		faults_add(f, "Interval can not be less than 5s (got %s)", dur(r->interval.at).at);
+	}
+	if (r->delay.at < 0 || __builtin_mul_overflow(r->attempts.at, r->delay.at, &all_ns) ||
+	    all_ns > r->interval.at) {
+		faults_add(f,
+			   "Nomad can't restart the TaskGroup %" PRId64
+			   " times in an interval of %s with a delay of %s",
+			   r->attempts.at, dur(r->interval.at).at, dur(r->delay.at).at);
+	}
+}
+
+/* The delay behind this one; `before` is the one ahead of it. */
+static int64_t next_delay(const struct reschedule_policy *r, int64_t delay, int64_t before)
+{
+	bool fibonacci = strcmp(r->delay_function, "fibonacci") == 0;
+	int64_t next;
+
+	if (strcmp(r->delay_function, "constant") == 0) {
+		return delay;
+	}
+	if (__builtin_add_overflow(delay, fibonacci ? before : delay, &next)) {
+		next = INT64_MAX;
+	}
+	return r->max_delay.at > 0 && next > r->max_delay.at ? r->max_delay.at : next;
+}
+
+/* Whether all attempts have time for their delays within the interval. */
+static bool delays_fit(const struct reschedule_policy *r)
+{
+	int64_t delay = r->delay.at;
+	int64_t before = 0;
+	int64_t left = r->attempts.at;
+	int64_t sum = 0;
+	int64_t rest;
+
+	while (left > 0 && sum <= r->interval.at) {
+		int64_t next = next_delay(r, delay, before);
+
+		if (next == delay && before != 0) { /* From here on they are all the same. */
+			break;
+		}
+		if (__builtin_add_overflow(sum, delay, &sum)) {
+			return false;
+		}
+		before = delay;
+		delay = next;
+		left--;
+	}
+	return !__builtin_mul_overflow(left, delay, &rest) && !__builtin_add_overflow(sum, rest, &sum) &&
+	       sum <= r->interval.at;
+}
+
+void check_reschedule(struct faults *f, const struct reschedule_policy *r)
+{
+	static const char *const functions[] = {"constant", "exponential", "fibonacci", NULL};
+	const int64_t least = 5 * NS_PER_S;
+
+	if (r->attempts.at <= 0 && !r->unlimited.at) {
+		if (r->attempts.at < 0) {
+			faults_add(f, "Reschedule attempts can not be less than 0 (got %" PRId64 ")", r->attempts.at);
+		}
+		return; /* It is off. */
+	}
+	if (!text_in(r->delay_function, functions)) {
+		faults_add(f,
+			   "Invalid delay function \"%s\", must be one of [\"constant\" \"exponential\" \"fibonacci\"]",
+			   r->delay_function);
+		return;
+	}
+	if (r->delay.at < least) {
+		faults_add(f, "Delay cannot be less than 5s (got %s)", dur(r->delay.at).at);
+		return;
+	}
+	if (strcmp(r->delay_function, "constant") != 0) {
+		if (r->max_delay.at < least) {
+			faults_add(f, "Max Delay cannot be less than 5s (got %s)", dur(r->max_delay.at).at);
+		}
+		if (r->max_delay.at < r->delay.at) {
+			faults_add(f, "Max Delay cannot be less than Delay %s (got %s)", dur(r->delay.at).at,
+				   dur(r->max_delay.at).at);
+		}
+	}
+	if (r->unlimited.at) {
+		return;
+	}
+	if (r->interval.at <= 0) {
+		faults_add(f, "Interval must be a non zero value if Attempts > 0");
+	} else if (!delays_fit(r)) {
+		faults_add(f,
+			   "Nomad can't make %" PRId64
+			   " attempts in %s with initial delay %s and delay function \"%s\"",
+			   r->attempts.at, dur(r->interval.at).at, dur(r->delay.at).at, r->delay_function);
+	}
+}
+
+void check_update(struct faults *f, const struct update_strategy *u)
+{
+	static const char *const checks[] = {"checks", "task_states", "manual", NULL};
+
+	if (!text_in(u->health_check, checks)) {
+		faults_add(f, "Invalid health check given: \"%s\"", u->health_check);
+	}
+	if (u->max_parallel.at < 0) {
+		faults_add(f, "Max parallel can not be less than zero: %" PRId64 " < 0", u->max_parallel.at);
+	}
+	if (u->canary.at < 0) {
+		faults_add(f, "Canary count can not be less than zero: %" PRId64 " < 0", u->canary.at);
+	}
+	if (u->canary.at == 0 && u->auto_promote.at) {
+		faults_add(f, "Auto Promote requires a Canary count greater than zero");
+	}
+	if (u->min_healthy_time.at < 0) {
+		faults_add(f, "Minimum healthy time may not be less than zero: %s", dur(u->min_healthy_time.at).at);
+	}
+	if (u->healthy_deadline.at <= 0) {
+		faults_add(f, "Healthy deadline must be greater than zero: %s", dur(u->healthy_deadline.at).at);
+	}
+	if (u->progress_deadline.at < 0) {
+		faults_add(f, "Progress deadline must be zero or greater: %s", dur(u->progress_deadline.at).at);
+	}
+	if (u->min_healthy_time.at >= u->healthy_deadline.at) {
+		faults_add(f, "Minimum healthy time must be less than healthy deadline: %s > %s",
+			   dur(u->min_healthy_time.at).at, dur(u->healthy_deadline.at).at);
+	}
+	if (u->progress_deadline.at != 0 && u->healthy_deadline.at >= u->progress_deadline.at) {
+		faults_add(f, "Healthy deadline must be less than progress deadline: %s > %s",
+			   dur(u->healthy_deadline.at).at, dur(u->progress_deadline.at).at);
+	}
+	if (u->stagger.at <= 0) {
+		faults_add(f, "Stagger must be greater than zero: %s", dur(u->stagger.at).at);
+	}
+}
+
+void check_migrate(struct faults *f, const struct migrate_strategy *m)
+{
+	static const char *const checks[] = {"checks", "task_states", NULL};
+
+	if (m->max_parallel.at < 0) {
+		faults_add(f, "MaxParallel must be >= 0 but found %" PRId64, m->max_parallel.at);
+	}
+	if (!text_in(m->health_check, checks)) {
+		faults_add(f, "Invalid HealthCheck: \"%s\"", m->health_check);
+	}
+	if (m->min_healthy_time.at < 0) {
+		faults_add(f, "MinHealthyTime is %s and must be >= 0", dur(m->min_healthy_time.at).at);
+	}
+	if (m->healthy_deadline.at < 0) {
+		faults_add(f, "HealthyDeadline is %s and must be >= 0", dur(m->healthy_deadline.at).at);
+	}
+	if (m->min_healthy_time.at > m->healthy_deadline.at) {
+		faults_add(f, "MinHealthyTime must be less than HealthyDeadline");
+	}
+}
+
+void check_disconnect(struct faults *f, const struct disconnect_strategy *d)
+{
+	static const char *const choices[] = {"best_score", "longest_running", "keep_original", "keep_replacement",
+					      NULL};
+
+	if (d->stop_on_client_after.set && d->stop_on_client_after.at < 0) {
+		faults_add(f, "stop_on_client_after cannot be negative");
+	}
+	if (d->lost_after.set && d->lost_after.at < 0) {
+		faults_add(f, "lost_after cannot be negative");
+	}
+	if (d->stop_on_client_after.set && d->lost_after.set) {
+		faults_add(f, "Disconnect cannot be configured with both lost_after and stop_on_client_after");
+	}
+	if (!text_in(d->reconcile, choices)) {
+		faults_add(f, "Invalid reconcile strategy: \"%s\"", d->reconcile);
+	}
+}
+
+void check_scaling(struct faults *f, const struct task_group *g)
+{
+	const struct scaling_policy *s = g->scaling;
+
+	if (!s->max.set) {
+		faults_add(f, "missing maximum count in scaling policy");
+		return;
+	}
+	if (s->min.at < 0 || s->max.at < s->min.at) {
+		faults_add(f, "maximum count must not be less than minimum count in scaling policy");
+	}
+	if (g->count < s->min.at) {
+		faults_add(f, "task group count must not be less than minimum count in scaling policy");
+	}
+	if (g->count > s->max.at) {
+		faults_add(f, "task group count must not be greater than maximum count in scaling policy");
+	}
+}
+
+/* ---- when it runs ---- */
+
+static void check_cron(struct faults *f, const char *spec)
+{
+	const char *why;
+	struct cron c;
+
+	if (cron_parse(spec, &c, &why) != 0) {
+		faults_add(f, "Invalid cron spec \"%s\": %s", spec, why);
+	}
+}
+
+/* Names of the time zone database are known by their form only: the database is no business of this layer. */
+static bool time_zone_valid(const char *name)
+{
+	const char *p;
+
+	for (p = name; *p != '\0'; p++) {
+		bool ok = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+			  strchr("_+-/", *p) != NULL;
+
+		if (!ok) {
+			return false;
+		}
+	}
+	return p > name && p - name < 64 && *name != '/' && strstr(name, "//") == NULL;
+}
+
+void check_periodic(struct faults *f, const struct periodic_config *p)
+{
+	uint32_t i;
+
+	if (!p->enabled) {
+		return;
+	}
+	if (*p->spec != '\0' && p->specs.n > 0) {
+		faults_add(f, "Only cron or crons may be used");
+	}
+	if (*p->spec == '\0' && p->specs.n == 0) {
+		faults_add(f, "Must specify a spec");
+	}
+	if (!time_zone_valid(p->time_zone)) {
+		faults_add(f, "Invalid time zone \"%s\": unknown time zone %s", p->time_zone, p->time_zone);
+	}
+	if (strcmp(p->spec_type, "cron") != 0) {
+		faults_add(f, "Unknown periodic specification type \"%s\"", p->spec_type);
+		return;
+	}
+	if (*p->spec != '\0') {
+		check_cron(f, p->spec);
+	}
+	for (i = 0; i < p->specs.n; i++) {
+		check_cron(f, p->specs.at[i]);
+	}
+}
+
+/* "[a b]": the keys that both lists have. */
+static void put_common(struct buf *b, const struct parameterized_job *p)
+{
+	uint32_t i;
+	uint32_t k;
+
+	for (i = 0; i < p->meta_required.n; i++) {
+		for (k = 0; k < p->meta_optional.n; k++) {
+			if (strcmp(p->meta_required.at[i], p->meta_optional.at[k]) == 0) {
+				buf_printf(b, "%s%s", b->len == 0 ? "[" : " ", p->meta_required.at[i]);
+				break;
+			}
+		}
+	}
+}
+
+void check_parameterized(struct faults *f, const struct parameterized_job *p)
+{
+	static const char *const payloads[] = {"optional", "required", "forbidden", NULL};
+	struct buf common = {0};
+
+	if (!text_in(p->payload, payloads)) {
+		faults_add(f, "Unknown payload requirement: \"%s\"", p->payload);
+	}
+	if (p->meta_required.n > JOB_LIST_MAX || p->meta_optional.n > JOB_LIST_MAX) {
+		faults_add(f, "There may be %d meta keys at most", JOB_LIST_MAX);
+		return;
+	}
+	put_common(&common, p);
+	if (common.len > 0) {
+		faults_add(f, "Required and optional meta keys should be disjoint. Following keys exist in both: %s]",
+			   buf_text(&common));
+	}
+	buf_close(&common);
+}

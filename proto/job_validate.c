@@ -1,0 +1,402 @@
+/* What makes a job one that can be run. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/job_check.h"
+
+bool has_nul(const char *s)
+{
+	return strstr(s, "\xc0\x80") != NULL;
+}
+
+bool text_in(const char *text, const char *const *list)
+{
+	while (*list != NULL && strcmp(*list, text) != 0) {
+		list++;
+	}
+	return *list != NULL;
+}
+
+/* ---- names that stand twice ---- */
+
+struct named {
+	const char *name;
+	uint32_t at;
+};
+
+static int named_cmp(const void *a, const void *b)
+{
+	const struct named *p = a;
+	const struct named *q = b;
+	int c = strcmp(p->name, q->name);
+
+	return c != 0 ? c : (p->at > q->at) - (p->at < q->at);
+}
+
+uint32_t *first_with_name(const char *const *names, uint32_t n, size_t stride)
+{
+	struct named *sorted = malloc((n + 1) * sizeof(*sorted));
+	uint32_t *first = malloc((n + 1) * sizeof(*first));
+	uint32_t i;
+
+	if (sorted == NULL || first == NULL) {
+		free(sorted);
+		free(first);
+		return NULL;
+	}
+	for (i = 0; i < n; i++) {
+		const char *const *name = (const char *const *)(const void *)((const char *)names + i * stride);
+
+		sorted[i] = (struct named){*name, i};
+	}
+	qsort(sorted, n, sizeof(*sorted), named_cmp);
+	for (i = 0; i < n; i++) {
+		bool again = i > 0 && strcmp(sorted[i - 1].name, sorted[i].name) == 0;
+
+		first[sorted[i].at] = again ? first[sorted[i - 1].at] : sorted[i].at;
+	}
+	free(sorted);
+	return first;
+}
+
+/* ---- groups ---- */
+
+static bool is_system(const struct job *job)
+{
+	return strcmp(job->type, "system") == 0;
+}
+
+static void check_group_policies(struct faults *f, const struct task_group *g, const struct job *job)
+{
+	bool service = strcmp(job->type, "service") == 0;
+
+	check_restart(f, g->restart_policy);
+	if (g->ephemeral_disk->size_mb < 10) {
+		faults_add(f, "minimum DiskMB value is 10; got %" PRId64, g->ephemeral_disk->size_mb);
+	}
+	if (g->reschedule_policy != NULL) {
+		if (is_system(job) || strcmp(job->type, "sysbatch") == 0) {
+			faults_add(f, "System jobs should not have a reschedule policy");
+		} else {
+			check_reschedule(f, g->reschedule_policy);
+		}
+	}
+	if (g->update != NULL) {
+		if (!service && !is_system(job)) {
+			faults_add(f, "Job type \"%s\" does not allow update block", job->type);
+		}
+		check_update(f, g->update);
+	}
+	if (g->migrate != NULL) {
+		if (!service) {
+			faults_add(f, "Job type \"%s\" does not allow migrate block", job->type);
+		}
+		check_migrate(f, g->migrate);
+	}
+	if (g->disconnect != NULL) {
+		check_disconnect(f, g->disconnect);
+	}
+	if (g->scaling != NULL) {
+		check_scaling(f, g);
+	}
+}
+
+static void check_volumes(struct faults *f, const struct task_group *g)
+{
+	uint32_t i;
+
+	for (i = 0; i < g->volumes.n; i++) {
+		const struct volume_request *v = &g->volumes.at[i];
+		struct faults one = {0};
+
+		if (strcmp(v->type, "host") != 0 && strcmp(v->type, "csi") != 0) {
+			faults_add(&one, "volume has unrecognized type %s", v->type);
+		}
+		if (*v->source == '\0') {
+			faults_add(&one, "volume has an empty source");
+		}
+		faults_nest(f, &one, "Task group volume validation for %s failed", g->volumes.keys[i]);
+	}
+}
+
+static void check_delays(struct faults *f, const struct task_group *g)
+{
+	const struct opt *stop = &g->stop_after_client_disconnect;
+	const struct opt *lost = &g->max_client_disconnect;
+
+	if (stop->set && lost->set) {
+		faults_add(f, "Task group cannot be configured with both max_client_disconnect and "
+			      "stop_after_client_disconnect");
+	}
+	if (lost->set && lost->at < 0) {
+		faults_add(f, "max_client_disconnect cannot be negative");
+	}
+	if (stop->set && stop->at < 0) {
+		faults_add(f, "stop_after_client_disconnect cannot be negative");
+	}
+	if (g->shutdown_delay.set && g->shutdown_delay.at < 0) {
+		faults_add(f, "ShutdownDelay must be a positive value");
+	}
+	if (g->max_run_duration.set && g->max_run_duration.at < 0) {
+		faults_add(f, "MaxRunDuration must be a positive value");
+	}
+}
+
+/* The tasks as a list: their names and what only one of them may be. */
+static void check_task_list(struct faults *f, const struct task_group *g)
+{
+	const char *const *names = g->tasks.n > 0 ? &g->tasks.at[0].name : NULL;
+	uint32_t *first = first_with_name(names, g->tasks.n, sizeof(*g->tasks.at));
+	uint32_t leaders = 0;
+	uint32_t i;
+
+	if (g->tasks.n == 0) {
+		faults_add(f, "Missing tasks for task group");
+	}
+	for (i = 0; i < g->tasks.n; i++) {
+		const struct task *t = &g->tasks.at[i];
+
+		if (*t->name == '\0') {
+			faults_add(f, "Task %" PRIu32 " missing name", i + 1);
+		} else if (first != NULL && first[i] != i) {
+			faults_add(f, "Task %" PRIu32 " redefines '%s' from task %" PRIu32, i + 1, t->name,
+				   first[i] + 1);
+		}
+		leaders += t->leader;
+	}
+	if (leaders > 1) {
+		faults_add(f, "Only one task may be marked as leader");
+	}
+	free(first);
+}
+
+static void check_group(struct faults *f, const struct task_group *g, const struct job *job)
+{
+	uint32_t i;
+
+	if (*g->name == '\0') {
+		faults_add(f, "Missing task group name");
+	} else if (has_nul(g->name)) {
+		faults_add(f, "Task group name contains null character");
+	}
+	if (g->count < 0) {
+		faults_add(f, "Task group count can't be negative");
+	}
+	check_delays(f, g);
+	check_constraints(f, g->constraints.at, g->constraints.n, RULE_GROUP);
+	check_affinities(f, g->affinities.at, g->affinities.n, is_system(job));
+	check_spreads(f, g->spreads.at, g->spreads.n, is_system(job));
+	check_group_policies(f, g, job);
+	check_task_list(f, g);
+	check_volumes(f, g);
+	check_networks(f, g->networks.at, g->networks.n);
+	check_services(f, g->services.at, g->services.n, g, NULL);
+	for (i = 0; i < g->tasks.n; i++) {
+		struct faults one = {0};
+
+		check_task(&one, &g->tasks.at[i], g, job);
+		faults_nest(f, &one, "Task %s validation failed", g->tasks.at[i].name);
+	}
+}
+
+/* ---- the job ---- */
+
+static void check_id(struct faults *f, const struct job *job)
+{
+	if (*job->region == '\0') {
+		faults_add(f, "Missing job region");
+	}
+	if (*job->id == '\0') {
+		faults_add(f, "Missing job ID");
+	} else if (strchr(job->id, ' ') != NULL) {
+		faults_add(f, "Job ID contains a space");
+	} else if (has_nul(job->id)) {
+		faults_add(f, "Job ID contains a null character");
+	}
+	if (*job->name == '\0') {
+		faults_add(f, "Missing job name");
+	} else if (has_nul(job->name)) {
+		faults_add(f, "Job Name contains a null character");
+	}
+	if (*job->namespace_ == '\0') {
+		faults_add(f, "Job must be in a namespace");
+	}
+}
+
+static bool node_pool_valid(const char *name)
+{
+	static const char ok[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	size_t n = strlen(name);
+
+	return n > 0 && n <= 128 && strspn(name, ok) == n;
+}
+
+static void check_kind(struct faults *f, const struct job *job)
+{
+	static const char *const types[] = {"service", "batch", "system", "sysbatch", NULL};
+	uint32_t i;
+
+	if (*job->type == '\0') {
+		faults_add(f, "Missing job type");
+	} else if (!text_in(job->type, types)) {
+		faults_add(f, "Invalid job type: \"%s\"", job->type);
+	}
+	if (job->priority < 1 || job->priority > 100) {
+		faults_add(f, "job priority must be between [1, 100]");
+	}
+	for (i = 0; i < job->datacenters.n; i++) {
+		if (*job->datacenters.at[i] == '\0') {
+			faults_add(f, "Job datacenter must be non-empty string");
+		}
+	}
+	if (!node_pool_valid(job->node_pool)) {
+		faults_add(f, "Invalid node pool: \"%s\"", job->node_pool);
+	}
+}
+
+/* The groups as a list. */
+static void check_group_list(struct faults *f, const struct job *job)
+{
+	const char *const *names = job->task_groups.n > 0 ? &job->task_groups.at[0].name : NULL;
+	uint32_t *first = first_with_name(names, job->task_groups.n, sizeof(*job->task_groups.at));
+	uint32_t i;
+
+	if (job->task_groups.n == 0) {
+		faults_add(f, "Missing job task groups");
+	}
+	for (i = 0; i < job->task_groups.n; i++) {
+		const struct task_group *g = &job->task_groups.at[i];
+
+		if (*g->name == '\0') {
+			faults_add(f, "Job task group %" PRIu32 " missing name", i + 1);
+		} else if (first != NULL && first[i] != i) {
+			faults_add(f, "Job task group %" PRIu32 " redefines '%s' from group %" PRIu32, i + 1, g->name,
+				   first[i] + 1);
+		}
+		if (is_system(job) && g->count > 1) {
+			faults_add(f,
+				   "Job task group %s has count %" PRId64
+				   ". Count cannot exceed 1 with system scheduler",
+				   g->name, g->count);
+		}
+	}
+	free(first);
+}
+
+static void check_launch(struct faults *f, const struct job *job)
+{
+	bool batch = strcmp(job->type, "batch") == 0 || strcmp(job->type, "sysbatch") == 0;
+
+	if (job->periodic != NULL) {
+		if (!batch) {
+			faults_add(f, "Periodic can only be used with \"batch\" or \"sysbatch\" scheduler");
+		}
+		check_periodic(f, job->periodic);
+	}
+	if (job_is_parameterized(job)) {
+		if (!batch) {
+			faults_add(f, "Parameterized job can only be used with \"batch\" or \"sysbatch\" scheduler");
+		}
+		check_parameterized(f, job->parameterized);
+		if (job->periodic != NULL) {
+			faults_add(f, "A job can't be periodic and parameterized at the same time");
+		}
+	}
+}
+
+bool job_validate(const struct job *job, struct buf *out)
+{
+	struct faults f = {0};
+	bool valid;
+	uint32_t i;
+
+	check_id(&f, job);
+	check_kind(&f, job);
+	check_group_list(&f, job);
+	check_constraints(&f, job->constraints.at, job->constraints.n, RULE_JOB);
+	check_affinities(&f, job->affinities.at, job->affinities.n, is_system(job));
+	check_spreads(&f, job->spreads.at, job->spreads.n, is_system(job));
+	for (i = 0; i < job->task_groups.n; i++) {
+		struct faults one = {0};
+
+		check_group(&one, &job->task_groups.at[i], job);
+		faults_nest(&f, &one, "Task group %s validation failed", job->task_groups.at[i].name);
+	}
+	check_launch(&f, job);
+	valid = f.n == 0;
+	faults_text(&f, out);
+	faults_close(&f);
+	return valid;
+}
+
+/* ---- warnings ---- */
+
+static void warn_resources(struct faults *f, const struct resources *r)
+{
+	uint32_t i;
+
+	if (r->iops != 0) {
+		faults_add(f, "IOPS has been deprecated as of Nomad 0.9.0. Please remove IOPS from resources block.");
+	}
+	for (i = 0; i < r->networks.n; i++) {
+		if (r->networks.at[i].mbits.set && r->networks.at[i].mbits.at > 0) {
+			faults_add(f, "mbits has been deprecated as of Nomad 0.12.0. Please remove mbits from the "
+				      "network block");
+		}
+	}
+}
+
+static void warn_group(struct faults *f, const struct task_group *g)
+{
+	uint32_t i;
+
+	/* With one allocation, every update replaces all of them: nobody needs to be told. */
+	if (g->update != NULL && g->count > 1 && g->update->max_parallel.at > g->count) {
+		faults_add(f,
+			   "Update max parallel count is greater than task group count (%" PRId64 " > %" PRId64
+			   "). A destructive change would result in the simultaneous replacement of all "
+			   "allocations.",
+			   g->update->max_parallel.at, g->count);
+	}
+	for (i = 0; i < g->tasks.n; i++) {
+		struct faults one = {0};
+
+		warn_resources(&one, g->tasks.at[i].resources);
+		faults_nest(f, &one, "Task \"%s\" has warnings", g->tasks.at[i].name);
+	}
+}
+
+/* Some groups promote their canaries on their own, and others do not. */
+static bool promotes_half(const struct job *job)
+{
+	uint32_t promoting = 0;
+	uint32_t updating = 0;
+	uint32_t i;
+
+	for (i = 0; i < job->task_groups.n; i++) {
+		const struct update_strategy *u = job->task_groups.at[i].update;
+
+		updating += u != NULL;
+		promoting += u != NULL && u->auto_promote.at;
+	}
+	return promoting > 0 && promoting < updating;
+}
+
+void job_warnings(const struct job *job, struct buf *out)
+{
+	struct faults f = {.warnings = true};
+	uint32_t i;
+
+	for (i = 0; i < job->task_groups.n; i++) {
+		struct faults one = {0};
+
+		warn_group(&one, &job->task_groups.at[i]);
+		faults_nest(&f, &one, "Group \"%s\" has warnings", job->task_groups.at[i].name);
+	}
+	if (promotes_half(job)) {
+		faults_add(&f, "auto_promote must be true for all groups to enable automatic promotion");
+	}
+	faults_text(&f, out);
+	faults_close(&f);
+}

@@ -1,0 +1,554 @@
+/* Defaults, validation and warnings of jobs. */
+#include "test/unit/unit.h"
+
+#include "proto/error.h"
+#include "proto/faults.h"
+#include "proto/job.h"
+#include "test/unit/proto/random_object.h"
+
+#define S NS_PER_S
+
+static struct arena mem;
+
+static int release(void **state)
+{
+	(void)state;
+	arena_close(&mem);
+	return 0;
+}
+
+static struct job *parse(const char *text)
+{
+	struct job *j = arena_alloc(&mem, sizeof(*j));
+	struct fault f;
+
+	if (json_decode(&job_type, j, text, strlen(text), &mem, &f) != 0) {
+		fail_msg("%s %s in %s", f.path, f.why, text);
+	}
+	return j;
+}
+
+static struct job *canonical(const char *text)
+{
+	struct job *j = parse(text);
+
+	assert_int_equal(job_canonicalize(j, &mem), 0);
+	return j;
+}
+
+/* A job that is valid, with something put over its members, its group's and its task's. */
+static const char *sample(const char *job, const char *group, const char *task)
+{
+	return arena_printf(&mem,
+			    "{\"ID\":\"j\",\"Datacenters\":[\"dc1\"],\"TaskGroups\":[{\"Name\":\"g\",\"EphemeralDisk\":"
+			    "{\"SizeMB\":10},"
+			    "\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"raw_exec\",\"Config\":{\"command\":\"/bin/true\"},"
+			    "\"LogConfig\":{\"MaxFiles\":1,\"MaxFileSizeMB\":1}%s}]%s}]%s}",
+			    task, group, job);
+}
+
+static const char *verdict(const struct job *j)
+{
+	struct buf out = {0};
+	bool valid = job_validate(j, &out);
+	const char *text = arena_strdup(&mem, buf_text(&out));
+
+	assert_int_equal(valid, out.len == 0);
+	buf_close(&out);
+	return text;
+}
+
+static void a_service_gets_the_documented_defaults(void **state)
+{
+	struct job *j = canonical("{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"web\",\"Tasks\":[{\"Name\":\"srv\","
+				  "\"Driver\":\"raw_exec\"}]}]}");
+	struct task_group *g = &j->task_groups.at[0];
+	struct task *t = &g->tasks.at[0];
+
+	(void)state;
+	assert_string_equal(verdict(j), "");
+	assert_string_equal(j->name, "j");
+	assert_string_equal(j->region, "global");
+	assert_int_equal(j->datacenters.n, 1);
+	assert_string_equal(j->datacenters.at[0], "*");
+	assert_int_equal(j->update->max_parallel.at, 1);
+	assert_int_equal(j->update->stagger.at, 30 * S);
+	assert_int_equal(j->update->healthy_deadline.at, 0);
+	assert_int_equal(g->count, 1);
+	assert_int_equal(g->restart_policy->attempts.at, 2);
+	assert_int_equal(g->restart_policy->interval.at, 1800 * S);
+	assert_int_equal(g->restart_policy->delay.at, 15 * S);
+	assert_string_equal(g->restart_policy->mode, "fail");
+	assert_true(g->reschedule_policy->unlimited.at);
+	assert_string_equal(g->reschedule_policy->delay_function, "exponential");
+	assert_int_equal(g->reschedule_policy->max_delay.at, 3600 * S);
+	assert_int_equal(g->ephemeral_disk->size_mb, 300);
+	assert_string_equal(g->update->health_check, "checks");
+	assert_int_equal(g->update->min_healthy_time.at, 10 * S);
+	assert_int_equal(g->update->healthy_deadline.at, 300 * S);
+	assert_int_equal(g->update->progress_deadline.at, 600 * S);
+	assert_int_equal(g->migrate->max_parallel.at, 1);
+	assert_int_equal(t->kill_timeout.at, 5 * S);
+	assert_int_equal(t->log_config->max_files, 10);
+	assert_int_equal(t->resources->cpu.at, 100);
+	assert_int_equal(t->resources->memory_mb.at, 300);
+	assert_int_equal(t->restart_policy->attempts.at, 2);
+	assert_string_equal(t->identity->name, "default");
+}
+
+static void the_type_of_a_job_decides_its_defaults(void **state)
+{
+	struct job *j = canonical(sample(",\"Type\":\"batch\"", "", ""));
+	struct task_group *g = &j->task_groups.at[0];
+
+	(void)state;
+	assert_string_equal(verdict(j), "");
+	assert_int_equal(g->restart_policy->attempts.at, 3);
+	assert_int_equal(g->restart_policy->interval.at, 86400 * S);
+	assert_int_equal(g->reschedule_policy->attempts.at, 1);
+	assert_int_equal(g->reschedule_policy->delay.at, 5 * S);
+	assert_null(g->update);
+	assert_null(g->migrate);
+	assert_int_equal(j->update->max_parallel.at, 0);
+	j = canonical(sample(",\"Type\":\"system\"", "", ""));
+	g = &j->task_groups.at[0];
+	assert_string_equal(verdict(j), "");
+	assert_int_equal(g->restart_policy->attempts.at, 2);
+	assert_null(g->reschedule_policy);
+	assert_null(g->update);
+	j = canonical(sample(",\"Type\":\"sysbatch\"", "", ""));
+	assert_string_equal(verdict(j), "");
+	assert_int_equal(j->task_groups.at[0].restart_policy->attempts.at, 3);
+	assert_null(j->task_groups.at[0].reschedule_policy);
+}
+
+static void what_is_given_stays(void **state)
+{
+	struct job *j = canonical(
+		sample(",\"Update\":{\"MaxParallel\":3,\"Canary\":1},\"Reschedule\":{\"Attempts\":4,\"Unlimited\":"
+		       "false,\"Interval\":\"24h\"}",
+		       ",\"Count\":0,\"Update\":{\"Canary\":0,\"MinHealthyTime\":0},\"RestartPolicy\":{\"Attempts\":0}",
+		       ",\"RestartPolicy\":{\"Mode\":\"delay\",\"Attempts\":1},\"Resources\":{\"Cores\":2},"
+		       "\"KillTimeout\":0"));
+	struct task_group *g = &j->task_groups.at[0];
+	struct task *t = &g->tasks.at[0];
+
+	(void)state;
+	assert_string_equal(verdict(j), "");
+	assert_int_equal(g->count, 0);
+	assert_int_equal(g->update->max_parallel.at, 3);
+	assert_int_equal(g->update->canary.at, 0);
+	assert_int_equal(g->update->min_healthy_time.at, 0);
+	assert_int_equal(g->update->healthy_deadline.at, 300 * S);
+	assert_int_equal(j->update->max_parallel.at, 3);
+	assert_int_equal(j->update->canary.at, 0);
+	assert_int_equal(g->reschedule_policy->attempts.at, 4);
+	assert_false(g->reschedule_policy->unlimited.at);
+	assert_null(j->reschedule);
+	assert_int_equal(g->restart_policy->attempts.at, 0);
+	assert_string_equal(t->restart_policy->mode, "delay");
+	assert_int_equal(t->restart_policy->interval.at, 1800 * S);
+	assert_int_equal(t->resources->cpu.at, 0);
+	assert_int_equal(t->kill_timeout.at, 0);
+}
+
+/* A stored job comes back by a revert, or from a client that has read it. */
+static void twice_is_once(void **state)
+{
+	static const char *const jobs[] = {
+		"",
+		",\"Type\":\"batch\"",
+		",\"Type\":\"system\"",
+		",\"Update\":{\"MaxParallel\":2}",
+		",\"Type\":\"batch\",\"Periodic\":{\"Spec\":\"@daily\"}",
+		",\"Type\":\"batch\",\"ParameterizedJob\":{}",
+		",\"Migrate\":{\"MaxParallel\":2},\"Affinities\":[{\"LTarget\":\"a\",\"RTarget\":\"b\"}]",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {
+		struct job *j = canonical(
+			sample(jobs[i], ",\"Services\":[{\"Name\":\"\",\"Checks\":[{}]}]", ",\"Services\":[{}]"));
+		struct buf text = {0};
+		struct job *again;
+
+		json_encode(&job_type, j, &text);
+		again = canonical(buf_text(&text));
+		if (!object_equal(&job_type, j, again)) {
+			struct buf other = {0};
+
+			json_encode(&job_type, again, &other);
+			fail_msg("%s\n%s", buf_text(&text), buf_text(&other));
+		}
+		buf_close(&text);
+	}
+}
+
+static void services_get_names(void **state)
+{
+	struct job *j =
+		canonical(sample("", ",\"Services\":[{\"Checks\":[{}]}]", ",\"Services\":[{\"Provider\":\"nomad\"}]"));
+	struct task_group *g = &j->task_groups.at[0];
+
+	(void)state;
+	assert_string_equal(g->services.at[0].name, "j-g");
+	assert_string_equal(g->services.at[0].provider, "consul");
+	assert_string_equal(g->services.at[0].checks.at[0].name, "service: \"j-g\" check");
+	assert_string_equal(g->tasks.at[0].services.at[0].name, "j-g-t");
+	assert_string_equal(g->tasks.at[0].services.at[0].provider, "nomad");
+}
+
+static void all_faults_come_together(void **state)
+{
+	(void)state;
+	assert_string_equal(
+		verdict(canonical("{\"ID\":\"\"}")),
+		"3 errors occurred:\n\t* Missing job ID\n\t* Missing job name\n\t* Missing job task groups\n\n");
+	assert_string_equal(verdict(canonical(sample(",\"ID\":\"\",\"Name\":\"n\"", "", ""))),
+			    "1 error occurred:\n\t* Missing job ID\n\n");
+}
+
+static void faults_are_nested_by_group_and_task(void **state)
+{
+	(void)state;
+	assert_string_equal(verdict(canonical(sample("", ",\"Count\":-1", ",\"Driver\":\"\",\"Name\":\"a/b\""))),
+			    "1 error occurred:\n\t* Task group g validation failed: 2 errors occurred:\n"
+			    "\t* Task group count can't be negative\n"
+			    "\t* Task a/b validation failed: 2 errors occurred:\n\t* Task name cannot include slashes\n"
+			    "\t* Missing task driver\n\n\n\n\n\n");
+}
+
+/* Each with a piece of its text; %s of sample() for the job, the group or the task. */
+static void bad_jobs_are_refused(void **state)
+{
+	static const struct {
+		const char *job;
+		const char *group;
+		const char *task;
+		const char *piece;
+	} cases[] = {
+		{",\"Name\":\"\"", "", "", "Missing job name"},
+		{",\"Name\":\"a\\u0000b\"", "", "", "Job Name contains a null character"},
+		{",\"ID\":\"a\\u0000b\"", "", "", "Job ID contains a null character"},
+		{",\"ID\":\"a b\"", "", "", "Job ID contains a space"},
+		{",\"Datacenters\":[\"\"]", "", "", "Job datacenter must be non-empty string"},
+		{",\"TaskGroups\":[]", "", "", "Missing job task groups"},
+		{",\"Type\":\"weird\"", "", "", "Invalid job type: \"weird\""},
+		{",\"Type\":\"_core\"", "", "", "Invalid job type: \"_core\""},
+		{",\"Type\":\"\"", "", "", "Missing job type"},
+		{",\"Priority\":101", "", "", "job priority must be between [1, 100]"},
+		{",\"Priority\":-5", "", "", "job priority must be between [1, 100]"},
+		{",\"NodePool\":\"a b\"", "", "", "Invalid node pool"},
+		{"", ",\"Name\":\"\"", "", "Job task group 1 missing name"},
+		{"", ",\"Name\":\"\"", "", "Missing task group name"},
+		{"", ",\"Tasks\":[]", "", "Missing tasks for task group"},
+		{"", ",\"Count\":-1", "", "Task group count can't be negative"},
+		{"", "", ",\"Name\":\"\"", "Task 1 missing name"},
+		{"", "", ",\"Name\":\"\"", "Missing task name"},
+		{"", "", ",\"Name\":\"a/b\"", "Task name cannot include slashes"},
+		{"", "", ",\"Driver\":\"\"", "Missing task driver"},
+		{"", ",\"RestartPolicy\":{\"Mode\":\"weird\"}", "", "Unsupported restart mode: \"weird\""},
+		{"", ",\"RestartPolicy\":{\"Attempts\":0,\"Mode\":\"delay\"}", "",
+		 "Restart policy \"delay\" with 0 attempts is ambiguous"},
+		{"", ",\"RestartPolicy\":{\"Attempts\":1,\"Interval\":\"1s\",\"Delay\":\"100ms\"}", "",
+		 "Interval can not be less than 5s (got 1s)"},
+		{"", ",\"RestartPolicy\":{\"Attempts\":10,\"Interval\":\"10s\",\"Delay\":\"5s\"}", "",
+		 "Nomad can't restart the TaskGroup 10 times in an interval of 10s with a delay of 5s"},
+		{"", ",\"ReschedulePolicy\":{\"Delay\":\"1s\"}", "", "Delay cannot be less than 5s (got 1s)"},
+		{"", ",\"ReschedulePolicy\":{\"DelayFunction\":\"x\"}", "", "Invalid delay function \"x\""},
+		{"", ",\"ReschedulePolicy\":{\"Attempts\":3,\"Unlimited\":false}", "",
+		 "Interval must be a non zero value if Attempts > 0"},
+		{"",
+		 ",\"ReschedulePolicy\":{\"Attempts\":9223372036854775807,\"Unlimited\":false,\"Interval\":"
+		 "9223372036854775807}",
+		 "", "Nomad can't make 9223372036854775807 attempts"},
+		{"",
+		 ",\"ReschedulePolicy\":{\"Attempts\":3,\"Unlimited\":false,\"Interval\":\"1m\",\"DelayFunction\":"
+		 "\"fibonacci\"}",
+		 "", "Nomad can't make 3 attempts"},
+		{"", ",\"Update\":{\"HealthCheck\":\"x\"}", "", "Invalid health check given: \"x\""},
+		{"", ",\"Update\":{\"MinHealthyTime\":\"10m\"}", "",
+		 "Minimum healthy time must be less than healthy deadline: 10m0s > 5m0s"},
+		{"", ",\"Update\":{\"HealthyDeadline\":\"1h\"}", "",
+		 "Healthy deadline must be less than progress deadline: 1h0m0s > 10m0s"},
+		{"", ",\"Update\":{\"AutoPromote\":true}", "",
+		 "Auto Promote requires a Canary count greater than zero"},
+		{",\"Type\":\"batch\",\"Update\":{\"Stagger\":10000000000,\"MaxParallel\":1}", "", "",
+		 "Job type \"batch\" does not allow update block"},
+		{",\"Type\":\"batch\"", ",\"Migrate\":{}", "", "Job type \"batch\" does not allow migrate block"},
+		{",\"Type\":\"system\"", ",\"ReschedulePolicy\":{}", "",
+		 "System jobs should not have a reschedule policy"},
+		{",\"Type\":\"system\"", ",\"Count\":2", "", "Count cannot exceed 1 with system scheduler"},
+		{",\"Type\":\"system\",\"Affinities\":[{}]", "", "", "System jobs may not have an affinity block"},
+		{",\"Type\":\"system\",\"Spreads\":[{}]", "", "", "System jobs may not have a spread block"},
+		{"", "", ",\"Resources\":{\"CPU\":0,\"MemoryMB\":1}", "minimum CPU value is 1; got 0"},
+		{"", "", ",\"Resources\":{\"CPU\":0,\"MemoryMB\":1}", "minimum MemoryMB value is 10; got 1"},
+		{"", "", ",\"Resources\":{\"CPU\":10,\"Cores\":1}",
+		 "Task can only ask for 'cpu' or 'cores' resource, not both."},
+		{"", "", ",\"Resources\":{\"MemoryMaxMB\":100}",
+		 "MemoryMaxMB value (100) should be larger than MemoryMB value (300)"},
+		{"", ",\"EphemeralDisk\":{\"SizeMB\":5}", "", "minimum DiskMB value is 10; got 5"},
+		{"", "", ",\"LogConfig\":{\"MaxFiles\":10,\"MaxFileSizeMB\":10}",
+		 "log storage (100 MB) must be less than requested disk capacity (10 MB)"},
+		{",\"Constraints\":[{\"LTarget\":\"a\",\"RTarget\":\"b\",\"Operand\":\"??\"}]", "", "",
+		 "Unknown constraint type \"??\""},
+		{",\"Constraints\":[{\"LTarget\":\"a\",\"RTarget\":\"(\",\"Operand\":\"regexp\"}]", "", "",
+		 "Constraint 1 validation failed: 1 error occurred:\n\t* Regular expression failed to compile"},
+		{",\"Constraints\":[{\"LTarget\":\"a\",\"RTarget\":\"zz\",\"Operand\":\"version\"}]", "", "",
+		 "Version constraint is invalid"},
+		{",\"Constraints\":[{\"LTarget\":\"a\",\"RTarget\":\"1\",\"Operand\":\"semver\"}]", "", "",
+		 "Semver constraint is invalid"},
+		{",\"Constraints\":[{\"LTarget\":\"a\",\"Operand\":\"=\"}]", "", "",
+		 "Operator \"=\" requires an RTarget"},
+		{",\"Constraints\":[{\"RTarget\":\"b\",\"Operand\":\"=\"}]", "", "",
+		 "No LTarget provided but is required by constraint"},
+		{",\"Constraints\":[{\"LTarget\":\"a\",\"RTarget\":\"0\",\"Operand\":\"distinct_property\"}]", "", "",
+		 "allowed count of 1 or greater: 0 < 1"},
+		{"", "", ",\"Constraints\":[{\"Operand\":\"distinct_hosts\"}]",
+		 "has disallowed Operand at task level: distinct_hosts"},
+		{",\"Affinities\":[{\"LTarget\":\"a\",\"RTarget\":\"b\",\"Weight\":0}]", "", "",
+		 "Affinity weight cannot be zero"},
+		{",\"Spreads\":[{\"Attribute\":\"a\",\"SpreadTarget\":[{\"Value\":\"x\",\"Percent\":60},{\"Value\":"
+		 "\"x\",\"Percent\":60}]}]",
+		 "", "", "Spread target value \"x\" already defined"},
+		{",\"Spreads\":[{\"Attribute\":\"a\",\"SpreadTarget\":[{\"Value\":\"x\",\"Percent\":60},{\"Value\":"
+		 "\"y\",\"Percent\":60}]}]",
+		 "", "", "Sum of spread target percentages must not be greater than 100%; got 120%"},
+		{",\"Periodic\":{\"Spec\":\"* * * * *\"}", "", "",
+		 "Periodic can only be used with \"batch\" or \"sysbatch\" scheduler"},
+		{",\"Type\":\"batch\",\"Periodic\":{\"Spec\":\"bad\"}", "", "",
+		 "Invalid cron spec \"bad\": missing field(s)"},
+		{",\"Type\":\"batch\",\"Periodic\":{\"Specs\":[\"@daily\",\"bad\"]}", "", "",
+		 "Invalid cron spec \"bad\""},
+		{",\"Type\":\"batch\",\"Periodic\":{\"Spec\":\"@daily\",\"Specs\":[\"@daily\"]}", "", "",
+		 "Only cron or crons may be used"},
+		{",\"Type\":\"batch\",\"Periodic\":{}", "", "", "Must specify a spec"},
+		{",\"Type\":\"batch\",\"Periodic\":{\"Spec\":\"@daily\",\"SpecType\":\"wat\"}", "", "",
+		 "Unknown periodic specification type \"wat\""},
+		{",\"Type\":\"batch\",\"Periodic\":{\"Spec\":\"@daily\",\"TimeZone\":\"../etc\"}", "", "",
+		 "Invalid time zone \"../etc\""},
+		{",\"ParameterizedJob\":{}", "", "", "Parameterized job can only be used with"},
+		{",\"Type\":\"batch\",\"ParameterizedJob\":{\"Payload\":\"sometimes\"}", "", "",
+		 "Unknown payload requirement: \"sometimes\""},
+		{",\"Type\":\"batch\",\"ParameterizedJob\":{\"MetaRequired\":[\"a\",\"c\",\"b\"],\"MetaOptional\":["
+		 "\"b\",\"a\"]}",
+		 "", "", "Required and optional meta keys should be disjoint. Following keys exist in both: [a b]"},
+		{",\"Type\":\"batch\",\"Periodic\":{\"Spec\":\"@daily\"},\"ParameterizedJob\":{}", "", "",
+		 "periodic and parameterized"},
+		{"", "", ",\"Lifecycle\":{\"Hook\":\"sometime\"}", "invalid hook: sometime"},
+		{"", "", ",\"Templates\":[{\"DestPath\":\"a\"}]",
+		 "Must specify a source path or have an embedded template"},
+		{"", "", ",\"Templates\":[{\"SourcePath\":\"a\",\"DestPath\":\"../a\"}]",
+		 "template destination escapes allocation directory"},
+		{"", "", ",\"Templates\":[{\"EmbeddedTmpl\":\"a\",\"DestPath\":\"a\",\"ChangeMode\":\"signal\"}]",
+		 "Must specify signal value"},
+		{"", "", ",\"Templates\":[{\"EmbeddedTmpl\":\"a\",\"DestPath\":\"a\",\"Perms\":\"9\"}]",
+		 "Failed to parse \"9\" as octal"},
+		{"", "",
+		 ",\"Templates\":[{\"EmbeddedTmpl\":\"a\",\"DestPath\":\"a\"},{\"EmbeddedTmpl\":\"b\",\"DestPath\":"
+		 "\"a\"}]",
+		 "Template 2 has same destination as 1"},
+		{"", "", ",\"Artifacts\":[{}]",
+		 "Artifact 1 validation failed: 1 error occurred:\n\t* source must be specified"},
+		{"", "", ",\"Artifacts\":[{\"GetterSource\":\"x\",\"RelativeDest\":\"a/../../b\"}]",
+		 "artifact destination escapes allocation directory"},
+		{"", "", ",\"Artifacts\":[{\"GetterSource\":\"x\",\"GetterOptions\":{\"checksum\":\"md5:zz\"}}]",
+		 "invalid checksum"},
+		{"", "", ",\"VolumeMounts\":[{\"Volume\":\"v\"}]", "Volume Mount (0) references undefined volume v"},
+		{"", ",\"Volumes\":{\"v\":{\"Type\":\"x\",\"Source\":\"s\"}}", "",
+		 "Task group volume validation for v failed: 1 error occurred:\n\t* volume has unrecognized type x"},
+		{"",
+		 ",\"Networks\":[{\"ReservedPorts\":[{\"Label\":\"a\",\"Value\":80},{\"Label\":\"b\",\"Value\":80}]}]",
+		 "", "static port 80 already reserved by a"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"a\"},{\"Label\":\"a\"}]}]", "",
+		 "port label a already in use"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"a\",\"To\":70000}]}]", "", "greater than 65535"},
+		{"", ",\"Services\":[{\"Name\":\"a_b\"}]", "", "Service name must be valid per RFC 1123"},
+		{"", ",\"Services\":[{\"Name\":\"a\",\"PortLabel\":\"http\"}]", "",
+		 "port label \"http\" referenced by services a does not exist"},
+		{"",
+		 ",\"Services\":[{\"Name\":\"a\",\"Checks\":[{\"Name\":\"c\",\"Type\":\"tcp\",\"TaskName\":\"nobody\"}]"
+		 "}]",
+		 "", "refers to non-existent task nobody"},
+		{"", ",\"Scaling\":{\"Min\":5,\"Max\":10}", "",
+		 "task group count must not be less than minimum count in scaling policy"},
+		{"", ",\"Disconnect\":{\"LostAfter\":-1}", "", "lost_after cannot be negative"},
+		{"", ",\"MaxClientDisconnect\":1,\"StopAfterClientDisconnect\":1", "",
+		 "both max_client_disconnect and stop_after_client_disconnect"},
+		{"", "", ",\"KillTimeout\":-1", "KillTimeout must be a positive value"},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *text = verdict(canonical(sample(cases[i].job, cases[i].group, cases[i].task)));
+
+		if (strstr(text, cases[i].piece) == NULL) {
+			fail_msg("%s%s%s: want %s, have %s", cases[i].job, cases[i].group, cases[i].task,
+				 cases[i].piece, text);
+		}
+	}
+}
+
+static void lists_know_their_doubles(void **state)
+{
+	const char *text;
+
+	(void)state;
+	text = verdict(canonical(
+		"{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"g\"},{\"Name\":\"h\"},{\"Name\":\"g\"},{\"Name\":\"g\"}]}"));
+	assert_non_null(strstr(text, "Job task group 3 redefines 'g' from group 1"));
+	assert_non_null(strstr(text, "Job task group 4 redefines 'g' from group 1"));
+	text = verdict(canonical("{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"g\",\"Tasks\":[{\"Name\":\"t\",\"Leader\":"
+				 "true},{\"Name\":\"t\",\"Leader\":true}]}]}"));
+	assert_non_null(strstr(text, "Task 2 redefines 't' from task 1"));
+	assert_non_null(strstr(text, "Only one task may be marked as leader"));
+}
+
+static void a_great_many_faults_are_cut(void **state)
+{
+	struct buf text = {0};
+	const char *out;
+	int i;
+
+	(void)state;
+	buf_str(&text, "{\"ID\":\"j\",\"TaskGroups\":[{}");
+	for (i = 0; i < 20000; i++) {
+		buf_str(&text, ",{\"Unknown\":\"something\"}");
+	}
+	buf_str(&text, "]}");
+	out = verdict(canonical(buf_text(&text)));
+	assert_true(strncmp(out, "40002 errors occurred:", 22) == 0);
+	assert_true(strlen(out) < FAULTS_TEXT_MAX + 4096);
+	buf_close(&text);
+}
+
+/* The sample of the documentation, as far as today's rules allow. */
+static void the_documented_sample_is_valid(void **state)
+{
+	struct job *j = canonical(
+		"{\"Region\":\"global\",\"ID\":\"example\",\"ParentID\":\"\",\"Name\":\"example\",\"Type\":\"batch\","
+		"\"Priority\":50,\"AllAtOnce\":false,"
+		"\"Datacenters\":[\"dc1\"],\"Constraints\":[{\"LTarget\":\"${attr.kernel.name}\",\"RTarget\":\"linux\","
+		"\"Operand\":\"=\"}],\"TaskGroups\":"
+		"[{\"Name\":\"cache\",\"Count\":1,\"Constraints\":[{\"LTarget\":\"${attr.os.signals}\",\"RTarget\":"
+		"\"SIGUSR1\",\"Operand\":"
+		"\"set_contains\"}],\"RestartPolicy\":{\"Attempts\":10,\"Interval\":300000000000,\"Delay\":25000000000,"
+		"\"Mode\":\"delay\"},"
+		"\"Tasks\":[{\"Name\":\"redis\",\"Driver\":\"raw_exec\",\"User\":\"foo-user\",\"Config\":{\"command\":"
+		"\"/bin/sleep\",\"args\":[\"60\"]},"
+		"\"Env\":{\"foo\":\"bar\",\"baz\":\"pipe\"},\"Services\":null,\"Vault\":null,\"Templates\":[{"
+		"\"SourcePath\":\"local/config.conf.tpl\","
+		"\"DestPath\":\"local/"
+		"config.conf\",\"EmbeddedTmpl\":\"\",\"ChangeMode\":\"signal\",\"ChangeSignal\":\"sigusr1\",\"Splay\":"
+		"5000000000,"
+		"\"Perms\":\"\"}],\"Constraints\":null,\"Resources\":{\"CPU\":500,\"MemoryMB\":256,\"DiskMB\":0,"
+		"\"IOPS\":0},\"DispatchPayload\":null,"
+		"\"Meta\":{\"foo\":\"bar\"},\"KillTimeout\":5000000000,\"LogConfig\":{\"MaxFiles\":10,"
+		"\"MaxFileSizeMB\":10},\"Artifacts\":[{"
+		"\"GetterSource\":\"http://foo.com/"
+		"artifact.tar.gz\",\"GetterOptions\":{\"checksum\":\"md5:c4aa853ad2215426eb7d70a21922e794\"},"
+		"\"RelativeDest\":\"local/"
+		"\"}],\"Leader\":false}],\"EphemeralDisk\":{\"Sticky\":false,\"SizeMB\":300,\"Migrate\":false},"
+		"\"Meta\":{\"foo\":\"bar\"}}],\"Payload\":null,\"VaultToken\":\"\",\"Status\":\"running\","
+		"\"CreateIndex\":7}");
+
+	(void)state;
+	assert_string_equal(verdict(j), "");
+	assert_string_equal(j->task_groups.at[0].tasks.at[0].templates.at[0].change_signal, "SIGUSR1");
+}
+
+static const char *warning(const struct job *j)
+{
+	struct buf out = {0};
+	const char *text;
+
+	job_warnings(j, &out);
+	text = arena_strdup(&mem, buf_text(&out));
+	buf_close(&out);
+	return text;
+}
+
+static void warnings_are_told(void **state)
+{
+	(void)state;
+	assert_string_equal(warning(canonical(sample("", "", ""))), "");
+	assert_string_equal(
+		warning(canonical(sample("", "", ",\"Resources\":{\"IOPS\":5}"))),
+		"1 warning:\n\n* Group \"g\" has warnings: 1 error occurred:\n\t* Task \"t\" has warnings: 1 error "
+		"occurred:\n"
+		"\t* IOPS has been deprecated as of Nomad 0.9.0. Please remove IOPS from resources block.\n\n\n\n");
+	assert_non_null(strstr(warning(canonical(sample("", ",\"Count\":2,\"Update\":{\"MaxParallel\":3}", ""))),
+			       "Update max parallel count is greater than task group count (3 > 2)."));
+}
+
+static void groups_and_tasks_are_found_by_name(void **state)
+{
+	struct job *j = canonical(sample("", "", ""));
+
+	(void)state;
+	assert_ptr_equal(job_group(j, "g"), &j->task_groups.at[0]);
+	assert_null(job_group(j, "x"));
+	assert_ptr_equal(group_task(&j->task_groups.at[0], "t"), &j->task_groups.at[0].tasks.at[0]);
+	assert_null(group_task(&j->task_groups.at[0], "x"));
+}
+
+static void parents_are_known_from_their_children(void **state)
+{
+	struct job *j = canonical(sample(",\"Type\":\"batch\",\"ParameterizedJob\":{}", "", ""));
+
+	(void)state;
+	assert_true(job_is_parameterized(j));
+	j->dispatched = true;
+	assert_false(job_is_parameterized(j));
+	assert_false(job_is_periodic(j));
+	j = canonical(sample(",\"Type\":\"batch\",\"Periodic\":{\"Specs\":[\"0 5 * * *\",\"0 4 * * *\"]}", "", ""));
+	assert_true(job_is_periodic(j));
+	assert_int_equal(periodic_next(j->periodic, 0, NULL, NULL), 4 * 3600);
+	assert_int_equal(periodic_next(j->periodic, 4 * 3600, NULL, NULL), 5 * 3600);
+}
+
+/* Whatever a user sends, it gets an answer. */
+static void random_jobs_do_no_harm(void **state)
+{
+	uint64_t seed = random_seed();
+	int i;
+
+	(void)state;
+	for (i = 0; i < 300; i++) {
+		struct arena one = {0};
+		struct buf out = {0};
+		struct job j;
+
+		random_object(&job_type, &j, &one, &seed, 5);
+		assert_int_equal(job_canonicalize(&j, &one), 0);
+		job_validate(&j, &out);
+		job_warnings(&j, &out);
+		buf_close(&out);
+		arena_close(&one);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_service_gets_the_documented_defaults),
+		cmocka_unit_test(the_type_of_a_job_decides_its_defaults),
+		cmocka_unit_test(what_is_given_stays),
+		cmocka_unit_test(twice_is_once),
+		cmocka_unit_test(services_get_names),
+		cmocka_unit_test(all_faults_come_together),
+		cmocka_unit_test(faults_are_nested_by_group_and_task),
+		cmocka_unit_test(bad_jobs_are_refused),
+		cmocka_unit_test(lists_know_their_doubles),
+		cmocka_unit_test(a_great_many_faults_are_cut),
+		cmocka_unit_test(the_documented_sample_is_valid),
+		cmocka_unit_test(warnings_are_told),
+		cmocka_unit_test(groups_and_tasks_are_found_by_name),
+		cmocka_unit_test(parents_are_known_from_their_children),
+		cmocka_unit_test(random_jobs_do_no_harm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, release);
+}
