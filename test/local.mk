@@ -244,9 +244,11 @@ EXTRA_DIST += test/unit/client/world.h
 DRIVER_TESTS = \
 	test/unit/client/test_allocdir \
 	test/unit/client/test_fs_api \
+	test/unit/client/test_logs \
 	test/unit/client/test_mock \
 	test/unit/client/test_raw_exec \
-	test/unit/client/test_recover
+	test/unit/client/test_recover \
+	test/unit/client/test_wire
 if HAVE_CMOCKA
 check_PROGRAMS += $(DRIVER_TESTS)
 endif
@@ -256,15 +258,21 @@ test_unit_client_test_allocdir_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_fs_api_SOURCES = test/unit/client/test_fs_api.c
 test_unit_client_test_fs_api_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_fs_api_LDADD = $(DRIVER_TEST_LIBS)
+test_unit_client_test_logs_SOURCES = test/unit/client/test_logs.c
+test_unit_client_test_logs_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_logs_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_mock_SOURCES = test/unit/client/test_mock.c
 test_unit_client_test_mock_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_mock_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_raw_exec_SOURCES = test/unit/client/test_raw_exec.c
-test_unit_client_test_raw_exec_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_raw_exec_CFLAGS = $(UNIT_CFLAGS) -DEXECUTOR_IS_INSTRUMENTED='("$(DEBUG_CFLAGS)"[0] != 0)'
 test_unit_client_test_raw_exec_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_recover_SOURCES = test/unit/client/test_recover.c
 test_unit_client_test_recover_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_recover_LDADD = $(DRIVER_TEST_LIBS)
+test_unit_client_test_wire_SOURCES = test/unit/client/test_wire.c
+test_unit_client_test_wire_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_wire_LDADD = $(DRIVER_TEST_LIBS)
 
 # What the schedulers stand on.
 if HAVE_CMOCKA

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -151,26 +152,41 @@ static int rotate(struct logs *l)
 	return 0;
 }
 
-/* Room in the file, after moving on to the next one if need be, or a negative errno value; 0 only if that is full
- * too. The end is asked for each
- * time, so a file that someone has cut short is filled from where it ends now. */
-static int64_t room(struct logs *l)
+/* Room in the file, or a negative errno value. The end is asked for each time, so a file that someone has cut short is
+ * filled from where it ends now. */
+static int64_t room(const struct logs *l)
 {
 	int64_t end = lseek(l->file, 0, SEEK_END);
+
+	return end < 0 ? -errno : end < l->max_bytes ? l->max_bytes - end : 0;
+}
+
+/* Room for something that is there to be written: a full file is followed by the next. 0 only if that is full too. */
+static int64_t make_room(struct logs *l)
+{
+	int64_t left = room(l);
 	int rv;
 
-	if (end < 0) {
-		return -errno;
-	}
-	if (end < l->max_bytes) {
-		return l->max_bytes - end;
+	if (left != 0) {
+		return left;
 	}
 	rv = rotate(l);
-	if (rv != 0) {
-		return rv;
+	return rv != 0 ? rv : room(l);
+}
+
+/* What is to be read: LOGS_MORE, LOGS_IDLE or LOGS_ENDED. Asked before a full file is followed by the next: an empty
+ * one would push out the oldest for nothing. */
+static enum logs_state look(const struct logs *l)
+{
+	struct pollfd p = {.fd = l->from, .events = POLLIN};
+
+	if (l->held > 0) {
+		return LOGS_MORE;
 	}
-	end = lseek(l->file, 0, SEEK_END);
-	return end < 0 ? -errno : end < l->max_bytes ? l->max_bytes - end : 0;
+	if (poll(&p, 1, 0) <= 0) {
+		return LOGS_IDLE;
+	}
+	return p.revents & POLLIN ? LOGS_MORE : LOGS_ENDED;
 }
 
 static ssize_t fill_hold(struct logs *l)
@@ -227,7 +243,7 @@ static bool tell_lost(struct logs *l)
 	text_str(&t, " bytes of output are missing here: error ");
 	text_num(&t, (uint64_t)l->lost_error);
 	text_str(&t, l->lost_error == ENOSPC ? " (disk full)\n" : " while writing\n");
-	if (room(l) < 0 || write(l->file, t.at, t.n) != (ssize_t)t.n) {
+	if (make_room(l) < 0 || write(l->file, t.at, t.n) != (ssize_t)t.n) {
 		return false;
 	}
 	l->lost = 0;
@@ -264,30 +280,48 @@ static enum logs_state ended(struct logs *l)
 	return LOGS_ENDED;
 }
 
+/* One move: LOGS_MORE after one that may be followed by another. */
+static enum logs_state pump_once(struct logs *l, int64_t now_ns)
+{
+	int64_t max = room(l);
+	ssize_t n = -1;
+
+	if (max == 0) {
+		if (look(l) != LOGS_MORE) {
+			return look(l);
+		}
+		max = make_room(l);
+	}
+	if (max == 0) {
+		return LOGS_MORE;
+	}
+	if (max < 0) {
+		errno = (int)-max;
+	} else {
+		n = move(l, (size_t)max);
+	}
+	if (n > 0) {
+		l->blocked_ns = 0;
+		l->retry_ns = 0;
+	}
+	if (n == 0) {
+		return LOGS_ENDED;
+	}
+	return n > 0 || errno == EINTR ? LOGS_MORE : errno == EAGAIN ? LOGS_IDLE : blocked(l, errno, now_ns);
+}
+
 static enum logs_state pump(struct logs *l, int64_t now_ns)
 {
-	int64_t max;
-	ssize_t n;
+	enum logs_state s = LOGS_MORE;
 	int i;
 
 	if (!tell_lost(l)) {
 		return blocked(l, l->lost_error, now_ns);
 	}
-	for (i = 0; i < MOVES_A_TURN; i++) {
-		max = room(l);
-		n = max < 0 ? (errno = (int)-max, -1) : max == 0 ? 0 : move(l, (size_t)max);
-		if (n == 0 && max > 0) {
-			return LOGS_ENDED;
-		}
-		if (n < 0 && errno != EINTR) {
-			return errno == EAGAIN ? LOGS_IDLE : blocked(l, errno, now_ns);
-		}
-		if (n > 0) {
-			l->blocked_ns = 0;
-			l->retry_ns = 0;
-		}
+	for (i = 0; i < MOVES_A_TURN && s == LOGS_MORE; i++) {
+		s = pump_once(l, now_ns);
 	}
-	return LOGS_MORE;
+	return s;
 }
 
 enum logs_state logs_pump(struct logs *l, int64_t now_ns)

@@ -6,8 +6,8 @@
  * the executor no memory.
  *
  * When writing fails, as on a full disk, the bytes stay in the pipe and the task waits, as behind any slow reader. But
- * not for ever: after LOGS_PATIENCE_NS the output is thrown away, so that a full disk does not stop a service; a line in
- * the log tells how much is missing as soon as writing works again.
+ * not for ever: after LOGS_PATIENCE_NS the output is thrown away, so that a full disk does not stop a service; a line
+ * in the log tells how much is missing as soon as writing works again.
  */
 #ifndef CLIENT_EXECUTOR_LOGS_H_
 #define CLIENT_EXECUTOR_LOGS_H_
@@ -29,18 +29,18 @@ enum logs_state {
 };
 
 struct logs {
-	int dir;   /* Borrowed. */
-	int from;  /* The pipe's end to read from, non-blocking; -1: ended. Owned. */
-	int file;  /* Owned. */
+	int dir;  /* Borrowed. */
+	int from; /* The pipe's end to read from, non-blocking; -1: ended. Owned. */
+	int file; /* Owned. */
 	uint64_t index;
 	int64_t max_files;
 	int64_t max_bytes;
-	bool copying;            /* This file system cannot splice. */
-	int64_t retry_ns;        /* Monotonic; when writing failed, else 0. */
-	int64_t blocked_ns;      /* Since when; 0: not. */
-	uint64_t lost;           /* Bytes thrown away and not told of yet. */
+	bool copying;       /* This file system cannot splice. */
+	int64_t retry_ns;   /* Monotonic; when writing failed, else 0. */
+	int64_t blocked_ns; /* Since when; 0: not. */
+	uint64_t lost;      /* Bytes thrown away and not told of yet. */
 	int lost_error;
-	uint32_t held;           /* Bytes read but not written, when copying. */
+	uint32_t held; /* Bytes read but not written, when copying. */
 	char name[NAME_MAX + 1];
 	char hold[LOGS_HOLD_BYTES];
 };

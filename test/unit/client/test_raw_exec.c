@@ -452,6 +452,55 @@ static void the_user_is_changed_when_asked(void **state)
 	world_forget(w, &x);
 }
 
+static int64_t pss_kb(pid_t pid)
+{
+	char path[64];
+	char text[2048];
+	const char *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+	if (proc_read(AT_FDCWD, path, text, sizeof(text)) <= 0) {
+		return -1;
+	}
+	at = strstr(text, "\nPss:");
+	return at == NULL ? -1 : atoll(at + 5);
+}
+
+/* What a running task costs beside its own process, with its share of what executors have in common. */
+static void an_executor_is_small(void **state)
+{
+	enum { TASKS = 8 };
+	struct world *w = *state;
+	struct watched x[TASKS];
+	struct proc_stat s;
+	int64_t sum = 0;
+	int i;
+
+	if (EXECUTOR_IS_INSTRUMENTED) {
+		skip();
+	}
+	for (i = 0; i < TASKS; i++) {
+		char state_dir[160];
+		struct driver_spec spec = world_spec(w, "{\"command\":\"/bin/sleep\",\"args\":[\"1000\"]}");
+
+		snprintf(state_dir, sizeof(state_dir), "%s/%d", w->state_dir, i);
+		assert_int_equal(mkdir(state_dir, 0700), 0);
+		spec.state_dir = state_dir;
+		world_begin(w, &x[i], "raw_exec", &spec);
+		assert_true(world_run(w, &x[i].started, 3000));
+	}
+	for (i = 0; i < TASKS; i++) {
+		assert_int_equal(proc_stat(x[i].task->pid, &s), 0);
+		assert_true(pss_kb(s.parent) > 0);
+		sum += pss_kb(s.parent);
+	}
+	printf("%lld KiB for each executor\n", (long long)(sum / TASKS));
+	assert_in_range(sum / TASKS, 1, 200);
+	for (i = 0; i < TASKS; i++) {
+		world_forget(w, &x[i]);
+	}
+}
+
 static void no_descriptor_of_the_agents_is_inherited(void **state)
 {
 	struct world *w = *state;
@@ -564,6 +613,7 @@ int main(void)
 		T(a_vanished_task_directory_does_not_stop_the_kill),
 		T(use_is_measured_over_the_whole_tree),
 		T(the_user_is_changed_when_asked),
+		T(an_executor_is_small),
 		T(no_descriptor_of_the_agents_is_inherited),
 		T(signals_and_groups_start_clean),
 		T(a_restarted_task_goes_on_in_the_same_log),
