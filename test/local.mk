@@ -273,6 +273,12 @@ test_unit_client_test_recover_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_wire_SOURCES = test/unit/client/test_wire.c
 test_unit_client_test_wire_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_wire_LDADD = $(DRIVER_TEST_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_driver_config
+endif
+test_fuzz_fuzz_driver_config_SOURCES = test/fuzz/fuzz_driver_config.c
+test_fuzz_fuzz_driver_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_driver_config_LDADD = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS)
 
 # What the schedulers stand on.
 if HAVE_CMOCKA
