@@ -375,3 +375,8 @@ void driver_detach(struct driver_task *task)
 		task->driver->destroy(task);
 	}
 }
+
+int driver_sweep(const char *state_dir)
+{
+	return executor_sweep(state_dir);
+}

@@ -200,6 +200,11 @@ void driver_destroy(struct driver_task *task);
  * is starting is destroyed, because nothing tells a later agent of it. */
 void driver_detach(struct driver_task *task);
 
+/* End whatever still runs with `state_dir` as its state directory although no record tells of it: an agent that died at
+ * the wrong moment leaves such tasks behind. driver_start() does it by itself; to be done also before the directory is
+ * removed. Blocks for some seconds at worst, for worker threads. 0, or ERR_TIMEOUT when one does not end. */
+int driver_sweep(const char *state_dir);
+
 /* The number of a signal by its name, "SIGHUP" or "HUP"; 0 if there is none of that name. */
 int driver_signal_number(const char *name);
 const char *driver_signal_name(int number); /* "" if there is none. */

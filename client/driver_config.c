@@ -109,6 +109,19 @@ static void put_list(struct buf *out, const char *s, size_t n)
 	buf_byte(out, ']');
 }
 
+/* A block of a job file comes as a list of one object. */
+static void put_map(struct buf *out, const char *s, size_t n)
+{
+	const char *inner = n > 0 && s[0] == '[' ? skip_space(s + 1) : s;
+	const char *end = *inner == '{' ? skip_nested(inner) : inner;
+
+	if (inner != s && *inner == '{' && *skip_space(end) == ']') {
+		buf_put(out, inner, (size_t)(end - inner));
+	} else {
+		buf_put(out, s, n);
+	}
+}
+
 static void put_value(struct buf *out, const struct field *f, const char *s, size_t n)
 {
 	switch (f->kind) {
@@ -117,6 +130,9 @@ static void put_value(struct buf *out, const struct field *f, const char *s, siz
 		break;
 	case KIND_STRS:
 		put_list(out, s, n);
+		break;
+	case KIND_MAP:
+		put_map(out, s, n);
 		break;
 	case KIND_BOOL:
 	case KIND_OPTBOOL:

@@ -16,6 +16,7 @@ enum { OOM_SCORE_MAX = 1000 };
 	X(T, STR, work_dir, "work_dir")                                                                                \
 	X(T, OPTINT, oom_score_adj, "oom_score_adj")                                                                   \
 	X(T, STR, cgroup_v2_override, "cgroup_v2_override")                                                            \
+	X(T, MAP, cgroup_v1_override, "cgroup_v1_override")                                                            \
 	X(T, STRS, denied_envvars, "denied_envvars")
 
 OBJECT_DECLARE(raw_exec_config, RAW_EXEC_CONFIG_FIELDS);
@@ -63,6 +64,27 @@ static void fingerprint(struct driver_host *host, struct arena *mem, struct driv
 	}
 }
 
+static int check_cgroups(const struct raw_exec_config *c, struct driver_error *error)
+{
+	uint32_t i;
+
+	if (c->cgroup_v2_override[0] != '\0' && c->cgroup_v1_override.n > 0) {
+		return driver_fault(error, "only one of cgroup_v1_override and cgroup_v2_override may be set");
+	}
+	if (strpbrk(c->cgroup_v2_override, "\n") != NULL || strstr(c->cgroup_v2_override, "..") != NULL) {
+		return driver_fault(error, "cgroup_v2_override is not a path below /sys/fs/cgroup");
+	}
+	for (i = 0; i < c->cgroup_v1_override.n; i++) {
+		const struct pair *p = &c->cgroup_v1_override.at[i];
+
+		if (strpbrk(p->value, "\n") != NULL || strstr(p->value, "..") != NULL ||
+		    strpbrk(p->key, "/\n.") != NULL) {
+			return driver_fault(error, "cgroup_v1_override is not a path below /sys/fs/cgroup/%s", p->key);
+		}
+	}
+	return 0;
+}
+
 static int read_config(const char *text, struct raw_exec_config *out, struct arena *mem, struct driver_error *error)
 {
 	int rv = driver_config_decode(&raw_exec_config_type, out, text, mem, error);
@@ -76,10 +98,7 @@ static int read_config(const char *text, struct raw_exec_config *out, struct are
 	if (out->oom_score_adj.set && (out->oom_score_adj.at < 0 || out->oom_score_adj.at > OOM_SCORE_MAX)) {
 		return driver_fault(error, "oom_score_adj must be between 0 and %d", OOM_SCORE_MAX);
 	}
-	if (strstr(out->cgroup_v2_override, "..") != NULL) {
-		return driver_fault(error, "cgroup_v2_override must not contain \"..\"");
-	}
-	return 0;
+	return check_cgroups(out, error);
 }
 
 static int validate(const char *text, struct driver_error *error)
@@ -155,15 +174,20 @@ static const char **merge_env(const struct driver_host *host, const struct raw_e
 	return env;
 }
 
-/* An override is a path below the cgroup mount, or an absolute one on it. */
-static const char *cgroup_given(const struct raw_exec_config *c, struct arena *mem)
+/* Overrides are paths below the mount of cgroups, or, in the old version, below that of a controller. */
+static const char *cgroups_given(const struct raw_exec_config *c, struct arena *mem)
 {
 	static const char mount[] = "/sys/fs/cgroup/";
+	bool absolute = strncmp(c->cgroup_v2_override, mount, strlen(mount)) == 0;
+	const char *all = arena_printf(mem, "%s%s", absolute || c->cgroup_v2_override[0] == '\0' ? "" : mount,
+				       c->cgroup_v2_override);
+	uint32_t i;
 
-	if (c->cgroup_v2_override[0] == '\0' || strncmp(c->cgroup_v2_override, mount, strlen(mount)) == 0) {
-		return c->cgroup_v2_override;
+	for (i = 0; i < c->cgroup_v1_override.n && all != NULL; i++) {
+		all = arena_printf(mem, "%s%s%s/%s\n", all, mount, c->cgroup_v1_override.at[i].key,
+				   c->cgroup_v1_override.at[i].value);
 	}
-	return arena_printf(mem, "%s%s", mount, c->cgroup_v2_override);
+	return all;
 }
 
 static struct driver_task *start_config(struct driver_host *host, const struct driver_spec *spec,
@@ -176,13 +200,13 @@ static struct driver_task *start_config(struct driver_host *host, const struct d
 				    .args = c->args.at,
 				    .args_n = c->args.n,
 				    .work_dir = c->work_dir,
-				    .cgroup_given = cgroup_given(c, mem),
+				    .cgroups_given = cgroups_given(c, mem),
 				    .no_cgroup = host->raw_exec.no_cgroups,
 				    .set_oom_score_adj = c->oom_score_adj.set,
 				    .oom_score_adj = c->oom_score_adj.at};
 
 	l.env = merge_env(host, c, spec, mem, &l.env_n);
-	return l.env == NULL || l.cgroup_given == NULL ? NULL : executor_start(host, &l, events, ctx);
+	return l.env == NULL || l.cgroups_given == NULL ? NULL : executor_start(host, &l, events, ctx);
 }
 
 static struct driver_task *start(struct driver_host *host, const struct driver_spec *spec,

@@ -23,7 +23,7 @@ struct executor_launch {
 	const char *const *env;  /* All of it. */
 	uint32_t env_n;
 	const char *work_dir;     /* "" is the task directory. */
-	const char *cgroup_given; /* An existing cgroup to run in, as an absolute path; "" for one of its own. */
+	const char *cgroups_given; /* Existing cgroups to run in, absolute paths, a line each; "" for one of its own. */
 	bool no_cgroup;
 	bool set_oom_score_adj;
 	int64_t oom_score_adj;

@@ -168,7 +168,7 @@ static const char *cgroup_path(struct arena *mem, const struct driver_host *host
 {
 	uint64_t n = uv_hrtime();
 
-	if (l->no_cgroup || host->cgroup == NULL || (l->cgroup_given != NULL && l->cgroup_given[0] != '\0')) {
+	if (l->no_cgroup || host->cgroup == NULL || (l->cgroups_given != NULL && l->cgroups_given[0] != '\0')) {
 		return arena_strdup(mem, "");
 	}
 	return arena_printf(mem, "%s/%s.%llx.scope", host->cgroup,
@@ -191,7 +191,7 @@ static bool fill_errand(struct errand *errand, const struct driver_host *host, c
 	x->stderr_name = copy_text(mem, s->stderr_name);
 	x->state_dir = copy_text(mem, s->state_dir);
 	x->cgroup = cgroup_path(mem, host, l);
-	x->cgroup_given = copy_text(mem, l->cgroup_given);
+	x->cgroups_given = copy_text(mem, l->cgroups_given);
 	x->args = copy_list(mem, l->command, l->args, l->args_n);
 	x->args_n = l->args_n + 1;
 	x->env = copy_list(mem, NULL, l->env, l->env_n);
@@ -205,7 +205,7 @@ static bool fill_errand(struct errand *errand, const struct driver_host *host, c
 	errand->id.cgroup = x->cgroup;
 	return errand->program != NULL && errand->command != NULL && errand->task_dir != NULL && x->user != NULL &&
 	       x->work_dir != NULL && x->log_dir != NULL && x->stdout_name != NULL && x->stderr_name != NULL &&
-	       x->state_dir != NULL && x->cgroup != NULL && x->cgroup_given != NULL && x->args != NULL &&
+	       x->state_dir != NULL && x->cgroup != NULL && x->cgroups_given != NULL && x->args != NULL &&
 	       x->args[0] != NULL && x->env != NULL;
 }
 

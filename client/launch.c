@@ -283,6 +283,15 @@ static bool read_exit(const struct executor_id *id, struct executor_report *out)
 	return true;
 }
 
+/* Who listens there must be the very process that the record names: it tells us whom to signal. */
+static bool is_peer(int fd, pid_t pid)
+{
+	struct ucred peer;
+	socklen_t n = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && peer.pid == pid;
+}
+
 static int connect_again(const struct executor_id *id)
 {
 	char name[EXECUTOR_RUN_TEXT + 8];
@@ -295,26 +304,39 @@ static int connect_again(const struct executor_id *id)
 	snprintf(name, sizeof(name), "%s.sock", id->run);
 	fd = connect_to(dir, name);
 	close(dir);
+	if (fd >= 0 && !is_peer(fd, id->executor)) {
+		close(fd);
+		return -EPERM;
+	}
 	return fd;
+}
+
+static void kill_cgroup(const char *path)
+{
+	int dir = open_dir(path);
+	int fd = dir < 0 ? -1 : openat(dir, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	bool killed = fd >= 0 && write(fd, "1", 1) == 1;
+	int i;
+
+	if (fd >= 0) {
+		close(fd);
+	}
+	if (dir >= 0) {
+		close(dir);
+	}
+	/* It can be removed when the last process is gone, which takes a moment. */
+	for (i = 0; killed && i < FIND_TRIES && rmdir(path) != 0 && errno == EBUSY; i++) {
+		pause_ms(FIND_PAUSE_MS);
+	}
 }
 
 /* The executor is gone and nobody looks after the task: a task without supervision must not run on. */
 static void kill_orphans(const struct executor_id *id)
 {
-	int dir = id->cgroup[0] == '\0' ? -1 : open_dir(id->cgroup);
-	int fd = dir < 0 ? -1 : openat(dir, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		if (write(fd, "1", 1) == 1) {
-			pause_ms(FIND_PAUSE_MS);
-		}
-		close(fd);
-	}
-	if (dir >= 0) {
-		close(dir);
-		rmdir(id->cgroup);
-	}
 	proc_kill_group(id->pid, id->start);
+	if (id->cgroup[0] != '\0') {
+		kill_cgroup(id->cgroup);
+	}
 }
 
 static enum launch_found gone(const struct executor_id *id, struct executor_report *exit)

@@ -16,12 +16,18 @@ struct text {
 	char at[TEXT_MAX];
 };
 
-static inline void text_str(struct text *t, const char *s)
+/* The first n bytes of `s`, or all of it. */
+static inline void text_cut(struct text *t, const char *s, size_t n)
 {
-	while (*s != '\0' && t->n + 1 < sizeof(t->at)) {
+	for (; n > 0 && *s != '\0' && t->n + 1 < sizeof(t->at); n--) {
 		t->at[t->n++] = *s++;
 	}
 	t->at[t->n] = '\0';
+}
+
+static inline void text_str(struct text *t, const char *s)
+{
+	text_cut(t, s, SIZE_MAX);
 }
 
 static inline void text_num(struct text *t, uint64_t value)

@@ -69,16 +69,21 @@ static int write_file(const char *path, const char *data)
 	return error;
 }
 
-static int join_given_cgroup(const struct executor_spec *spec)
+static int join_given_cgroups(const struct executor_spec *spec)
 {
-	struct text path = {0};
+	const char *at = spec->cgroups_given;
+	struct text path;
+	int error = 0;
+	size_t n;
 
-	if (spec->cgroup_given[0] == '\0') {
-		return 0;
+	for (; *at != '\0' && error == 0; at += n + (at[n] == '\n')) {
+		path.n = 0;
+		n = strcspn(at, "\n");
+		text_cut(&path, at, n);
+		text_str(&path, "/cgroup.procs");
+		error = write_file(path.at, "0");
 	}
-	text_str(&path, spec->cgroup_given);
-	text_str(&path, "/cgroup.procs");
-	return write_file(path.at, "0");
+	return error;
 }
 
 static int set_oom_score(const struct executor_spec *spec)
@@ -123,7 +128,7 @@ static const struct {
 	int32_t stage;
 	int (*run)(const struct executor_spec *spec);
 } steps[] = {
-	{EXECUTOR_STAGE_CGROUP, join_given_cgroup},
+	{EXECUTOR_STAGE_CGROUP, join_given_cgroups},
 	{EXECUTOR_STAGE_OOM, set_oom_score},
 	{EXECUTOR_STAGE_USER, set_user},
 	{EXECUTOR_STAGE_WORK_DIR, change_dir},

@@ -42,7 +42,7 @@ enum {
 	X(run)                                                                                        \
 	X(user) /* For texts; what counts are the numbers. */                                         \
 	X(cgroup) /* A directory of the cgroup v2 mount to make, and to remove at the end; or "". */ \
-	X(cgroup_given) /* One that exists, to run in and leave alone; or "". */
+	X(cgroups_given) /* Some that exist, a line each, to run in and leave alone; or "". */
 
 #define EXECUTOR_NUMBERS(X)     \
 	X(log_max_files)        \
@@ -108,7 +108,7 @@ enum executor_report_type {
 	X(STATE, "use state directory", state_dir)                     \
 	X(LOGS, "open log files in", log_dir)                          \
 	X(FORK, "fork for", command)                                   \
-	X(CGROUP, "join cgroup", cgroup_given)                         \
+	X(CGROUP, "join cgroup", cgroups_given)                         \
 	X(OOM, "set oom_score_adj for", command)                       \
 	X(USER, "change to user", user)                                \
 	X(WORK_DIR, "change to working directory", work_dir)           \

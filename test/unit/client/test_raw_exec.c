@@ -452,6 +452,107 @@ static void the_user_is_changed_when_asked(void **state)
 	world_forget(w, &x);
 }
 
+static void a_cgroup_can_be_given(void **state)
+{
+	static const char given[] = "/sys/fs/cgroup/freezer/drover-test-given";
+	struct world *w = *state;
+	struct driver_error error;
+	struct watched x;
+	char text[2048];
+
+	assert_int_equal(driver_find("raw_exec")
+				 ->validate("{\"command\":\"x\",\"cgroup_v1_override\":{\"a\":\"../b\"}}", &error),
+			 ERR_INVALID);
+	assert_int_equal(driver_find("raw_exec")
+				 ->validate("{\"command\":\"x\",\"cgroup_v1_override\":[{\"a\":\"b\"}],"
+					    "\"cgroup_v2_override\":\"c\"}",
+					    &error),
+			 ERR_INVALID);
+	if (geteuid() != 0 || mkdir(given, 0755) != 0) {
+		skip();
+	}
+	world_run_task(w, &x,
+		       "{\"command\":\"cat\",\"args\":[\"/proc/self/cgroup\"],"
+		       "\"cgroup_v1_override\":[{\"freezer\":\"drover-test-given\"}]}");
+	assert_true(world_run(w, &x.exited, 5000));
+	assert_non_null(strstr(world_read(w, "logs/t.stdout.0", text, sizeof(text)), ":freezer:/drover-test-given\n"));
+	world_forget(w, &x);
+	assert_int_equal(rmdir(given), 0);
+}
+
+/* Tasks of all kinds that are started, asked, killed, let go of and destroyed in any order: in the end there is none.
+ */
+static void random_lives_leave_nothing(void **state)
+{
+	enum { SLOTS = 12, STEPS = 400 };
+	static const char *const configs[] = {
+		"{\"command\":\"/bin/true\"}",
+		"{\"command\":\"/no/such\"}",
+		"{\"command\":\"/bin/sleep\",\"args\":[\"0.03\"]}",
+		"{\"command\":\"/bin/sleep\",\"args\":[\"1000\"]}",
+		"{\"command\":\"/bin/sh\",\"args\":[\"-c\",\"trap '' INT; setsid sleep 1000 & sleep 1000; sleep "
+		"1000\"]}",
+	};
+	struct world *w = *state;
+	static struct watched x[SLOTS];
+	unsigned seed = (unsigned)time(NULL);
+	char marker[64];
+	char command[128];
+	const char *env[1] = {marker};
+	struct buf b = {0};
+	int step;
+	int i;
+
+	printf("seed %u\n", seed);
+	srand(seed);
+	snprintf(marker, sizeof(marker), "DROVER_TEST=%d-%u", (int)getpid(), seed);
+	memset(x, 0, sizeof(x));
+	for (step = 0; step < STEPS; step++) {
+		struct watched *y = &x[rand() % SLOTS];
+		char state_dir[160];
+
+		if (y->task == NULL) {
+			struct driver_spec spec = world_spec(w, configs[rand() % 5]);
+
+			snprintf(state_dir, sizeof(state_dir), "%s/%d", w->state_dir, (int)(y - x));
+			mkdir(state_dir, 0700);
+			spec.state_dir = state_dir;
+			spec.env = env;
+			spec.env_n = 1;
+			world_begin(w, y, "raw_exec", &spec);
+		} else if (rand() % 4 == 0) {
+			driver_destroy(y->task);
+			y->task = NULL;
+		} else if (rand() % 4 == 0) {
+			driver_kill(y->task, NULL, rand() % 3 * INT64_C(10000000));
+		} else if (rand() % 3 == 0) {
+			driver_stats(y->task, world_measured, y);
+			driver_signal(y->task, "SIGCONT", world_answered, y);
+		} else if (y->task->state == DRIVER_RUNNING && !y->exited) {
+			b.len = 0;
+			driver_save(y->task, &b);
+			driver_detach(y->task);
+			memset(y, 0, sizeof(*y));
+			y->task = driver_recover(w->host, driver_find("raw_exec"), b.at, b.len, &world_events, y);
+		}
+		if (rand() % 3 == 0) {
+			world_run(w, NULL, rand() % 20);
+		}
+	}
+	for (i = 0; i < SLOTS; i++) {
+		if (x[i].task != NULL) {
+			driver_destroy(x[i].task);
+		}
+	}
+	buf_close(&b);
+	for (i = 0; i < 500 && !list_empty(&w->host->tasks); i++) {
+		world_run(w, NULL, 10);
+	}
+	assert_true(list_empty(&w->host->tasks));
+	snprintf(command, sizeof(command), "! grep -slz '^%s$' /proc/[0-9]*/environ >/dev/null", marker);
+	assert_int_equal(system(command), 0);
+}
+
 static int64_t pss_kb(pid_t pid)
 {
 	char path[64];
@@ -613,6 +714,8 @@ int main(void)
 		T(a_vanished_task_directory_does_not_stop_the_kill),
 		T(use_is_measured_over_the_whole_tree),
 		T(the_user_is_changed_when_asked),
+		T(a_cgroup_can_be_given),
+		T(random_lives_leave_nothing),
 		T(an_executor_is_small),
 		T(no_descriptor_of_the_agents_is_inherited),
 		T(signals_and_groups_start_clean),
