@@ -6,6 +6,8 @@ proto_libobject_a_SOURCES = \
 	proto/cluster.c proto/cluster.h \
 	proto/cron.c proto/cron.h \
 	proto/deployment.c proto/deployment.h \
+	proto/diff.c proto/diff.h \
+	proto/diff_items.c proto/diff_items.h \
 	proto/error.c proto/error.h \
 	proto/faults.c proto/faults.h \
 	proto/job.c proto/job.h \

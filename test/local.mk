@@ -290,7 +290,8 @@ test_unit_lib_test_hindex_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
 # Jobs: defaults, validation, launches.
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/proto/test_constraint test/unit/proto/test_cron test/unit/proto/test_job
+check_PROGRAMS += test/unit/proto/test_constraint test/unit/proto/test_cron test/unit/proto/test_diff \
+	test/unit/proto/test_job
 endif
 test_unit_proto_test_constraint_SOURCES = test/unit/proto/test_constraint.c
 test_unit_proto_test_constraint_CFLAGS = $(UNIT_CFLAGS)
@@ -298,6 +299,9 @@ test_unit_proto_test_constraint_LDADD = $(OBJECT_TEST_LIBS)
 test_unit_proto_test_cron_SOURCES = test/unit/proto/test_cron.c
 test_unit_proto_test_cron_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_cron_LDADD = $(OBJECT_TEST_LIBS)
+test_unit_proto_test_diff_SOURCES = test/unit/proto/test_diff.c
+test_unit_proto_test_diff_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_diff_LDADD = $(OBJECT_TEST_LIBS)
 test_unit_proto_test_job_SOURCES = test/unit/proto/test_job.c
 test_unit_proto_test_job_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_job_LDADD = $(OBJECT_TEST_LIBS)

@@ -3,6 +3,7 @@
 #define TEST_ALL_TYPES_H_
 
 #include "proto/deployment.h"
+#include "proto/diff.h"
 
 #define ALL_TYPES(X) \
 	X(constraint) \
@@ -108,6 +109,11 @@
 	X(job_request) \
 	X(evaluate_request) \
 	X(job_registered) \
-	X(job_deregistered)
+	X(job_deregistered) \
+	X(field_diff) \
+	X(object_diff) \
+	X(task_diff) \
+	X(task_group_diff) \
+	X(job_diff)
 
 #endif /* TEST_ALL_TYPES_H_ */

@@ -102,3 +102,8 @@
 "evaluate_request: JobID/5 EvalOptions/17",
 "job_registered: EvalID/5 EvalCreateIndex/1 JobModifyIndex/1 Warnings/5 Index/1 LastContact/1 KnownLeader/0 NextToken/5",
 "job_deregistered: EvalID/5 EvalCreateIndex/1 JobModifyIndex/1 VolumeEvalIndex/1 VolumeEvalID/5 Index/1 LastContact/1 KnownLeader/0 NextToken/5",
+"field_diff: Type/5 Name/5 Old/5 New/5 Annotations/11",
+"object_diff: Type/5 Name/5 Fields/18 Objects/18",
+"task_diff: Type/5 Name/5 Fields/18 Objects/18 Annotations/11",
+"task_group_diff: Type/5 Name/5 Fields/18 Objects/18 Tasks/18 Updates/14",
+"job_diff: Type/5 ID/5 Fields/18 Objects/18 TaskGroups/18",

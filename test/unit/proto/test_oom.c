@@ -3,6 +3,7 @@
 #include "test/unit/unit.h"
 
 #include "proto/deployment.h"
+#include "proto/diff.h"
 #include "proto/error.h"
 
 static long countdown = -1;
@@ -156,6 +157,35 @@ static void defaults_and_validation_may_fail_too(void **state)
 	arena_close(&mem);
 }
 
+static void a_diff_may_fail_too(void **state)
+{
+	static const char other[] =
+		"{\"ID\":\"b\",\"Constraints\":[{}],\"TaskGroups\":[{\"Name\":\"web\",\"Tasks\":[{\"Name\":\"t\","
+		"\"Config\":{\"x\":[1,\"2\"]}}]}]}";
+	struct arena mem = {0};
+	struct job a;
+	struct job b;
+	long n = 0;
+	int rv;
+
+	(void)state;
+	assert_int_equal(decode_json(NULL, &a, &mem), 0);
+	assert_int_equal(json_decode(&job_type, &b, other, sizeof(other) - 1, &mem, NULL), 0);
+	do {
+		struct arena one = {0};
+		struct job_diff d;
+
+		hit = false;
+		countdown = n++;
+		rv = job_diff(&a, &b, true, &one, &d);
+		countdown = -1;
+		assert_int_equal(rv, hit ? ERR_NOMEM : 0);
+		arena_close(&one);
+	} while (rv != 0);
+	assert_true(n > 3);
+	arena_close(&mem);
+}
+
 static void a_buffer_without_memory_has_failed(void **state)
 {
 	struct buf out = {0};
@@ -180,6 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_allocation_may_fail),
 		cmocka_unit_test(defaults_and_validation_may_fail_too),
+		cmocka_unit_test(a_diff_may_fail_too),
 		cmocka_unit_test(a_buffer_without_memory_has_failed),
 	};
 
