@@ -279,6 +279,14 @@ endif
 test_fuzz_fuzz_driver_config_SOURCES = test/fuzz/fuzz_driver_config.c
 test_fuzz_fuzz_driver_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_driver_config_LDADD = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS)
+EXTRA_PROGRAMS += test/bench/bench_driver
+test_bench_bench_driver_SOURCES = test/bench/bench_driver.c
+test_bench_bench_driver_CFLAGS = $(UNIT_CFLAGS)
+test_bench_bench_driver_LDADD = $(DRIVER_TEST_LIBS)
+bench: bench-driver
+bench-driver: test/bench/bench_driver drover-executor
+	DROVER_EXECUTOR=./drover-executor test/bench/bench_driver
+.PHONY: bench-driver
 
 # What the schedulers stand on.
 if HAVE_CMOCKA
