@@ -15,11 +15,26 @@ RUNNER_LIBS = client/librunner.a $(PROTO_LIBS)
 # What does: the client's loop, its files, its way to the servers.
 noinst_LIBRARIES += client/libclient.a
 client_libclient_a_SOURCES = \
+	client/artifact.c client/artifact.h \
+	client/client.c client/client.h client/client_int.h \
 	client/config.h \
 	client/fingerprint.c client/fingerprint.h client/fingerprint_parts.h \
 	client/fingerprint_cpu.c client/fingerprint_net.c \
-	client/state.c client/state.h
-CLIENT_LIBS = client/libclient.a $(DRIVER_LIBS) $(RUNNER_LIBS) $(UV_LIBS)
+	client/handlers.c \
+	client/handlers_fs.c client/handlers_fs.h \
+	client/hooks.c client/hooks.h \
+	client/host.c \
+	client/link.h \
+	client/place.c client/place.h \
+	client/reports.c \
+	client/saver.c \
+	client/session.c \
+	client/state.c client/state.h \
+	client/stats.c client/stats.h client/stats_call.h \
+	client/unpack.c client/unpack.h \
+	client/work.c client/work.h
+CLIENT_LIBS = client/libclient.a $(DRIVER_LIBS) proto/libwire.a $(RUNNER_LIBS) $(UV_LIBS) \
+	$(CURL_LIBS) $(ARCHIVE_LIBS) $(OPENSSL_LIBS)
 
 # What runs: drivers, the executor, the files of allocations.
 noinst_LIBRARIES += client/libdriver.a client/executor/libexecutor.a

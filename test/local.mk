@@ -167,9 +167,11 @@ test_fuzz_fuzz_pack_SOURCES = test/fuzz/fuzz_pack.c test/unit/proto/all_types.h
 test_fuzz_fuzz_pack_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_pack_LDADD = $(PROTO_LIBS)
 # client/: the runners
-EXTRA_DIST += test/unit/client/fake_shell.h test/unit/client/random.h
+EXTRA_DIST += test/unit/client/fake_server.h test/unit/client/fake_shell.h test/unit/client/random.h
 RUNNER_TESTS = \
 	test/unit/client/test_alloc_runner \
+	test/unit/client/test_artifact \
+	test/unit/client/test_client \
 	test/unit/client/test_fingerprint \
 	test/unit/client/test_restart \
 	test/unit/client/test_state \
@@ -182,6 +184,12 @@ endif
 test_unit_client_test_alloc_runner_SOURCES = test/unit/client/test_alloc_runner.c
 test_unit_client_test_alloc_runner_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_alloc_runner_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
+test_unit_client_test_artifact_SOURCES = test/unit/client/test_artifact.c
+test_unit_client_test_artifact_CFLAGS = $(UNIT_CFLAGS) -pthread
+test_unit_client_test_artifact_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS) -lpthread
+test_unit_client_test_client_SOURCES = test/unit/client/test_client.c
+test_unit_client_test_client_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_client_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
 test_unit_client_test_fingerprint_SOURCES = test/unit/client/test_fingerprint.c
 test_unit_client_test_fingerprint_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_fingerprint_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)

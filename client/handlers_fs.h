@@ -1,0 +1,16 @@
+/** Requests for files and logs of an allocation, /v1/client/fs/...; for client/handlers.c. */
+#ifndef CLIENT_HANDLERS_FS_H_
+#define CLIENT_HANDLERS_FS_H_
+
+#include "client/fs_api.h"
+#include "proto/http.h"
+
+struct client;
+
+/* Answer, now or later; the allocation is there. */
+void fs_answer(struct client *c, const char *alloc_id, enum fs_request what, struct http_request *req);
+
+/* End all that are under way, cut as they are. */
+void fs_end_all(struct client *c);
+
+#endif /* CLIENT_HANDLERS_FS_H_ */

@@ -1,0 +1,785 @@
+#include "test/unit/client/fake_server.h"
+#include "test/unit/client/world.h"
+
+#include "client/client.h"
+#include "proto/http.h"
+
+#define MS INT64_C(1000000)
+
+/* A node: a client with a server of its own, and a directory that outlives its agents. */
+static struct node_world {
+	uv_loop_t loop;
+	char dir[64];
+	char state_dir[96], alloc_dir[96];
+	struct client_config config;
+	struct fake_server server;
+	struct client *client;
+	bool stopped;
+	int64_t index;
+} w;
+
+static void open_agent(void)
+{
+	fake_server_open(&w.server, &w.loop);
+	w.client = client_open(&w.loop, &w.config, &w.server.link);
+	assert_non_null(w.client);
+	client_start(w.client);
+}
+
+static int make(void **state)
+{
+	(void)state;
+	world_find_executor();
+	w = (struct node_world){.index = 1};
+	snprintf(w.dir, sizeof(w.dir), "/tmp/drover-client-XXXXXX");
+	assert_non_null(mkdtemp(w.dir));
+	assert_int_equal(chmod(w.dir, 0755), 0);
+	snprintf(w.state_dir, sizeof(w.state_dir), "%s/client", w.dir);
+	snprintf(w.alloc_dir, sizeof(w.alloc_dir), "%s/alloc", w.dir);
+	w.config = (struct client_config){.name = "n",
+	                                  .region = "global",
+	                                  .datacenter = "dc1",
+	                                  .node_class = "",
+	                                  .node_pool = "",
+	                                  .state_dir = w.state_dir,
+	                                  .alloc_dir = w.alloc_dir,
+	                                  .http_addr = "127.0.0.1:1",
+	                                  .program_version = "0.1.0",
+	                                  .network_interface = "",
+	                                  .reserved_ports = "",
+	                                  .executor = "",
+	                                  .dev = true};
+	assert_int_equal(uv_loop_init(&w.loop), 0);
+	open_agent();
+	return 0;
+}
+
+static void stopped_cb(void *ctx)
+{
+	((struct node_world *)ctx)->stopped = true;
+}
+
+static void close_agent(bool end_tasks)
+{
+	w.stopped = false;
+	client_stop(w.client, end_tasks, stopped_cb, &w);
+	while (!w.stopped) {
+		uv_run(&w.loop, UV_RUN_ONCE);
+	}
+	w.client = NULL;
+	fake_server_close(&w.server);
+}
+
+static int release(void **state)
+{
+	char command[256];
+
+	(void)state;
+	if (w.client != NULL) {
+		close_agent(true);
+	}
+	assert_int_equal(uv_run(&w.loop, UV_RUN_DEFAULT), 0);
+	assert_int_equal(uv_loop_close(&w.loop), 0);
+	snprintf(command, sizeof(command), "umount -q %s/alloc/*/*/secrets 2>/dev/null; rm -rf %s", w.dir, w.dir);
+	return system(command);
+}
+
+static void tick_cb(uv_timer_t *timer)
+{
+	(void)timer;
+}
+
+/* Run the loop until the condition holds; what took too long fails. */
+static void run_until(bool (*cond)(const void *arg), const void *arg, const char *what)
+{
+	uint64_t end = uv_hrtime() + UINT64_C(20000000000);
+	uv_timer_t tick;
+
+	uv_timer_init(&w.loop, &tick);
+	uv_timer_start(&tick, tick_cb, 5, 5);
+	while (!cond(arg)) {
+		if (uv_hrtime() > end) {
+			fail_msg("not within 20 s: %s", what);
+		}
+		uv_run(&w.loop, UV_RUN_ONCE);
+	}
+	uv_close((uv_handle_t *)&tick, NULL);
+	uv_run(&w.loop, UV_RUN_NOWAIT);
+}
+
+/* ---- jobs ---- */
+
+static const char *id_of(int n)
+{
+	static char ids[4][64];
+	static int at;
+
+	at = (at + 1) % 4;
+	snprintf(ids[at], sizeof(ids[at]), "deadbeef-0000-0000-0000-%012d", n);
+	return ids[at];
+}
+
+/* A push of `count` allocations of one job, from the n-th on. `group` and `tasks` are members of the group and the
+ * elements of its list of tasks. */
+static void push(int n, int count, const char *desired, const char *type, const char *more, const char *group,
+                 const char *tasks)
+{
+	struct buf b = {0};
+	int i;
+
+	w.index++;
+	buf_printf(&b,
+	           "{\"Index\":%lld,\"Jobs\":[{\"ID\":\"j\",\"Name\":\"j\",\"Type\":\"%s\",\"Payload\":\"aGVsbG8=\","
+	           "\"TaskGroups\":[{\"Name\":\"g\"%s,\"Tasks\":[%s]}]}],\"Allocs\":[",
+	           (long long)w.index, type, group, tasks);
+	for (i = 0; i < count; i++) {
+		buf_printf(&b,
+		           "%s{\"ID\":\"%s\",\"Name\":\"j.g[%d]\",\"JobID\":\"j\",\"TaskGroup\":\"g\",\"DesiredStatus\":\"%s\","
+		           "\"ClientStatus\":\"pending\",\"AllocModifyIndex\":%lld%s}",
+		           i > 0 ? "," : "", id_of(n + i), i, desired, (long long)w.index, more);
+	}
+	buf_str(&b, "],\"JobOf\":[");
+	for (i = 0; i < count; i++) {
+		buf_str(&b, i > 0 ? ",0" : "0");
+	}
+	buf_str(&b, "]}");
+	fake_server_push(&w.server, buf_text(&b));
+	buf_close(&b);
+}
+
+#define NO_RESTARTS ",\"RestartPolicy\":{\"Attempts\":0,\"Interval\":60000000000,\"Delay\":1000000,\"Mode\":\"fail\"}"
+#define RAW(name, command, args) \
+	"{\"Name\":\"" name "\",\"Driver\":\"raw_exec\",\"Config\":{\"command\":\"" command "\",\"args\":" args "}}"
+#define SHELL(name, script) RAW(name, "/bin/sh", "[\"-c\",\"" script "\"]")
+#define SLEEP(name) RAW(name, "/bin/sleep", "[\"600\"]")
+
+static bool is_connected(const void *arg)
+{
+	(void)arg;
+	return w.server.watches > 0;
+}
+
+static void connect_node(void)
+{
+	run_until(is_connected, NULL, "the node is registered");
+}
+
+/* ---- what was reported ---- */
+
+struct wanted {
+	int n;
+	const char *status;
+};
+
+static bool has_status(const void *arg)
+{
+	const struct wanted *want = arg;
+	struct fake_report *r = fake_server_find(&w.server, id_of(want->n));
+
+	return r != NULL && strcmp(r->update.client_status, want->status) == 0;
+}
+
+static void await(int n, const char *status)
+{
+	struct wanted want = {n, status};
+	char what[64];
+
+	snprintf(what, sizeof(what), "allocation %d is %s", n, status);
+	run_until(has_status, &want, what);
+}
+
+static const struct task_state *told(int n, const char *task)
+{
+	struct fake_report *r = fake_server_find(&w.server, id_of(n));
+	uint32_t i;
+
+	assert_non_null(r);
+	for (i = 0; i < r->update.task_states.n; i++) {
+		if (strcmp(r->update.task_states.keys[i], task) == 0) {
+			return &r->update.task_states.at[i];
+		}
+	}
+	fail_msg("no task %s", task);
+	return NULL;
+}
+
+static const char *events(int n, const char *task)
+{
+	static char text[1024];
+	const struct task_state *s = told(n, task);
+	uint32_t i;
+
+	text[0] = '\0';
+	for (i = 0; i < s->events.n; i++) {
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i > 0 ? "," : "", s->events.at[i].type);
+	}
+	return text;
+}
+
+static const struct task_event *last_event(int n, const char *task)
+{
+	const struct task_state *s = told(n, task);
+
+	return &s->events.at[s->events.n - 1];
+}
+
+static char *file_of(int n, const char *path)
+{
+	static char text[4096];
+	char full[512];
+	size_t len;
+	FILE *f;
+
+	snprintf(full, sizeof(full), "%s/%s/%s", w.alloc_dir, id_of(n), path);
+	f = fopen(full, "r");
+	if (f == NULL) {
+		return NULL;
+	}
+	len = fread(text, 1, sizeof(text) - 1, f);
+	text[len] = '\0';
+	fclose(f);
+	return text;
+}
+
+/* ---- tests ---- */
+
+static void a_node_registers_and_beats(void **state)
+{
+	(void)state;
+	connect_node();
+	assert_int_equal(w.server.registrations, 1);
+	assert_true(client_facts(w.client).connected);
+	assert_string_equal(client_node(w.client)->status, "ready");
+	assert_non_null(client_node(w.client)->drivers.keys);
+}
+
+static bool beaten(const void *arg)
+{
+	return w.server.heartbeats >= *(const unsigned *)arg;
+}
+
+static void heartbeats_follow_the_lease_and_a_forgotten_node_registers_again(void **state)
+{
+	unsigned three = 3;
+	unsigned more;
+
+	(void)state;
+	w.server.ttl_ns = 500 * MS;
+	connect_node();
+	run_until(beaten, &three, "three heartbeats");
+	w.server.forgetful = true;
+	more = w.server.heartbeats + 2;
+	run_until(beaten, &more, "two more");
+	assert_int_equal(w.server.registrations, 2);
+}
+
+static void a_batch_of_real_tasks_completes(void **state)
+{
+	uint64_t begin;
+	int i;
+
+	(void)state;
+	connect_node();
+	begin = uv_hrtime();
+	push(0, 200, "run", "batch", "", NO_RESTARTS, RAW("t", "/bin/true", "[]"));
+	for (i = 0; i < 200; i++) {
+		await(i, "complete");
+	}
+	printf("200 tasks in %llu ms, %u reports\n", (unsigned long long)((uv_hrtime() - begin) / 1000000), w.server.updates);
+	assert_string_equal(events(199, "t"), "Received,Task Setup,Started,Terminated");
+	assert_int_equal(client_facts(w.client).allocs_running, 0);
+}
+
+static void a_failing_task_is_reported_with_its_code(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "batch", "", NO_RESTARTS, SHELL("t", "exit 7"));
+	await(1, "failed");
+	assert_string_equal(events(1, "t"), "Received,Task Setup,Started,Terminated,Not Restarting");
+	assert_int_equal(told(1, "t")->events.at[3].exit_code, 7);
+	assert_string_equal(last_event(1, "t")->restart_reason, "Policy allows no restarts");
+}
+
+static void a_missing_command_and_a_bad_config_are_told_apart(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "batch", "", NO_RESTARTS, RAW("t", "/no/such/binary", "[]"));
+	push(2, 1, "run", "batch", "", NO_RESTARTS, "{\"Name\":\"t\",\"Driver\":\"raw_exec\",\"Config\":{\"args\":[\"x\"]}}");
+	push(3, 1, "run", "batch", "", NO_RESTARTS, "{\"Name\":\"t\",\"Driver\":\"none\"}");
+	await(1, "failed");
+	await(2, "failed");
+	await(3, "failed");
+	assert_string_equal(events(1, "t"), "Received,Task Setup,Driver Failure,Not Restarting");
+	assert_non_null(strstr(told(1, "t")->events.at[2].driver_error, "/no/such/binary"));
+	assert_string_equal(events(2, "t"), "Received,Task Setup,Failed Validation,Not Restarting");
+	assert_non_null(strstr(told(2, "t")->events.at[2].validation_error, "command"));
+	assert_string_equal(events(3, "t"), "Received,Task Setup,Driver Failure,Not Restarting");
+}
+
+static void a_task_sees_its_environment_and_files(void **state)
+{
+	static const char task[] =
+	        "{\"Name\":\"t\",\"Driver\":\"raw_exec\",\"Env\":{\"FOO\":\"${node.datacenter}\"},"
+	        "\"Config\":{\"command\":\"/bin/sh\",\"args\":[\"-c\",\"echo $FOO ${NOMAD_ALLOC_INDEX} $NOMAD_TASK_NAME $VAR; "
+	        "cat local/in/f local/rendered; pwd\"]},"
+	        "\"DispatchPayload\":{\"File\":\"in/f\"},"
+	        "\"Templates\":[{\"EmbeddedTmpl\":\" {{ env \\\"FOO\\\" }}\\n\",\"DestPath\":\"local/rendered\",\"Perms\":\"0600\"},"
+	        "{\"EmbeddedTmpl\":\"VAR={{ env \\\"NOMAD_JOB_ID\\\" }}\",\"DestPath\":\"secrets/env\",\"Envvars\":true}]}";
+	char want[256];
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "batch", "", NO_RESTARTS, task);
+	await(1, "complete");
+	snprintf(want, sizeof(want), "dc1 0 t j\nhello dc1\n%s/%s/t\n", w.alloc_dir, id_of(1));
+	assert_string_equal(file_of(1, "alloc/logs/t.stdout.0"), want);
+}
+
+static void a_missing_template_source_is_named(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "batch", "", NO_RESTARTS,
+	     "{\"Name\":\"t\",\"Driver\":\"raw_exec\",\"Config\":{\"command\":\"/bin/true\"},"
+	     "\"Templates\":[{\"SourcePath\":\"local/none.tpl\",\"DestPath\":\"local/out\"}]}");
+	await(1, "failed");
+	assert_string_equal(events(1, "t"), "Received,Task Setup,Task hook failed,Not Restarting");
+	assert_non_null(strstr(told(1, "t")->events.at[2].display_message, "none.tpl"));
+}
+
+static void an_artifact_that_cannot_be_had_fails_the_task(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "batch", "", NO_RESTARTS,
+	     "{\"Name\":\"t\",\"Driver\":\"raw_exec\",\"Config\":{\"command\":\"/bin/true\"},"
+	     "\"Artifacts\":[{\"GetterSource\":\"http://127.0.0.1:1/none.tar.gz\",\"RelativeDest\":\"local/\"}]}");
+	await(1, "failed");
+	assert_string_equal(events(1, "t"),
+	                    "Received,Task Setup,Downloading Artifacts,Failed Artifact Download,Not Restarting");
+}
+
+static void a_stop_ends_the_task_and_the_next_one_waits_for_that(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", "", SHELL("t", "trap 'sleep 0.3; exit 0' INT; while :; do sleep 0.05; done"));
+	await(1, "running");
+	push(2, 1, "run", "service", ",\"PreviousAllocation\":\"deadbeef-0000-0000-0000-000000000001\"", "", SLEEP("t"));
+	push(1, 1, "stop", "service", "", "", SLEEP("t"));
+	await(2, "running");
+	await(1, "complete");
+	assert_string_equal(events(1, "t"), "Received,Task Setup,Started,Killing,Terminated,Killed");
+	assert_true(told(2, "t")->started_at >= told(1, "t")->finished_at);
+}
+
+static bool restarted(const void *arg)
+{
+	struct wanted want = {1, "running"};
+
+	return has_status(&want) && told(1, "t")->restarts == *(const int64_t *)arg &&
+	       strcmp(told(1, "t")->state, "running") == 0;
+}
+
+static void restarts_follow_the_policy(void **state)
+{
+	int64_t once = 1;
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "",
+	     ",\"RestartPolicy\":{\"Attempts\":1,\"Interval\":60000000000,\"Delay\":100000000,\"Mode\":\"fail\"}",
+	     SHELL("t", "if [ -f local/once ]; then exec sleep 600; fi; touch local/once; exit 1"));
+	run_until(restarted, &once, "the task runs again");
+	assert_string_equal(events(1, "t"), "Received,Task Setup,Started,Terminated,Restarting,Started");
+}
+
+static void tasks_outlive_their_agent(void **state)
+{
+	int64_t started;
+	const char *before;
+	char kept[1024];
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", "", SLEEP("t"));
+	push(2, 1, "run", "batch", "", NO_RESTARTS, SHELL("t", "sleep 0.5; exit 3"));
+	await(1, "running");
+	await(2, "running");
+	started = told(1, "t")->started_at;
+	before = events(1, "t");
+	snprintf(kept, sizeof(kept), "%s", before);
+	close_agent(false);
+	usleep(700000); /* The second task ends while nobody looks. */
+	open_agent();
+	connect_node();
+	push(1, 1, "run", "service", "", "", SLEEP("t"));
+	await(1, "running");
+	assert_int_equal(told(1, "t")->started_at, started);
+	assert_string_equal(events(1, "t"), kept);
+	await(2, "failed");
+	assert_int_equal(told(2, "t")->events.at[3].exit_code, 3);
+	assert_true(told(2, "t")->finished_at - told(2, "t")->started_at < 650 * MS);
+	push(1, 1, "stop", "service", "", "", SLEEP("t"));
+	await(1, "complete");
+}
+
+static void an_ended_allocation_stays_ended_for_the_next_agent(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "batch", "", NO_RESTARTS, RAW("t", "/bin/true", "[]"));
+	await(1, "complete");
+	close_agent(false);
+	open_agent();
+	connect_node();
+	await(1, "complete");
+	assert_string_equal(events(1, "t"), "Received,Task Setup,Started,Terminated");
+}
+
+static bool all_sent(const void *arg)
+{
+	(void)arg;
+	return w.server.updates >= 3;
+}
+
+static void reports_that_were_lost_are_made_again(void **state)
+{
+	(void)state;
+	connect_node();
+	w.server.unreliable = true;
+	push(1, 1, "run", "batch", "", NO_RESTARTS, RAW("t", "/bin/true", "[]"));
+	run_until(all_sent, NULL, "the report is repeated");
+	w.server.unreliable = false;
+	await(1, "complete");
+}
+
+static void what_happened_without_a_server_is_told_to_the_next(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "batch", "", NO_RESTARTS, SHELL("t", "sleep 0.3"));
+	await(1, "running");
+	fake_server_lose(&w.server);
+	assert_false(client_facts(w.client).connected);
+	usleep(500000);
+	uv_run(&w.loop, UV_RUN_NOWAIT);
+	fake_server_return(&w.server);
+	await(1, "complete");
+	assert_int_equal(w.server.watched_index, w.index);
+}
+
+static bool is_gone(const void *arg)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", w.alloc_dir, id_of(*(const int *)arg));
+	return access(path, F_OK) != 0 && !client_has_alloc(w.client, id_of(*(const int *)arg));
+}
+
+static void what_the_servers_have_forgotten_is_removed(void **state)
+{
+	char json[128];
+	int one = 1;
+	int two = 2;
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", "", SLEEP("t"));
+	push(2, 1, "run", "batch", "", NO_RESTARTS, RAW("t", "/bin/true", "[]"));
+	await(1, "running");
+	await(2, "complete");
+	snprintf(json, sizeof(json), "{\"Index\":%lld,\"Gone\":[\"%s\"]}", (long long)++w.index, id_of(1));
+	fake_server_push(&w.server, json);
+	run_until(is_gone, &one, "the running one is gone");
+	snprintf(json, sizeof(json), "{\"Index\":%lld,\"Whole\":true}", (long long)++w.index);
+	fake_server_push(&w.server, json);
+	run_until(is_gone, &two, "the other one is gone");
+}
+
+static void nonsense_from_a_server_is_survived(void **state)
+{
+	(void)state;
+	connect_node();
+	w.server.events->push_cb(w.server.ctx, RPC_METHOD_NODE_ALLOCS, "garbage", 7);
+	fake_server_push(&w.server, "{\"Index\":2,\"Allocs\":[{\"ID\":\"x\",\"AllocModifyIndex\":1}],\"JobOf\":[7]}");
+	fake_server_push(&w.server, "{\"Index\":3,\"Jobs\":[{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"g\",\"Tasks\":[{\"Name\":"
+	                            "\"../x\"}]}]}],\"Allocs\":[{\"ID\":\"deadbeef-0000-0000-0000-000000000009\",\"TaskGroup\":"
+	                            "\"g\",\"DesiredStatus\":\"run\",\"AllocModifyIndex\":1}],\"JobOf\":[0]}");
+	uv_run(&w.loop, UV_RUN_NOWAIT);
+	assert_int_equal(client_facts(w.client).allocs, 0);
+}
+
+/* ---- requests ---- */
+
+static struct {
+	int status;
+	struct buf body;
+	bool done;
+} answer;
+
+static void sink_answer(struct http_request *req, struct http_response *res)
+{
+	answer.status = res->status == 0 ? 200 : res->status;
+	buf_put(&answer.body, res->body.at, res->body.len);
+	buf_close(&res->body);
+	answer.done = true;
+	http_request_close(req);
+	free(req);
+}
+
+static void sink_begin(struct http_request *req, struct http_response *head)
+{
+	(void)req;
+	answer.status = head->status == 0 ? 200 : head->status;
+}
+
+static int sink_write(struct http_request *req, const void *data, size_t len)
+{
+	(void)req;
+	buf_put(&answer.body, data, len);
+	return 0;
+}
+
+static void sink_end(struct http_request *req, bool whole)
+{
+	(void)whole;
+	answer.done = true;
+	http_request_close(req);
+	free(req);
+}
+
+static const struct http_sink sink = {sink_answer, sink_begin, sink_write, sink_end};
+
+static struct http_request *request(enum http_method method, const char *target, const char *body)
+{
+	struct http_request *req = malloc(sizeof(*req));
+
+	buf_close(&answer.body);
+	answer.status = 0;
+	answer.done = false;
+	http_request_init(req, &sink);
+	req->method = method;
+	assert_int_equal(http_request_target(req, target, strlen(target)), 0);
+	req->body = body;
+	req->body_len = strlen(body);
+	client_http(w.client, req);
+	return req;
+}
+
+static bool answered(const void *arg)
+{
+	(void)arg;
+	return answer.done;
+}
+
+static const char *ask(enum http_method method, const char *path, const char *body)
+{
+	request(method, path, body);
+	run_until(answered, NULL, path);
+	return buf_text(&answer.body);
+}
+
+static const char *path_of(const char *format, int n)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), format, id_of(n));
+	return path;
+}
+
+static bool has_output(const void *arg)
+{
+	const char *text = file_of(1, "alloc/logs/t.stdout.0");
+
+	return text != NULL && strstr(text, arg) != NULL;
+}
+
+static void signals_and_restarts_reach_the_task(void **state)
+{
+	int64_t once = 1;
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", NO_RESTARTS, SHELL("t", "trap 'echo got-usr1' USR1; echo ready; while :; do sleep 0.05; done"));
+	run_until(has_output, "ready", "the task is ready");
+	assert_string_equal(ask(HTTP_POST, path_of("/v1/client/allocation/%s/signal", 1), "{\"Signal\":\"SIGUSR1\"}"), "{}");
+	run_until(has_output, "got-usr1", "the trap's output");
+	assert_string_equal(ask(HTTP_PUT, path_of("/v1/client/allocation/%s/restart", 1), ""), "{}");
+	run_until(restarted, &once, "the task runs again");
+	assert_string_equal(events(1, "t"), "Received,Task Setup,Started,Signaling,Restart Signaled,Terminated,Restarting,Started");
+}
+
+static void bad_requests_are_answered_with_the_apis_texts(void **state)
+{
+	static const struct {
+		enum http_method method;
+		const char *path, *body;
+		int status;
+		const char *text;
+	} cases[] = {
+	        {HTTP_POST, "/v1/client/allocation/deadbeef-0000-0000-0000-000000000077/signal", "{}", 404,
+	         "Unknown allocation \"deadbeef-0000-0000-0000-000000000077\""},
+	        {HTTP_POST, "/v1/client/allocation/xyz/signal", "{}", 500, "UUID must be 36 characters"},
+	        {HTTP_POST, "/v1/client/allocation/deadbeef-0000-0000-0000-000000000001/signal", "", 400,
+	         "Failed to decode body: Request body is empty"},
+	        {HTTP_POST, "/v1/client/allocation/deadbeef-0000-0000-0000-000000000001/signal", "{bad", 400,
+	         "Failed to decode body:"},
+	        {HTTP_POST, "/v1/client/allocation/deadbeef-0000-0000-0000-000000000001/signal", "{\"Signal\":\"SIGNOPE\"}", 400,
+	         "unknown signal"},
+	        {HTTP_POST, "/v1/client/allocation/deadbeef-0000-0000-0000-000000000001/signal",
+	         "{\"Signal\":\"SIGCONT\",\"Task\":\"nope\"}", 500, "Task not found"},
+	        {HTTP_POST, "/v1/client/allocation/deadbeef-0000-0000-0000-000000000001/signal", "{\"Signal\":\"SIGCONT\"}", 500,
+	         "Failed to signal task: t, err: Task not running"},
+	        {HTTP_POST, "/v1/client/allocation/deadbeef-0000-0000-0000-000000000001/restart", "{bad", 500,
+	         "invalid character"},
+	        {HTTP_POST, "/v1/client/allocation/deadbeef-0000-0000-0000-000000000001/restart", "", 500,
+	         "restart of an alloc that should not run"},
+	        {HTTP_GET, "/v1/client/allocation/deadbeef-0000-0000-0000-000000000001/nothing", "", 404, "resource not found"},
+	        {HTTP_GET, "/v1/client/fs/ls/", "", 400, "must provide a valid alloc id"},
+	        {HTTP_GET, "/v1/client/fs/ls/xyz", "", 500, "UUID must be 36 characters"},
+	        {HTTP_GET, "/v1/client/fs/stat/deadbeef-0000-0000-0000-000000000001", "", 400, "must provide a file name"},
+	        {HTTP_GET, "/v1/client/fs/ls/deadbeef-0000-0000-0000-000000000001?path=/nope", "", 404,
+	         "no such file or directory"},
+	        {HTTP_GET, "/v1/client/fs/ls/deadbeef-0000-0000-0000-000000000001?path=/../..", "", 500,
+	         "Path escapes the alloc directory"},
+	        {HTTP_GET, "/v1/client/fs/logs/deadbeef-0000-0000-0000-000000000001", "", 400, "must provide task name"},
+	        {HTTP_GET, "/v1/client/fs/logs/deadbeef-0000-0000-0000-000000000001?task=t", "", 400,
+	         "must provide log type (stdout/stderr)"},
+	        {HTTP_GET, "/v1/client/fs/logs/deadbeef-0000-0000-0000-000000000001?task=nope&type=stdout", "", 400,
+	         "unknown task name \"nope\""},
+	};
+	size_t i;
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "batch", "", NO_RESTARTS, RAW("t", "/bin/true", "[]"));
+	await(1, "complete");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *text = ask(cases[i].method, cases[i].path, cases[i].body);
+
+		if (answer.status != cases[i].status || strstr(text, cases[i].text) == NULL) {
+			fail_msg("%s %s: %d %s", cases[i].path, cases[i].body, answer.status, text);
+		}
+	}
+}
+
+static void files_and_logs_can_be_read(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", NO_RESTARTS, SHELL("t", "echo out1; echo out2; printf hello > local/f; echo end; sleep 600"));
+	run_until(has_output, "end", "the task has written");
+	assert_string_equal(ask(HTTP_GET, path_of("/v1/client/fs/logs/%s?task=t&type=stdout&plain=true", 1), ""),
+	                    "out1\nout2\nend\n");
+	assert_string_equal(ask(HTTP_GET, path_of("/v1/client/fs/logs/%s?task=t&type=stdout&plain=true&origin=end&offset=4", 1), ""),
+	                    "end\n");
+	assert_non_null(strstr(ask(HTTP_GET, path_of("/v1/client/fs/logs/%s?task=t&type=stdout", 1), ""),
+	                       "\"Data\":\"b3V0MQpvdXQyCmVuZAo=\""));
+	assert_string_equal(ask(HTTP_GET, path_of("/v1/client/fs/cat/%s?path=/t/local/f", 1), ""), "hello");
+	assert_non_null(strstr(ask(HTTP_GET, path_of("/v1/client/fs/stat/%s?path=/t/local/f", 1), ""), "\"Size\":5"));
+	assert_non_null(strstr(ask(HTTP_GET, path_of("/v1/client/fs/ls/%s", 1), ""), "\"Name\":\"alloc\""));
+}
+
+static bool streamed(const void *arg)
+{
+	return answer.body.len > 0 && strstr(buf_text(&answer.body), arg) != NULL;
+}
+
+static void logs_can_be_followed_until_the_client_leaves(void **state)
+{
+	struct http_request *req;
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", NO_RESTARTS, SHELL("t", "echo one; sleep 0.4; echo two; sleep 600"));
+	run_until(has_output, "one", "the task has begun");
+	req = request(HTTP_GET, path_of("/v1/client/fs/logs/%s?task=t&type=stdout&plain=true&follow=true", 1), "");
+	run_until(streamed, "one\ntwo\n", "both lines");
+	assert_false(answer.done);
+	req->gone = true;
+	req->gone_cb(req);
+	run_until(answered, NULL, "the stream ends");
+	/* And one that is still open when the agent stops. */
+	request(HTTP_GET, path_of("/v1/client/fs/logs/%s?task=t&type=stdout&plain=true&follow=true", 1), "");
+	run_until(streamed, "one\ntwo\n", "both lines");
+	close_agent(true);
+	assert_true(answer.done);
+}
+
+static void statistics_are_answered(void **state)
+{
+	const char *text;
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", "", SLEEP("t"));
+	await(1, "running");
+	text = ask(HTTP_GET, path_of("/v1/client/allocation/%s/stats", 1), "");
+	assert_int_equal(answer.status, 200);
+	assert_non_null(strstr(text, "\"Tasks\":{\"t\":{\"ResourceUsage\":{\"MemoryStats\":{\"RSS\":"));
+	assert_non_null(strstr(text, "\"Timestamp\":"));
+}
+
+/* ---- the mock driver ---- */
+
+static void many_simulated_tasks_cost_little(void **state)
+{
+	int i;
+
+	(void)state;
+	connect_node();
+	push(0, 500, "run", "batch", "", NO_RESTARTS, "{\"Name\":\"t\",\"Driver\":\"mock_driver\",\"Config\":{\"run_for\":\"100ms\"}}");
+	for (i = 0; i < 500; i++) {
+		await(i, "complete");
+	}
+}
+
+static void a_driver_that_fails_now_and_then_is_tried_again(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "batch", "",
+	     ",\"RestartPolicy\":{\"Attempts\":2,\"Interval\":60000000000,\"Delay\":10000000,\"Mode\":\"fail\"}",
+	     "{\"Name\":\"t\",\"Driver\":\"mock_driver\",\"Config\":{\"start_error\":\"not yet\",\"start_error_recoverable\":true}}");
+	await(1, "failed");
+	assert_string_equal(events(1, "t"), "Received,Task Setup,Driver Failure,Restarting,Driver Failure,Restarting,Driver Failure,"
+	                                    "Not Restarting");
+	assert_int_equal(told(1, "t")->restarts, 2);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, make, release)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        T(a_node_registers_and_beats),
+	        T(heartbeats_follow_the_lease_and_a_forgotten_node_registers_again),
+	        T(a_batch_of_real_tasks_completes),
+	        T(a_failing_task_is_reported_with_its_code),
+	        T(a_missing_command_and_a_bad_config_are_told_apart),
+	        T(a_task_sees_its_environment_and_files),
+	        T(a_missing_template_source_is_named),
+	        T(an_artifact_that_cannot_be_had_fails_the_task),
+	        T(a_stop_ends_the_task_and_the_next_one_waits_for_that),
+	        T(restarts_follow_the_policy),
+	        T(tasks_outlive_their_agent),
+	        T(an_ended_allocation_stays_ended_for_the_next_agent),
+	        T(reports_that_were_lost_are_made_again),
+	        T(what_happened_without_a_server_is_told_to_the_next),
+	        T(what_the_servers_have_forgotten_is_removed),
+	        T(nonsense_from_a_server_is_survived),
+	        T(signals_and_restarts_reach_the_task),
+	        T(bad_requests_are_answered_with_the_apis_texts),
+	        T(files_and_logs_can_be_read),
+	        T(logs_can_be_followed_until_the_client_leaves),
+	        T(statistics_are_answered),
+	        T(many_simulated_tasks_cost_little),
+	        T(a_driver_that_fails_now_and_then_is_tried_again),
+	};
+
+	cmocka_set_test_filter(getenv("DROVER_TEST"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
