@@ -7,3 +7,32 @@ cli_libconfig_a_SOURCES = \
 	cli/config_check.c \
 	cli/netaddr.c cli/netaddr.h
 CONFIG_LIBS = cli/libconfig.a $(HCL_LIBS)
+
+# The program: commands, and what they need to talk to a server.
+noinst_LIBRARIES += cli/libcommands.a
+cli_libcommands_a_SOURCES = \
+	cli/agent.c cli/agent.h \
+	cli/answers.c cli/answers.h \
+	cli/client.c cli/client.h \
+	cli/cmd_agent.c \
+	cli/cmd_alloc.c \
+	cli/cmd_config.c \
+	cli/cmd_eval.c \
+	cli/cmd_job.c \
+	cli/cmd_node.c \
+	cli/cmd_operator.c \
+	cli/cmd_server.c \
+	cli/cmd_status.c \
+	cli/cmd_system.c \
+	cli/cmd_version.c \
+	cli/command.c cli/command.h cli/commands.h \
+	cli/format.c cli/format.h \
+	cli/lookup.c cli/lookup.h \
+	cli/monitor.c cli/monitor.h \
+	cli/show.c cli/show.h \
+	cli/table.c cli/table.h
+COMMAND_LIBS = cli/libcommands.a $(CONFIG_LIBS) $(CURL_LIBS)
+
+bin_PROGRAMS += drover
+drover_SOURCES = cli/main.c
+drover_LDADD = $(COMMAND_LIBS) $(JEMALLOC_LIBS)

@@ -35,7 +35,7 @@ test_fuzz_fuzz_hcl_LDADD = $(HCL_LIBS) $(JANSSON_LIBS)
 
 # cli/: configuration.
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/cli/test_config test/unit/cli/test_netaddr
+check_PROGRAMS += test/unit/cli/test_config test/unit/cli/test_netaddr test/unit/cli/test_table
 endif
 test_unit_cli_test_config_SOURCES = test/unit/cli/test_config.c
 test_unit_cli_test_config_CFLAGS = $(UNIT_CFLAGS)
@@ -43,6 +43,9 @@ test_unit_cli_test_config_LDADD = $(CONFIG_LIBS) $(UNIT_LIBS)
 test_unit_cli_test_netaddr_SOURCES = test/unit/cli/test_netaddr.c
 test_unit_cli_test_netaddr_CFLAGS = $(UNIT_CFLAGS)
 test_unit_cli_test_netaddr_LDADD = $(CONFIG_LIBS) $(UNIT_LIBS)
+test_unit_cli_test_table_SOURCES = test/unit/cli/test_table.c
+test_unit_cli_test_table_CFLAGS = $(UNIT_CFLAGS)
+test_unit_cli_test_table_LDADD = $(COMMAND_LIBS) $(UNIT_LIBS)
 
 # raft/: the state's trees, the log, the replica.
 if HAVE_CMOCKA
