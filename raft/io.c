@@ -14,6 +14,7 @@
  *  - Entries given by load may have buffers of their own, without a batch. They should: for each batch that it frees
  *    libraft walks the whole log, 10 s for 100,000 entries.
  *  - Where its release build has dropped an assert, a message must not break it: see wire.c, and is_welcome() here.
+ *  - The commit index goes back when a leader sends old entries again: see keep_commit().
  *  - The same entry (index and term) that comes again while an older copy is being sent or written is refused in the
  *    middle of an update, which leaves its two pictures of the log different. Entries of an ended term are therefore not
  *    sent; and when it happens all the same, the process ends and loads the log anew.
@@ -437,6 +438,18 @@ static bool is_welcome(struct backend *b, const struct raft_message *m)
 	}
 }
 
+/* Entries that we have, sent once more: libraft would take the last of them for the commit index, which would go back,
+ * and a snapshot of the state would then bear too low an index. A lower leader_commit is always legal. */
+static void keep_commit(struct backend *b, struct raft_message *m)
+{
+	struct raft_append_entries *a = &m->append_entries;
+	uint64_t commit = raft_commit_index(b->io->data);
+
+	if (a->leader_commit > commit && a->prev_log_index + a->n_entries < commit) {
+		a->leader_commit = commit;
+	}
+}
+
 /* A disk that is behind or full bounds what we take: fewer entries are a legal message too, which says that the leader
  * is there; it will send the others again. */
 static void shed_entries(struct backend *b, struct raft_message *m)
@@ -507,6 +520,7 @@ static bool on_message(struct transport *t, struct wire_message *m)
 	}
 	if (m->raft.type == RAFT_APPEND_ENTRIES) {
 		shed_entries(b, &m->raft);
+		keep_commit(b, &m->raft);
 	}
 	tell_removed(b, &m->raft);
 	io_deliver(b->io, &m->raft);
