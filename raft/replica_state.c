@@ -34,18 +34,33 @@ static int on_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **
 
 /* --- taking --- */
 
+/* libraft counts entries: how many of them are the bytes that we keep? And of what our own disk has not stored yet none
+ * may go, though the others have committed it: libraft would wait for ever to hear that it is stored. */
+static void set_trailing(struct replica *r)
+{
+	uint64_t applied = raft_last_applied(&r->raft);
+	uint64_t keep = weight_index(io_weight(&r->io), r->config.trailing_bytes);
+
+	keep = keep < r->raft.last_stored ? keep : r->raft.last_stored;
+	raft_set_snapshot_trailing(&r->raft, applied > keep ? (unsigned)(applied - keep) : 1);
+}
+
 /* Only references are taken here; io_snapshot.c has a worker call replica_on_encode(). */
 static int on_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n)
 {
 	struct replica *r = fsm->data;
 
 	raft_set_snapshot_threshold(&r->raft, UINT_MAX);
+	if (raft_last_applied(&r->raft) != raft_commit_index(&r->raft)) {
+		return RAFT_BUSY; /* The snapshot's index would not be the state's. */
+	}
 	r->capture = r->config.callbacks.capture(r->config.ctx);
 	if (r->capture == NULL) {
 		r->capture_retry_at = replica_now(r) + CAPTURE_RETRY_MS;
 		return RAFT_NOMEM;
 	}
 	r->snapshot_wanted = false;
+	set_trailing(r);
 	*bufs = NULL;
 	*n = 0;
 	return 0;
@@ -153,19 +168,13 @@ static bool is_due(struct replica *r)
 	       raft_last_applied(&r->raft) - s.snapshot_index > r->config.snapshot_entries;
 }
 
-/* libraft counts entries; so it is told "now", and how many of them are the bytes that we keep. */
+/* libraft counts entries; it is told "now" when it is time by ours. */
 void replica_watch_log(struct replica *r)
 {
-	uint64_t applied = raft_last_applied(&r->raft);
-	uint64_t keep;
-
-	if (r->raft.legacy.snapshot_taking || r->raft.snapshot.installing || applied == 0 ||
-	    replica_now(r) < r->capture_retry_at || !is_due(r)) {
-		return;
+	if (!r->raft.legacy.snapshot_taking && !r->raft.snapshot.installing && raft_last_applied(&r->raft) > 0 &&
+	    replica_now(r) >= r->capture_retry_at && is_due(r)) {
+		raft_set_snapshot_threshold(&r->raft, 1);
 	}
-	keep = weight_index(io_weight(&r->io), r->config.trailing_bytes);
-	raft_set_snapshot_trailing(&r->raft, applied > keep ? (unsigned)(applied - keep) : 1);
-	raft_set_snapshot_threshold(&r->raft, 1);
 }
 
 void replica_snapshot(struct replica *r)
