@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_IOV = 64, MAX_ENTRIES = 1024, TURN_BUDGET = 4 << 20 };
+enum { MAX_IOV = 64, MAX_ENTRIES = 1024, TURN_BUDGET = 4 << 20, PROBE_MS = 1000, MAX_PROBES = 5 };
 
 /* --- frames --- */
 
@@ -257,11 +257,12 @@ static void on_link_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
 
 static void on_link_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
-	struct link *l = stream->data;
+	struct peer *p = ((struct link *)stream->data)->peer;
 
 	(void)buf;
-	if (n != 0 && l->peer != NULL) {
-		peer_drop(l->peer);
+	if (n != 0 && p != NULL) {
+		peer_drop(p);
+		p->t->lost_cb(p->t, p->id);
 	}
 }
 
@@ -302,8 +303,18 @@ static void peer_connect(struct peer *p)
 	}
 }
 
+/* A process that ends may have accepted a connection just before: the end of that one is the next hint. */
 void peer_probe(struct peer *p)
 {
+	uint64_t now = uv_now(p->t->loop);
+
+	if (now - p->probed > PROBE_MS) {
+		p->probed = now;
+		p->n_probes = 0;
+	}
+	if (p->n_probes++ >= MAX_PROBES) {
+		return;
+	}
 	peer_drop(p);
 	p->next_try = 0;
 	peer_connect(p);

@@ -346,14 +346,36 @@ int replica_barrier(struct replica *r, replica_propose_cb cb, void *cb_data)
 
 /* --- elections --- */
 
-/* libraft looks at the time since the timer's start; arithmetic modulo 2^64 lets it start in the past. */
+/* libraft looks at the time since the timer's start; arithmetic modulo 2^64 lets it start in the past. The two states
+ * have their time-out in the same place. */
 void replica_hasten(struct replica *r, unsigned delay_ms)
 {
-	if (r->raft.state == RAFT_FOLLOWER) {
-		r->raft.election_timer_start =
-		        replica_now(r) + delay_ms - r->raft.follower_state.randomized_election_timeout;
+	struct raft *raft = &r->raft;
+	unsigned timeout = raft->state == RAFT_FOLLOWER ? raft->follower_state.randomized_election_timeout
+	                                                : raft->candidate_state.randomized_election_timeout;
+
+	if (raft->state != RAFT_LEADER) {
+		raft->election_timer_start = replica_now(r) + delay_ms - timeout;
 		io_rearm(&r->io);
 	}
+}
+
+static unsigned random_ms(struct replica *r, unsigned from, unsigned to)
+{
+	return (unsigned)r->io.random(&r->io, (int)from, (int)to + 1);
+}
+
+/* The others may have had a leader still when we asked them, or have asked for votes at the same moment: for a while
+ * there is no need to wait a whole time-out for the next attempt. */
+static void watch_candidate(struct replica *r)
+{
+	uint64_t now = replica_now(r);
+
+	if (r->raft.state != RAFT_CANDIDATE || now > r->hurry_until || now < r->hurry_at) {
+		return;
+	}
+	r->hurry_at = now + random_ms(r, r->config.election_ms / 8, r->config.election_ms / 2);
+	replica_hasten(r, 0);
 }
 
 /* The leader's connection ended, and nothing listens where it was: no need to wait for the time-out. The others see the
@@ -371,7 +393,9 @@ void replica_on_refused(void *ctx, uint64_t id)
 	raft_free(raft->follower_state.current_leader.address);
 	raft->follower_state.current_leader.address = NULL;
 	raft->follower_state.current_leader.id = 0;
-	replica_hasten(r, 5 + (unsigned)r->io.random(&r->io, 0, 1 + (int)(r->config.election_ms / 4)));
+	replica_hasten(r, random_ms(r, 5, 5 + r->config.election_ms / 4));
+	r->hurry_until = replica_now(r) + (uint64_t)HURRY_TIMEOUTS * r->config.election_ms;
+	r->hurry_at = replica_now(r) + r->config.election_ms / 2;
 }
 
 /* --- telling the owner --- */
@@ -469,6 +493,7 @@ void replica_watch(struct replica *r)
 		r->hasten = false;
 		replica_hasten(r, 0);
 	}
+	watch_candidate(r);
 	watch_configuration(r);
 	watch_leader(r);
 	if (!r->closing) {

@@ -18,6 +18,7 @@ enum {
 	HAND_ON_MS = 1000,          /* Between two attempts of a full leader, doubled up to */
 	HAND_ON_MAX_MS = 60000,     /* this. */
 	CAPTURE_RETRY_MS = 1000,
+	HURRY_TIMEOUTS = 5,   /* Election timeouts in which a leader that is known to be gone should be replaced. */
 	REMOVED_TIMEOUTS = 5, /* Election timeouts without a leader, before a server out of the configuration is sure. */
 };
 
@@ -64,6 +65,8 @@ struct replica {
 	void *transfer_data;
 	uint64_t hand_on_at; /* When a full leader may try again. */
 	unsigned hand_on_ms;
+	uint64_t hurry_until; /* The leader's process is gone: candidates try again soon, */
+	uint64_t hurry_at;    /* next at this time. */
 	bool hasten; /* Bootstrapped, alone: no need to wait for anybody. */
 
 	/* Membership. */
@@ -105,7 +108,7 @@ uint64_t replica_now(const struct replica *r);
 /* A status of libraft's, of a request that had been accepted, as ours. */
 int replica_outcome(int status);
 
-/* Follower or candidate: let the election begin in so many milliseconds. */
+/* Follower or candidate: let the next election begin in so many milliseconds. */
 void replica_hasten(struct replica *r, unsigned delay_ms);
 
 /* We are stopping, and need not wait any longer. */

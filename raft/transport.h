@@ -61,7 +61,7 @@ struct transport {
 	bool (*recv_cb)(struct transport *t, struct wire_message *m);
 	/* We are in no cluster yet, and a server of one has greeted us. */
 	void (*origin_cb)(struct transport *t, uint64_t origin);
-	/* A server's messages have ended. / Nothing listens at its address. */
+	/* A connection from or to a server has ended. / Nothing listens at its address. */
 	void (*lost_cb)(struct transport *t, uint64_t id);
 	void (*refused_cb)(struct transport *t, uint64_t id);
 	/* Owns tcp, from malloc(). NULL: such connections are closed. */

@@ -50,6 +50,8 @@ struct peer {
 	uint64_t next_try;
 	uint64_t moved; /* When bytes last left. */
 	uint64_t used;  /* When there was last something to send. */
+	uint64_t probed; /* When, and how often in the second since. */
+	unsigned n_probes;
 	struct bulk *bulk;
 	unsigned bulk_backoff_ms;
 	uint64_t next_bulk;

@@ -36,6 +36,30 @@ def nothing_acknowledged_is_lost():
     return "%d rounds, %d acknowledged, %d not, snapshots at %s" % (rounds, w.n_ok, w.n_failed, snapshots)
 
 
+def pauses_lose_nothing():
+    c = Cluster(LOGBYTES=256 << 10, TRAILING=64 << 10)
+    c.leader()
+    w = Writers(c, 8, sizes=(10, 300, 30000))
+    end, rounds = time.time() + SECONDS / 2, 0
+    while time.time() < end:
+        time.sleep(rng.uniform(0.05, 0.4))
+        rounds += 1
+        for n in rng.sample(c.nodes, rng.choice((1, 1, 2))):
+            os.kill(n.process.pid, signal.SIGSTOP)
+            time.sleep(rng.uniform(0, 0.1))
+        time.sleep(rng.uniform(0.05, 0.7))
+        for n in c.nodes:
+            os.kill(n.process.pid, signal.SIGCONT)
+        for n in c.nodes:
+            check(n.alive(), "server", n.number, "ended:", n.tail())
+    w.stop()
+    c.put("last", "1")
+    c.same_state()
+    w.verify()
+    c.stop()
+    return "%d rounds, %d acknowledged, %d not" % (rounds, w.n_ok, w.n_failed)
+
+
 def stopping_in_the_middle_of_anything_is_clean():
     c = Cluster(LOGBYTES=256 << 10, TRAILING=64 << 10)
     c.leader()
@@ -53,4 +77,4 @@ def stopping_in_the_middle_of_anything_is_clean():
 
 
 if __name__ == "__main__":
-    run(nothing_acknowledged_is_lost, stopping_in_the_middle_of_anything_is_clean)
+    run(nothing_acknowledged_is_lost, pauses_lose_nothing, stopping_in_the_middle_of_anything_is_clean)

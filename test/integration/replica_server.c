@@ -802,6 +802,8 @@ int main(int argc, char **argv)
 	log_set_name(argv[1]);
 	disk_fault = disk_fault_cb;
 	uv_loop_init(&loop);
+	uv_signal_init(&loop, &on_term);
+	uv_signal_start(&on_term, on_signal, SIGTERM);
 	assert(forest_init(&forest, types, N_TREES, row_release) == 0);
 	config.id = strtoull(argv[1], NULL, 10);
 	config.dir = argv[2];
@@ -813,8 +815,6 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	log_info("test", "started in %.3f s", (double)(uv_hrtime() - began) / 1e9);
-	uv_signal_init(&loop, &on_term);
-	uv_signal_start(&on_term, on_signal, SIGTERM);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	forest_close(&forest);
 	assert(uv_loop_close(&loop) == 0);
