@@ -484,8 +484,8 @@ static bool diff_group(struct differ *d, struct task_group_diff *out, const stru
 
 int job_diff(const struct job *was, const struct job *now, bool contextual, struct arena *mem, struct job_diff *out)
 {
-	/* The groups have their own; the tokens are not for everyone to see. */
-	static const char *const skip[] = {"ID", "TaskGroups", "Update", "VaultToken", "ConsulToken", NULL};
+	/* What is said of updates has gone to the groups. */
+	static const char *const skip[] = {"ID", "TaskGroups", "Update", NULL};
 	const struct field *groups = object_field(&job_type, "TaskGroups", 10);
 	struct found found = {(struct objs *)(void *)&out->fields, (struct objs *)(void *)&out->objects, false, false};
 	struct differ d = {mem, contextual, 0};

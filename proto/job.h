@@ -439,9 +439,9 @@
 	X(T, OBJ(reschedule_policy), reschedule, "Reschedule", .omit = true)             \
 	X(T, OBJ(migrate_strategy), migrate, "Migrate", .omit = true)                    \
 	X(T, MAP, meta, "Meta")                                                          \
-	X(T, STR, consul_token, "ConsulToken", .omit = true)                             \
+	X(T, STR, consul_token, "ConsulToken", .omit = true, .secret = true)                             \
 	X(T, STR, consul_namespace, "ConsulNamespace")                                   \
-	X(T, STR, vault_token, "VaultToken", .omit = true)                               \
+	X(T, STR, vault_token, "VaultToken", .omit = true, .secret = true)                               \
 	X(T, STR, vault_namespace, "VaultNamespace")                                     \
 	X(T, OBJ(job_ui), ui, "UI")                                                      \
 	X(T, STR, parent_id, "ParentID")                                                 \

@@ -34,8 +34,8 @@ void check_parameterized(struct faults *f, const struct parameterized_job *p);
 /* job_check_task.c */
 void check_task(struct faults *f, const struct task *t, const struct task_group *g, const struct job *job);
 
-/* job_check_service.c: networks and services of a group, or of a task. */
-void check_networks(struct faults *f, const struct network_resource *at, uint32_t n);
+/* job_check_service.c: networks and services of a group, or of a task; `whose` is "Task group" or "Task". */
+void check_networks(struct faults *f, const struct network_resource *at, uint32_t n, const char *whose);
 void check_services(struct faults *f, const struct service *at, uint32_t n, const struct task_group *g,
 		    const struct task *task);
 

@@ -69,7 +69,7 @@ static void check_ports(struct faults *f, const struct network_resource *net, bo
 	}
 }
 
-void check_networks(struct faults *f, const struct network_resource *at, uint32_t n)
+void check_networks(struct faults *f, const struct network_resource *at, uint32_t n, const char *whose)
 {
 	struct faults all = {0};
 	uint32_t i;
@@ -85,7 +85,7 @@ void check_networks(struct faults *f, const struct network_resource *at, uint32_
 		check_ports(&all, &at[i], true);
 		check_ports(&all, &at[i], false);
 	}
-	faults_nest(f, &all, "Task group network validation failed");
+	faults_nest(f, &all, "%s network validation failed", whose);
 }
 
 /* ---- services ---- */

@@ -48,7 +48,7 @@ static void check_resources(struct faults *f, const struct resources *r)
 	if (r->disk_mb < 0) {
 		faults_add(&all, "minimum DiskMB value is 0; got %" PRId64, r->disk_mb);
 	}
-	check_networks(&all, r->networks.at, r->networks.n);
+	check_networks(&all, r->networks.at, r->networks.n, "Task");
 	if (all.n > 0) {
 		struct buf text = {0};
 

@@ -190,7 +190,7 @@ static void check_group(struct faults *f, const struct task_group *g, const stru
 	check_group_policies(f, g, job);
 	check_task_list(f, g);
 	check_volumes(f, g);
-	check_networks(f, g->networks.at, g->networks.n);
+	check_networks(f, g->networks.at, g->networks.n, "Task group");
 	check_services(f, g->services.at, g->services.n, g, NULL);
 	for (i = 0; i < g->tasks.n; i++) {
 		struct faults one = {0};

@@ -203,8 +203,10 @@ bool object_valid(const struct type *t, const void *obj, struct fault *f);
 void object_hide_secrets(const struct type *t, void *obj);
 
 /* JSON. text[len] must be readable and zero. The object is initialized first; on failure it is left consistent and
- * `f`, which may be NULL, says where and why. Types are strict, unknown keys are skipped, null leaves the default.
- * 0, ERR_NOMEM, ERR_SYNTAX or ERR_TYPE. */
+ * `f`, which may be NULL, says where and why. Types are strict, and no number with a point or an exponent is an integer.
+ * Unknown keys are skipped, null leaves the default (in a list or map of values it is their zero). Names match exactly
+ * or else without regard to case; of doubles, also in maps, the last counts. Nesting and the memory that a small text
+ * may take are bounded: see proto/jsonin.h. 0, ERR_NOMEM, ERR_SYNTAX or ERR_TYPE. */
 int json_decode(const struct type *t, void *obj, const char *text, size_t len, struct arena *mem, struct fault *f);
 
 /* One line, without spaces. */

@@ -2,6 +2,7 @@
 #ifndef TEST_ALL_TYPES_H_
 #define TEST_ALL_TYPES_H_
 
+#include "proto/cluster.h"
 #include "proto/deployment.h"
 #include "proto/diff.h"
 
@@ -114,6 +115,17 @@
 	X(object_diff) \
 	X(task_diff) \
 	X(task_group_diff) \
-	X(job_diff)
+	X(job_diff) \
+	X(namespace_capabilities) \
+	X(namespace_pools) \
+	X(namespace_) \
+	X(node_pool_scheduler) \
+	X(node_pool) \
+	X(preemption_config) \
+	X(scheduler_config) \
+	X(scaling_event) \
+	X(scaling_events) \
+	X(server_meta) \
+	X(launch)
 
 #endif /* TEST_ALL_TYPES_H_ */
