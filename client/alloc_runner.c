@@ -54,30 +54,6 @@ static bool sound(const struct sm *m)
 
 /* ---- specifications ---- */
 
-static const struct task_group *group_named(const struct job *job, const char *name)
-{
-	uint32_t i;
-
-	for (i = 0; i < job->task_groups.n; i++) {
-		if (strcmp(job->task_groups.at[i].name, name) == 0) {
-			return &job->task_groups.at[i];
-		}
-	}
-	return NULL;
-}
-
-static const struct task *task_named(const struct task_group *group, const char *name)
-{
-	uint32_t i;
-
-	for (i = 0; i < group->tasks.n; i++) {
-		if (strcmp(group->tasks.at[i].name, name) == 0) {
-			return &group->tasks.at[i];
-		}
-	}
-	return NULL;
-}
-
 static bool tasks_usable(const struct task_group *group)
 {
 	uint32_t i;
@@ -116,7 +92,7 @@ void alloc_source_unref(struct alloc_source *source)
 
 struct alloc_spec *alloc_spec_make(const struct allocation *alloc, struct alloc_source *source)
 {
-	const struct task_group *group = alloc->job == NULL ? NULL : group_named(alloc->job, alloc->task_group);
+	const struct task_group *group = alloc->job == NULL ? NULL : job_group(alloc->job, alloc->task_group);
 	struct alloc_spec *spec = group == NULL || !tasks_usable(group) ? NULL : malloc(sizeof(*spec));
 
 	if (spec == NULL) {
@@ -546,7 +522,7 @@ static bool same_tasks(const struct alloc_runner *ar, const struct alloc_spec *s
 	uint32_t i;
 
 	for (i = 0; i < ar->n; i++) {
-		if (task_named(spec->group, ar->tasks[i].task->name) == NULL) {
+		if (group_task(spec->group, ar->tasks[i].task->name) == NULL) {
 			return false;
 		}
 	}
@@ -575,7 +551,7 @@ void alloc_runner_update(struct alloc_runner *ar, struct alloc_spec *spec, const
 	}
 	ar->spec = alloc_spec_ref(spec);
 	for (i = 0; i < ar->n; i++) {
-		task_runner_update(&ar->tasks[i], task_named(spec->group, ar->tasks[i].task->name));
+		task_runner_update(&ar->tasks[i], group_task(spec->group, ar->tasks[i].task->name));
 	}
 	update_health(ar, other_deployment, at);
 	alloc_spec_unref(old);

@@ -369,7 +369,7 @@ void client_start(struct client *c)
 	LIST_EACH(e, &c->allocs) {
 		host_begin(CONTAINER_OF(e, struct client_alloc, link));
 	}
-	c->link->ops->start(c->link, &session_events, c);
+	c->link->ops->start(c->link, c->node_id, c->secret_id, &session_events, c);
 }
 
 /* ---- facts ---- */

@@ -36,8 +36,9 @@ struct link_call {
 };
 
 struct link_ops {
-	/* Begin to look for a server. */
-	void (*start)(struct client_link *link, const struct link_events *events, void *ctx);
+	/* Begin to look for a server, as this node; the IDs are borrowed. */
+	void (*start)(struct client_link *link, const char *node_id, const char *secret_id, const struct link_events *events,
+	              void *ctx);
 	/* Ask the server. 0, or ERR_CLOSED (none is connected), ERR_BUSY, ERR_TOOBIG, ERR_NOMEM, and done_cb never fires. */
 	int (*call)(struct client_link *link, struct link_call *call, uint32_t method, const struct type *type,
 	            const void *obj, uint32_t timeout_ms);

@@ -25,6 +25,7 @@ client_libclient_a_SOURCES = \
 	client/hooks.c client/hooks.h \
 	client/host.c \
 	client/link.h \
+	client/link_rpc.c client/link_rpc.h \
 	client/place.c client/place.h \
 	client/reports.c \
 	client/saver.c \
@@ -33,7 +34,7 @@ client_libclient_a_SOURCES = \
 	client/stats.c client/stats.h client/stats_call.h \
 	client/unpack.c client/unpack.h \
 	client/work.c client/work.h
-CLIENT_LIBS = client/libclient.a $(DRIVER_LIBS) proto/libwire.a $(RUNNER_LIBS) $(UV_LIBS) \
+CLIENT_LIBS = client/libclient.a $(DRIVER_LIBS) proto/libstream.a proto/libwire.a $(RUNNER_LIBS) $(UV_LIBS) \
 	$(CURL_LIBS) $(ARCHIVE_LIBS) $(OPENSSL_LIBS)
 
 # What runs: drivers, the executor, the files of allocations.

@@ -53,7 +53,7 @@ static int64_t next_beat(struct client *c)
 
 static void move(struct client *c, enum session_state to)
 {
-	sm_move(&of(c)->sm, to);
+	sm_move(&of(c)->sm, (int)to);
 	of(c)->due = to == SESSION_DOWN ? 0 : to == SESSION_READY ? next_beat(c) : client_time(c);
 }
 

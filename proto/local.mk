@@ -42,7 +42,8 @@ proto_libwire_a_SOURCES = \
 	proto/http_query.c \
 	proto/http_route.c \
 	proto/rpc.c proto/rpc.h \
-	proto/rpc_objects.h
+	proto/rpc_objects.h \
+	proto/rpc_serve.c proto/rpc_serve.h
 WIRE_LIBS = proto/libwire.a $(PROTO_LIBS)
 
 # What carries RPC connections: the one part of proto/ that knows a socket.

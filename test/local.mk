@@ -176,6 +176,7 @@ RUNNER_TESTS = \
 	test/unit/client/test_artifact \
 	test/unit/client/test_client \
 	test/unit/client/test_fingerprint \
+	test/unit/client/test_link_rpc \
 	test/unit/client/test_restart \
 	test/unit/client/test_state \
 	test/unit/client/test_task_event \
@@ -196,6 +197,9 @@ test_unit_client_test_client_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
 test_unit_client_test_fingerprint_SOURCES = test/unit/client/test_fingerprint.c
 test_unit_client_test_fingerprint_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_fingerprint_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+test_unit_client_test_link_rpc_SOURCES = test/unit/client/test_link_rpc.c
+test_unit_client_test_link_rpc_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_link_rpc_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
 test_unit_client_test_restart_SOURCES = test/unit/client/test_restart.c
 test_unit_client_test_restart_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_restart_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)

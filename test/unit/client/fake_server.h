@@ -170,9 +170,13 @@ static inline void fake_server_go_up(uv_timer_t *timer)
 	s->events->up_cb(s->ctx);
 }
 
-static inline void fake_server_start(struct client_link *link, const struct link_events *events, void *ctx)
+static inline void fake_server_start(struct client_link *link, const char *node_id, const char *secret_id,
+                                     const struct link_events *events, void *ctx)
 {
 	struct fake_server *s = fake_server_of(link);
+
+	assert_int_equal(strlen(node_id), 36);
+	assert_int_equal(strlen(secret_id), 36);
 
 	s->events = events;
 	s->ctx = ctx;
