@@ -162,27 +162,24 @@ static size_t take_u(const char *p, uint32_t *c)
 	return 6;
 }
 
+/* What the letter of a short escape stands for; 0 is no such. */
+static const char short_escapes[256] = {
+	['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
+
 /* One escape, whose backslash is at p, into at most 4 bytes; *n is their number. Returns the escape's length, or 0. */
 static size_t take_escape(const char *p, char to[4], size_t *n)
 {
-	static const char from[] = "\"\\/bfnrt";
-	static const char into[] = "\"\\/\b\f\n\r\t";
-	const char *at;
 	uint32_t c;
 	size_t len;
 
-	if (p[1] == 'u') {
-		len = take_u(p, &c);
-		*n = len == 0 ? 0 : utf8_put(to, c);
-		return len;
+	*to = short_escapes[(unsigned char)p[1]];
+	if (*to != '\0') {
+		*n = 1;
+		return 2;
 	}
-	at = p[1] != '\0' ? strchr(from, p[1]) : NULL;
-	if (at == NULL) {
-		return 0;
-	}
-	*to = into[at - from];
-	*n = 1;
-	return 2;
+	len = p[1] == 'u' ? take_u(p, &c) : 0;
+	*n = len == 0 ? 0 : utf8_put(to, c);
+	return len;
 }
 
 /* A string in the text, looked through. */
@@ -191,6 +188,7 @@ struct span {
 	const char *end; /* The closing one. */
 	size_t len;      /* Of the string that it stands for. */
 	bool plain;      /* The bytes up to the end are that string. */
+	bool broken;     /* Some are no UTF-8. */
 };
 
 /* Pass over what is neither plain ASCII nor the closing quote. */
@@ -212,6 +210,7 @@ static int scan_special(struct jsonin *in, struct span *s)
 		if (len == 0) {
 			len = 1;
 			n = sizeof(UTF8_REPLACEMENT) - 1;
+			s->broken = true;
 		}
 	} else {
 		return jsonin_fail(in, ERR_SYNTAX,
@@ -255,6 +254,22 @@ static int scan_str(struct jsonin *in, struct span *s)
 	}
 }
 
+/* How many bytes from p on are the string as it stands. */
+static size_t run_len(const struct span *s, const char *p)
+{
+	const char *q = p;
+	size_t n;
+
+	if (!s->broken) {
+		q = memchr(p, '\\', (size_t)(s->end - p));
+		return (size_t)((q != NULL ? q : s->end) - p);
+	}
+	while (q < s->end && *q != '\\' && (n = utf8_len(q, (size_t)(s->end - q))) != 0) {
+		q += n;
+	}
+	return (size_t)(q - p);
+}
+
 /* The string that a span stands for, of s->len bytes. */
 static void span_decode(const struct span *s, char *to)
 {
@@ -266,12 +281,15 @@ static void span_decode(const struct span *s, char *to)
 		return;
 	}
 	while (p < s->end) {
+		n = run_len(s, p);
+		memcpy(to, p, n);
+		p += n;
+		to += n;
+		if (p == s->end) {
+			break;
+		}
 		if (*p == '\\') {
 			p += take_escape(p, to, &n);
-			to += n;
-		} else if ((n = utf8_len(p, (size_t)(s->end - p))) != 0) {
-			memcpy(to, p, n);
-			p += n;
 			to += n;
 		} else {
 			memcpy(to, UTF8_REPLACEMENT, sizeof(UTF8_REPLACEMENT) - 1);

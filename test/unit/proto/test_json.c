@@ -356,6 +356,22 @@ static void maps_without_order_are_sorted_in_good_time(void **state)
 	buf_close(&text);
 }
 
+static void broken_text_is_made_good_in_good_time(void **state)
+{
+	const size_t n = 4000000;
+	char *text = malloc(n + 11);
+	struct kinds k;
+
+	(void)state;
+	memcpy(text, "{\"Str\":\"", 8);
+	memset(text + 8, 0xff, n);
+	strcpy(text + 8 + n, "\"}");
+	assert_int_equal(json_decode(&kinds_type, &k, text, n + 10, NULL, NULL), 0);
+	assert_int_equal(strlen(k.str), 3 * n);
+	object_free(&kinds_type, &k);
+	free(text);
+}
+
 static void pretty_text_is_indented_by_four(void **state)
 {
 	static const char in[] = "{\"a\":[1,{\"b\":\"x,{\\\"\"}],\"c\":{},\"d\":[ ],\"e\":null}";
@@ -403,6 +419,7 @@ int main(void)
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(a_small_text_cannot_take_much_memory),
 		cmocka_unit_test(maps_without_order_are_sorted_in_good_time),
+		cmocka_unit_test(broken_text_is_made_good_in_good_time),
 		cmocka_unit_test(pretty_text_is_indented_by_four),
 		cmocka_unit_test(base64_is_strict),
 	};
