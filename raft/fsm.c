@@ -85,6 +85,16 @@ void fsm_unpack(struct fsm_work *f, const struct type *t, const struct blob *blo
 	}
 }
 
+bool fsm_unpack_foreign(struct fsm_work *f, const struct type *t, const struct blob *blob, void *out)
+{
+	int rv = blob != NULL ? pack_decode(t, out, blob->data, blob->len, &f->mem) : ERR_SYNTAX;
+
+	if (rv != 0) {
+		fsm_unpack(f, t, NULL, out);
+	}
+	return rv == 0;
+}
+
 /* ---- one command ---- */
 
 #define X(id, payload)                                                    \

@@ -106,7 +106,7 @@ static void count_health(struct deployment_group *g, uint32_t was, bool healthy,
 	g->healthy_allocs += healthy - ((was & ALLOC_HEALTHY) != 0);
 	g->unhealthy_allocs += !healthy - ((was & ALLOC_UNHEALTHY) != 0);
 	if (healthy && g->progress_deadline > 0) {
-		g->require_progress_by = time_ns + g->progress_deadline;
+		g->require_progress_by = fsm_later(time_ns, g->progress_deadline);
 	}
 }
 

@@ -78,8 +78,24 @@ bool fsm_deployment_valid(const struct deployment *d)
 	       strlen(d->job_id) <= JOB_ID_MAX && strlen(d->namespace_) <= NAMESPACE_MAX;
 }
 
-static void make(struct fsm_work *f, const struct uuid *id, const struct deployment *d)
+/* What has happened is counted here alone: nothing so far. */
+static void reset_groups(struct fsm_work *f, struct deployment *d)
 {
+	struct deployment_group *groups = fsm_scratch(f, d->task_groups.n * sizeof(*groups));
+	uint32_t i;
+
+	for (i = 0; i < d->task_groups.n; i++) {
+		groups[i] = d->task_groups.at[i];
+		groups[i].placed_allocs = groups[i].healthy_allocs = groups[i].unhealthy_allocs = 0;
+		groups[i].placed_canaries.n = 0;
+	}
+	d->task_groups.at = groups;
+}
+
+static void make(struct fsm_work *f, const struct uuid *id, const struct deployment *given)
+{
+	struct deployment fresh = *given;
+	const struct deployment *d = &fresh;
 	struct deployment_row *row;
 	struct key key;
 
@@ -96,6 +112,7 @@ static void make(struct fsm_work *f, const struct uuid *id, const struct deploym
 	row->ns_len = (uint16_t)strlen(d->namespace_);
 	row->id_len = (uint16_t)strlen(d->job_id);
 	row->status = (uint8_t)deployment_status_parse(d->status);
+	reset_groups(f, &fresh);
 	row->rest = rest_of(f, d);
 	writer_put(&f->w, &row->row);
 }
@@ -187,7 +204,7 @@ void fsm_deployment_placed(struct fsm_work *f, const struct alloc_row *row)
 		add_canary(f, g, &row->id);
 	}
 	if (g->require_progress_by == 0 && g->progress_deadline > 0) {
-		g->require_progress_by = row->create_time_ns + g->progress_deadline;
+		g->require_progress_by = fsm_later(row->create_time_ns, g->progress_deadline);
 	}
 	fsm_deployment_touch(f);
 }

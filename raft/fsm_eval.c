@@ -26,6 +26,11 @@ static void count_status(struct summary_row *s, int old, int now)
 	step(&s->blocked_evals, old == EVAL_STATUS_BLOCKED, now == EVAL_STATUS_BLOCKED);
 }
 
+static uint32_t clamp_count(int64_t value)
+{
+	return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
 /* What schedulers could not place shows in the summary. */
 static bool count_queued(struct summary_row *s, const struct intmap *queued)
 {
@@ -34,7 +39,7 @@ static bool count_queued(struct summary_row *s, const struct intmap *queued)
 
 	for (i = 0; queued != NULL && i < queued->n; i++) {
 		uint32_t *count = fsm_summary_group(s, queued->at[i].key);
-		uint32_t value = queued->at[i].value > 0 ? (uint32_t)queued->at[i].value : 0;
+		uint32_t value = clamp_count(queued->at[i].value);
 
 		if (count != NULL && count[GROUP_QUEUED] != value) {
 			count[GROUP_QUEUED] = value;
@@ -108,7 +113,7 @@ void fsm_eval_make(struct fsm_work *f, const struct new_eval *e)
 
 	row->id = fsm_id(f);
 	row->job_modify_index = e->job_modify_index;
-	row->priority = (int16_t)(e->priority > INT16_MAX ? INT16_MAX : e->priority);
+	row->priority = (int16_t)(e->priority > INT16_MAX ? INT16_MAX : e->priority < 0 ? 0 : e->priority);
 	row->type = (uint8_t)e->type;
 	row->status = EVAL_STATUS_PENDING;
 	row->trigger = (uint8_t)e->trigger;

@@ -371,7 +371,7 @@ static void drain_begin(struct fsm_work *f, struct node_edit *e, const struct no
 		p->strategy->started_at = now_of(f);
 	}
 	if (p->strategy->deadline > 0 && p->strategy->force_deadline == 0) {
-		p->strategy->force_deadline = p->strategy->started_at + p->strategy->deadline;
+		p->strategy->force_deadline = fsm_later(p->strategy->started_at, p->strategy->deadline);
 	}
 	last->started_at = again && e->extra.last_drain != NULL ? e->extra.last_drain->started_at : now_of(f);
 	last->status = "draining";

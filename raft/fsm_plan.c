@@ -90,7 +90,7 @@ static const struct job_row *job_of(struct fsm_work *f, const struct plan_result
 	const struct job_row *job = state_job_version(view_of(f), p->namespace_, p->job_id, (uint64_t)p->job_version);
 	const struct job_row *current = state_job(view_of(f), p->namespace_, p->job_id);
 
-	if (job == NULL || job->create_index != (uint64_t)p->job_create_index) {
+	if (job == NULL || job->create_index != (uint64_t)p->job_create_index || !job_row_runs(job)) {
 		return NULL;
 	}
 	if (job == current && p->places.n > 0 && (job->flags & JOB_STOP) == 0) {
@@ -341,7 +341,7 @@ static void change_description(struct fsm_work *f, struct alloc_row *row, const 
 {
 	struct alloc_reported reported;
 
-	fsm_unpack(f, &alloc_reported_type, row->reported, &reported);
+	fsm_unpack_foreign(f, &alloc_reported_type, row->reported, &reported);
 	reported.description = description;
 	blob_set(&row->reported, fsm_pack(f, &alloc_reported_type, &reported));
 }

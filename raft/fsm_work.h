@@ -66,6 +66,14 @@ void fsm_fail(struct fsm_work *f, int status, const char *format, ...) __attribu
 struct uuid fsm_id(struct fsm_work *f);
 void fsm_serial(struct fsm_work *f, uint8_t serial[8]);
 
+/* A time and a duration, whatever a payload says: at most the end of time. */
+static inline int64_t fsm_later(int64_t time_ns, int64_t duration_ns)
+{
+	int64_t sum;
+
+	return __builtin_add_overflow(time_ns, duration_ns, &sum) ? INT64_MAX : sum;
+}
+
 /* Memory until the entry has been applied. */
 void *fsm_scratch(struct fsm_work *f, size_t size);
 
@@ -77,6 +85,9 @@ struct blob *fsm_pack(struct fsm_work *f, const struct type *t, const void *obje
 
 /* A stored object; all zero for NULL. Ends the process when it cannot be decoded: the state is damaged. */
 void fsm_unpack(struct fsm_work *f, const struct type *t, const struct blob *blob, void *out);
+
+/* The same of bytes that came from outside: false, and all zero, when they cannot be decoded. */
+bool fsm_unpack_foreign(struct fsm_work *f, const struct type *t, const struct blob *blob, void *out);
 
 /* ---- jobs: fsm_job.c ---- */
 

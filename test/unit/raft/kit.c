@@ -373,5 +373,3 @@ int kit_load(struct kit *k, const void *data, size_t len)
 	}
 	return rv;
 }
-__attribute__((weak)) bool job_is_periodic(const struct job *j) { return j->periodic != NULL; }
-__attribute__((weak)) bool job_is_parameterized(const struct job *j) { return j->parameterized != NULL && !j->dispatched; }
