@@ -306,6 +306,7 @@ struct load {
 	struct state *state;
 	struct shared blobs; /* Each holds a reference, */
 	struct shared jobs;  /* likewise. */
+	struct shared rows;  /* Of the table that is being loaded. */
 	uint32_t pieces;
 	int rv; /* The first error; only zeros are read after it. */
 	size_t used;
@@ -539,19 +540,82 @@ static void load_put(struct load *l, unsigned tree, struct row *row, bool replac
 	}
 }
 
-static void load_into_trees(struct load *l, struct row *row)
+/* A row on its way into an index: the beginning of its key there, as numbers. */
+struct sorted {
+	uint64_t head[4];
+	struct row *row;
+	uint32_t order; /* Of its coming, for equal keys. */
+	uint32_t index;
+};
+
+static int order_of(const void *a, const void *b)
 {
-	const struct table_info *t = row_table(row);
+	const struct sorted *x = a;
+	const struct sorted *y = b;
+	struct tree_key p;
+	struct tree_key q;
+	int order;
 	unsigned i;
 
-	row->hash = row_hash(row);
-	l->state->hash += row->hash;
-	load_put(l, row->table, row, false);
-	for (i = 0; i < t->n_indexes; i++) {
-		if (row_indexed(row, (enum tree)t->indexes[i])) { /* Of jobs, later versions come later. */
-			load_put(l, t->indexes[i], row, row->table == TABLE_JOBS);
+	for (i = 0; i < 4; i++) {
+		if (x->head[i] != y->head[i]) {
+			return x->head[i] < y->head[i] ? -1 : 1;
 		}
 	}
+	p = row_key((enum tree)x->index, x->row);
+	q = row_key((enum tree)y->index, y->row);
+	order = memcmp(p.at, q.at, p.len < q.len ? p.len : q.len);
+	if (order == 0 && p.len != q.len) {
+		order = p.len < q.len ? -1 : 1;
+	}
+	return order != 0 ? order : x->order < y->order ? -1 : 1;
+}
+
+static void set_head(struct sorted *s)
+{
+	struct tree_key key = row_key((enum tree)s->index, s->row);
+	unsigned i;
+
+	memset(s->head, 0, sizeof(s->head));
+	memcpy(s->head, key.at, key.len < sizeof(s->head) ? key.len : sizeof(s->head));
+	for (i = 0; i < 4; i++) {
+		s->head[i] = __builtin_bswap64(s->head[i]);
+	}
+}
+
+/* Rows go into an index in the order of their keys there: each next to the one before, which is several times as fast as
+ * here and there. Of jobs, later versions come later and stay. */
+static void load_index(struct load *l, enum tree index, struct row **rows, size_t n, struct sorted *sorted)
+{
+	size_t used = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (row_indexed(rows[i], index)) {
+			sorted[used] = (struct sorted){.row = rows[i], .order = (uint32_t)i, .index = index};
+			set_head(&sorted[used++]);
+		}
+	}
+	qsort(sorted, used, sizeof(*sorted), order_of);
+	for (i = 0; i < used && l->rv == 0; i++) {
+		load_put(l, index, sorted[i].row, sorted[i].row->table == TABLE_JOBS);
+	}
+}
+
+static void load_indexes(struct load *l, enum table table)
+{
+	const struct table_info *t = &tables[table];
+	struct sorted *sorted;
+	unsigned i;
+
+	if (t->n_indexes == 0 || l->rows.n == 0 || l->rv != 0) {
+		return;
+	}
+	sorted = state_malloc(l->rows.n * sizeof(*sorted));
+	for (i = 0; i < t->n_indexes; i++) {
+		load_index(l, (enum tree)t->indexes[i], (struct row **)l->rows.at, l->rows.n, sorted);
+	}
+	free(sorted);
 }
 
 static void load_job(struct load *l, struct alloc_row *alloc, size_t job_plain)
@@ -608,7 +672,12 @@ static struct row *load_one(struct load *l, const struct section *s, const struc
 		((struct job_row *)row)->refs++;
 		shared_add(&l->jobs, row);
 	}
-	load_into_trees(l, row);
+	row->hash = row_hash(row);
+	l->state->hash += row->hash;
+	load_put(l, row->table, row, false);
+	if (row_table(row)->n_indexes > 0) {
+		shared_add(&l->rows, row);
+	}
 	return row;
 }
 
@@ -626,9 +695,11 @@ static void load_table(struct load *l, enum table table, size_t *job_plain)
 	if (table == TABLE_JOBS) {
 		*job_plain = s.plain;
 	}
+	l->rows.n = 0;
 	for (i = 0; i < s.rows && l->rv == 0; i++) {
 		before = load_one(l, &s, before, *job_plain);
 	}
+	load_indexes(l, table);
 }
 
 static uint32_t load_header(struct load *l, uint64_t *hash)
@@ -685,6 +756,7 @@ static void load_close(struct load *l)
 	}
 	free(l->blobs.at);
 	free(l->jobs.at);
+	free(l->rows.at);
 	free(l);
 }
 
