@@ -661,8 +661,8 @@ int deployment_row_get(const struct deployment_row *row, struct deployment *out,
 
 /* ---- for tests ---- */
 
-/* Check all that must hold of a view: structure of the trees, indexes against tables, counts and summaries against
- * rows, hashes against contents. Writes what is wrong to stderr; true when nothing is. */
+/* Check all that must hold of a view: structure of the trees, indexes against tables, summaries and statuses against
+ * rows, hashes against contents. Writes what is wrong to stderr; true when nothing is. On any thread. */
 bool state_check(const struct view *v);
 
 #endif /* RAFT_STATE_H_ */

@@ -61,7 +61,6 @@ static void check_blobs(struct check *c, const struct row *row)
 		const struct blob *blob = row_blobs(row)[i];
 
 		if (blob != NULL) {
-			EXPECT(c, blob->refs > 0, table_name((enum table)row->table));
 			EXPECT(c, blob->hash == blob_hash(blob->data, blob->len), table_name((enum table)row->table));
 		}
 	}
@@ -209,7 +208,6 @@ static void check_job(struct check *c, const struct job_row *job)
 	EXPECT(c, s != NULL, id);
 	EXPECT(c, job->status == JOB_STATUS_DEAD || state_namespace(c->v, job_row_ns(job)) != NULL, id);
 	EXPECT(c, job_spec_valid(job->spec->data, job->spec->len), id);
-	EXPECT(c, job->refs >= 1, id);
 	if (s != NULL && job->status == JOB_STATUS_DEAD) {
 		EXPECT(c, s->live_allocs == 0 || job->type == JOB_TYPE_SYSTEM, id);
 	}

@@ -66,6 +66,8 @@ STATE_TESTS = \
 	test/unit/raft/test_fsm_job \
 	test/unit/raft/test_fsm_node \
 	test/unit/raft/test_persist \
+	test/unit/raft/test_state_get \
+	test/unit/raft/test_state_random \
 	test/unit/raft/test_watch
 if HAVE_CMOCKA
 check_PROGRAMS += $(STATE_TESTS)
@@ -89,9 +91,31 @@ test_unit_raft_test_fsm_node_LDADD = $(STATE_TEST_LIBS)
 test_unit_raft_test_persist_SOURCES = test/unit/raft/test_persist.c
 test_unit_raft_test_persist_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_persist_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_state_get_SOURCES = test/unit/raft/test_state_get.c
+test_unit_raft_test_state_get_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_state_get_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_state_random_SOURCES = test/unit/raft/test_state_random.c
+test_unit_raft_test_state_random_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_state_random_LDADD = $(STATE_TEST_LIBS)
 test_unit_raft_test_watch_SOURCES = test/unit/raft/test_watch.c
 test_unit_raft_test_watch_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_watch_LDADD = $(STATE_TEST_LIBS)
+EXTRA_PROGRAMS += test/bench/bench_state
+test_bench_bench_state_SOURCES = test/bench/bench_state.c
+test_bench_bench_state_LDADD = $(STATE_LIBS) $(JEMALLOC_LIBS)
+bench: bench-state
+bench-state: test/bench/bench_state
+	test/bench/bench_state
+.PHONY: bench-state
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_command test/fuzz/fuzz_persist
+endif
+test_fuzz_fuzz_command_SOURCES = test/fuzz/fuzz_command.c
+test_fuzz_fuzz_command_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_command_LDADD = $(STATE_LIBS)
+test_fuzz_fuzz_persist_SOURCES = test/fuzz/fuzz_persist.c
+test_fuzz_fuzz_persist_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_persist_LDADD = $(STATE_LIBS)
 # end of the state
 
 # raft/: the log and the replica, and a server for their integration tests (test/integration/raft_*.py).

@@ -1,5 +1,6 @@
 #include "test/unit/unit.h"
 
+#include "lib/log.h"
 #include "proto/error.h"
 #include "test/unit/raft/kit.h"
 
@@ -225,5 +226,6 @@ int main(void)
 	        cmocka_unit_test(prefixes_of_uuids),
 	};
 
+	log_set_level(LOG_OFF); /* Malformed entries are told of as errors. */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

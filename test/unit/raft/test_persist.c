@@ -1,5 +1,7 @@
 #include "test/unit/unit.h"
 
+#include <pthread.h>
+
 #include "proto/error.h"
 #include "test/unit/raft/kit.h"
 
@@ -172,6 +174,70 @@ static void the_writers_error_ends_it(void **state)
 	kit_close(&k);
 }
 
+/* ---- a worker saves while commands are applied ---- */
+
+struct worker {
+	struct state *state;
+	atomic_bool stop;
+	unsigned saved;
+};
+
+static int count_bytes(void *ctx, const void *data, size_t len)
+{
+	(void)data;
+	*(size_t *)ctx += len;
+	return 0;
+}
+
+static void *save_on_and_on(void *ctx)
+{
+	struct worker *w = ctx;
+
+	do {
+		const struct view *v = state_view(w->state);
+		size_t bytes = 0;
+
+		if (persist_save(v, count_bytes, &bytes) != 0 || !state_check(v)) {
+			abort();
+		}
+		view_release(v);
+		w->saved++;
+	} while (!atomic_load(&w->stop));
+	return NULL;
+}
+
+static void a_worker_saves_while_commands_are_applied(void **state)
+{
+	struct worker w = {0};
+	struct uuid ids[4];
+	struct uuid node;
+	struct uuid eval;
+	struct kit k;
+	pthread_t thread;
+	int i;
+
+	(void)state;
+	kit_open(&k);
+	node = kit_node(&k, "n1");
+	eval = kit_register(&k, kit_job(&k, "a", "service"))->eval_id;
+	w.state = &k.state;
+	assert_int_equal(pthread_create(&thread, NULL, save_on_and_on, &w), 0);
+	for (i = 0; i < 150; i++) {
+		struct job *job = kit_job(&k, "a", "service");
+
+		job->priority = 20 + i % 50;
+		kit_quick(&k, COMMAND_JOB_REGISTER, kit_registration(&k, job));
+		kit_quick(&k, COMMAND_PLAN, kit_plan(&k, "a", &eval, &node, 4, ids));
+		kit_report(&k, &ids[i % 4], "running");
+		kit_stop_alloc(&k, &ids[i % 3], "why");
+	}
+	kit_deregister(&k, "a", true);
+	atomic_store(&w.stop, true);
+	pthread_join(thread, NULL);
+	assert_true(w.saved > 0);
+	kit_close(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +246,7 @@ int main(void)
 	        cmocka_unit_test(life_goes_on_after_a_restore),
 	        cmocka_unit_test(a_damaged_snapshot_is_refused),
 	        cmocka_unit_test(the_writers_error_ends_it),
+	        cmocka_unit_test(a_worker_saves_while_commands_are_applied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
