@@ -490,8 +490,8 @@ static void random_lives_leave_nothing(void **state)
 		"{\"command\":\"/no/such\"}",
 		"{\"command\":\"/bin/sleep\",\"args\":[\"0.03\"]}",
 		"{\"command\":\"/bin/sleep\",\"args\":[\"1000\"]}",
-		"{\"command\":\"/bin/sh\",\"args\":[\"-c\",\"trap '' INT; setsid sleep 1000 & sleep 1000; sleep "
-		"1000\"]}",
+		("{\"command\":\"/bin/sh\",\"args\":[\"-c\",\"trap '' INT; setsid sleep 1000 & sleep 1000; sleep "
+		 "1000\"]}"),
 	};
 	struct world *w = *state;
 	static struct watched x[SLOTS];
