@@ -15,7 +15,8 @@ struct little_server {
 	unsigned calls;
 	char address[32];
 	bool deaf;   /* Accepts and says nothing. */
-	bool silent; /* Answers no calls. */
+	bool silent; /* Answers no calls before the test's end. */
+	struct rpc_call *kept;
 	bool open;
 };
 
@@ -46,6 +47,7 @@ static void server_request_cb(struct rpc_conn *c, struct rpc_call *call)
 
 	s->calls++;
 	if (s->silent) {
+		s->kept = call;
 		return;
 	}
 	object_init(&rpc_node_lease_type, &lease);
@@ -241,6 +243,9 @@ static int release(void **state)
 	for (i = 0; i < SERVERS; i++) {
 		if (servers[i].open) {
 			uv_close((uv_handle_t *)&servers[i].listener, NULL);
+		}
+		if (servers[i].kept != NULL) {
+			rpc_fail(servers[i].kept, ERR_TIMEOUT, "late");
 		}
 	}
 	rpc_host_stop(&host, host_stopped_cb);
