@@ -724,12 +724,6 @@ int alloc_runner_restart(struct alloc_runner *ar, const char *task, bool all_tas
 	return rc;
 }
 
-void alloc_runner_template_restart(struct task_runner *tr, const char *reason, const struct moment *at)
-{
-	(void)task_runner_restart(tr, reason, at); /* One that does not run will be started with what is new anyway. */
-	settle(tr->alloc, at);
-}
-
 /* ---- what is told ---- */
 
 struct tally {

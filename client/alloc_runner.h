@@ -76,7 +76,8 @@ struct alloc_ops {
 	void (*setup)(struct alloc_runner *ar);          /* alloc_runner_set_up() */
 	void (*adopt)(struct task_runner *tr);           /* alloc_runner_adopted() */
 	void (*prepare)(struct task_runner *tr);         /* alloc_runner_prepared() */
-	void (*cancel)(struct task_runner *tr);          /* Preparing is of no use any more; it is answered all the same. */
+	/* Preparing or starting is of no use any more, and is answered all the same: soon, or with `now` at once. */
+	void (*cancel)(struct task_runner *tr, bool now);
 	void (*start)(struct task_runner *tr);           /* alloc_runner_started(), later alloc_runner_exited() */
 	void (*kill)(struct task_runner *tr, const char *signal, int64_t timeout_ns); /* "" is the driver's signal. */
 	void (*signal)(struct task_runner *tr, const char *signal);
@@ -151,8 +152,6 @@ int alloc_runner_signal(struct alloc_runner *ar, const char *task, const char *s
                         struct buf *why);
 int alloc_runner_restart(struct alloc_runner *ar, const char *task, bool all_tasks, const struct moment *at,
                          struct buf *why);
-/* A template's wish for one task: told with its reason, free of the restart policy. */
-void alloc_runner_template_restart(struct task_runner *tr, const char *reason, const struct moment *at);
 
 /* What servers are told: 0 or ERR_NOMEM. Strings are borrowed from the runner or in `mem`. */
 int alloc_runner_report(const struct alloc_runner *ar, struct alloc_update *out, struct arena *mem);

@@ -91,6 +91,7 @@ struct session {
 	int64_t index;         /* Of the last push. */
 	uint64_t pushes;       /* Since the start. */
 	unsigned failures;     /* In a row. */
+	bool registered;       /* Since the start, or since the servers forgot the node. */
 	bool told;             /* The servers have said what is to run, since the start. */
 };
 
@@ -122,6 +123,7 @@ struct client {
 	uint64_t random;
 	int64_t armed; /* Loop time the timer is set to; 0: it is not. */
 	int64_t collect_due;
+	int64_t last_added; /* Loop time at which an allocation came. */
 	unsigned handles; /* Open, of the loop. */
 	bool started, stopping;
 	bool collecting; /* A directory is being removed: one at a time. */

@@ -16,7 +16,15 @@
 #include "lib/log.h"
 #include "proto/error.h"
 
-enum { DESTROY_ENTRIES = 2000, COLLECT_MAX = 50 };
+enum {
+	DESTROY_ENTRIES = 2000,
+	COLLECT_MAX = 50,    /* Ended allocations that stay, unless the configuration says otherwise. */
+	COLLECT_SOONER = 10, /* So many times that many do not stay even while others are being started. */
+};
+
+/* Removing directories makes file systems slow at making others (ext4 does not reuse an inode for seconds, and looks at
+ * each): it waits until nothing was started for a while. */
+#define COLLECT_QUIET_NS (10 * NS_PER_S)
 
 #define MIB (INT64_C(1) << 20)
 
@@ -414,10 +422,29 @@ static void prepare(struct task_runner *tr)
 	work_put(&client_of(tr)->work, &task->job->item, hooks_slow(tr->task, fetch) ? WORK_SLOW : WORK_QUICK);
 }
 
-static void cancel(struct task_runner *tr)
+static void drop_driver(struct client_task *task)
 {
-	if (task_of(tr)->job != NULL) {
-		atomic_store(&task_of(tr)->job->canceled, true);
+	if (task->driver != NULL) {
+		stats_lost(task);
+		driver_destroy(task->driver);
+		task->driver = NULL;
+	}
+	task->ended = false;
+}
+
+static void cancel(struct task_runner *tr, bool now)
+{
+	struct client_task *task = task_of(tr);
+
+	if (task->job != NULL) {
+		atomic_store(&task->job->canceled, true);
+	} else if (task->driver != NULL && task->driver->state == DRIVER_STARTING) {
+		if (now) {
+			drop_driver(task);
+			fail_later(tr, TASK_EVENT_DRIVER_FAILURE, "killed while it was being started", false);
+		} else {
+			(void)driver_kill(task->driver, "", 0);
+		}
 	}
 }
 
@@ -433,16 +460,6 @@ static struct task_runner *runner_of(struct client_alloc *ca, const struct drive
 		}
 	}
 	return NULL;
-}
-
-static void drop_driver(struct client_task *task)
-{
-	if (task->driver != NULL) {
-		stats_lost(task);
-		driver_destroy(task->driver);
-		task->driver = NULL;
-	}
-	task->ended = false;
 }
 
 static void exited_cb(void *ctx, struct driver_task *driver, const struct driver_exit *exit)
@@ -802,6 +819,7 @@ struct client_alloc *host_add(struct client *c, struct alloc_spec *spec)
 		return NULL;
 	}
 	table_add(c, ca);
+	c->last_added = client_time(c);
 	host_begin(ca);
 	return ca;
 }
@@ -951,11 +969,13 @@ void host_collect(struct client *c)
 	uint32_t most = (uint32_t)(c->config->gc_max_allocs > 0 ? c->config->gc_max_allocs : COLLECT_MAX);
 	struct client_alloc *oldest = NULL;
 	uint32_t ended = 0;
+	bool quiet;
 
 	c->collect_due = client_time(c) + COLLECT_EVERY_NS;
 	if (c->collecting || c->stopping) {
 		return;
 	}
+	quiet = client_time(c) - c->last_added > COLLECT_QUIET_NS;
 	LIST_EACH(e, &c->allocs) {
 		struct client_alloc *ca = CONTAINER_OF(e, struct client_alloc, link);
 
@@ -964,7 +984,7 @@ void host_collect(struct client *c)
 			oldest = ca;
 		}
 	}
-	if (oldest != NULL && (oldest->gone || ended > most)) {
+	if (oldest != NULL && (oldest->gone || ended > COLLECT_SOONER * most || (quiet && ended > most))) {
 		destroy(oldest);
 	}
 }
@@ -976,7 +996,7 @@ void host_cancel(struct client_alloc *ca)
 	uint32_t i;
 
 	for (i = 0; i < ca->ar.n; i++) {
-		cancel(&ca->ar.tasks[i]);
+		cancel(&ca->ar.tasks[i], false);
 	}
 }
 

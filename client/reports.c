@@ -39,7 +39,7 @@ void reports_all(struct client *c)
 /* Only a node that the servers know has something to tell. */
 static bool possible(const struct client *c)
 {
-	return c->link_up && !c->reports.busy && !list_empty(&c->reports.dirty) && c->session.heard_ns != 0;
+	return c->link_up && c->session.registered && !c->reports.busy && !list_empty(&c->reports.dirty);
 }
 
 int64_t reports_due(const struct client *c)

@@ -2,7 +2,8 @@
  * What the servers know of the node: it registers, asks for what it is to run, and is heard of in time.
  *
  *     DOWN --> REGISTERING --> WATCHING --> READY
- *       ^______________\____________\_________/     whenever the server is lost
+ *       ^ \__________\_____________^            |      one that is registered goes on with the next server
+ *       |_____________\____________\___________/      whenever the server is lost
  *
  * One call at a time. A failed step is tried again after a pause that grows, with the next server if this one does not
  * answer. A server that does not know the node sends it back to REGISTERING.
@@ -20,7 +21,7 @@ enum { CALL_MS = 5000, PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 5000, TTL_LEAST_MS = 5
 enum session_state { SESSION_DOWN, SESSION_REGISTERING, SESSION_WATCHING, SESSION_READY };
 
 static const struct sm_state states[] = {
-        [SESSION_DOWN] = {"down", SM_TO(SESSION_REGISTERING)},
+        [SESSION_DOWN] = {"down", SM_TO(SESSION_REGISTERING) | SM_TO(SESSION_WATCHING)},
         [SESSION_REGISTERING] = {"registering", SM_TO(SESSION_WATCHING) | SM_TO(SESSION_DOWN)},
         [SESSION_WATCHING] = {"watching", SM_TO(SESSION_READY) | SM_TO(SESSION_REGISTERING) | SM_TO(SESSION_DOWN)},
         [SESSION_READY] = {"ready", SM_TO(SESSION_REGISTERING) | SM_TO(SESSION_DOWN)},
@@ -34,12 +35,57 @@ static struct session *of(struct client *c)
 void session_init(struct client *c)
 {
 	sm_init(&c->session.sm, states, NULL, SESSION_DOWN);
+	c->session.heard_ns = client_time(c); /* An agent that starts gives the servers as much time. */
 	c->session.ttl_ns = TTL_FIRST_S * NS_PER_S;
+}
+
+/* ---- alone ---- */
+
+/* How long an allocation goes on without a server; 0 is for ever. */
+static int64_t patience_ns(const struct client_alloc *ca)
+{
+	const struct task_group *group = ca->ar.spec->group;
+
+	if (group->disconnect != NULL && group->disconnect->stop_on_client_after.set) {
+		return group->disconnect->stop_on_client_after.at;
+	}
+	return group->stop_after_client_disconnect.set ? group->stop_after_client_disconnect.at : 0;
+}
+
+/* When it is to end for want of a server; 0 is never. */
+static int64_t alone_until(const struct client *c, const struct client_alloc *ca)
+{
+	int64_t patience = alloc_runner_dead(&ca->ar) || ca->ar.cause == CAUSE_STOPPED ? 0 : patience_ns(ca);
+
+	return patience <= 0 ? 0 : c->session.heard_ns + patience;
+}
+
+/* Allocations whose group says so end when no server was heard of for long: others may run in their place by then. */
+static void end_the_lonely(struct client *c)
+{
+	struct moment now = client_now(c);
+
+	LIST_EACH(e, &c->allocs) {
+		struct client_alloc *ca = CONTAINER_OF(e, struct client_alloc, link);
+		int64_t until = alone_until(c, ca);
+
+		if (until != 0 && now.mono_ns >= until) {
+			log_warn("client", "allocation %s ends: no server was heard of for too long", ca->id);
+			alloc_runner_stop(&ca->ar, &now);
+		}
+	}
 }
 
 int64_t session_due(const struct client *c)
 {
-	return c->session.busy ? 0 : c->session.due;
+	int64_t due = c->session.busy ? 0 : c->session.due;
+
+	LIST_EACH(e, &c->allocs) {
+		int64_t until = alone_until(c, CONTAINER_OF(e, struct client_alloc, link));
+
+		due = until != 0 && (due == 0 || until < due) ? until : due;
+	}
+	return due;
 }
 
 /* Heartbeats go at half the time that the servers grant, spread so that nodes do not beat together. */
@@ -54,7 +100,7 @@ static int64_t next_beat(struct client *c)
 static void move(struct client *c, enum session_state to)
 {
 	sm_move(&of(c)->sm, (int)to);
-	of(c)->due = to == SESSION_DOWN ? 0 : to == SESSION_READY ? next_beat(c) : client_time(c);
+	of(c)->due = to == SESSION_DOWN ? 0 : client_time(c);
 }
 
 /* ---- failures ---- */
@@ -106,7 +152,7 @@ static bool take_lease(struct client *c, const char *payload, size_t len, bool *
 	return good;
 }
 
-/* The call that was under way has ended: false when its answer is of no interest any more. */
+/* The call that was under way has ended. */
 static struct client *ended(struct link_call *call)
 {
 	struct client *c = CONTAINER_OF(call, struct client, session.call);
@@ -128,6 +174,7 @@ static void registered_cb(struct link_call *call, int err, const char *payload, 
 		return;
 	}
 	log_info("client", "node %s is registered", c->node_id);
+	of(c)->registered = true;
 	move(c, SESSION_WATCHING);
 	reports_all(c);
 }
@@ -137,6 +184,11 @@ static void watching_cb(struct link_call *call, int err, const char *payload, si
 	struct client *c = ended(call);
 
 	if (of(c)->sm.at != SESSION_WATCHING) {
+		return;
+	}
+	if (err == ERR_NOTFOUND) {
+		of(c)->registered = false;
+		move(c, SESSION_REGISTERING);
 		return;
 	}
 	if (err != 0) {
@@ -160,6 +212,7 @@ static void heartbeat_cb(struct link_call *call, int err, const char *payload, s
 	} else if (unknown) {
 		log_info("client", "the servers do not know the node: registering again");
 		of(c)->index = 0;
+		of(c)->registered = false;
 		move(c, SESSION_REGISTERING);
 	} else {
 		of(c)->due = next_beat(c);
@@ -216,6 +269,7 @@ void session_step(struct client *c)
 	        [SESSION_REGISTERING] = register_node, [SESSION_WATCHING] = watch, [SESSION_READY] = beat};
 	struct session *s = of(c);
 
+	end_the_lonely(c);
 	if (!s->busy && s->due != 0 && client_time(c) >= s->due && next[s->sm.at] != NULL) {
 		s->due = 0;
 		next[s->sm.at](c);
@@ -230,7 +284,7 @@ static void up_cb(void *ctx)
 
 	c->link_up = true;
 	of(c)->failures = 0;
-	move(c, SESSION_REGISTERING);
+	move(c, of(c)->registered ? SESSION_WATCHING : SESSION_REGISTERING);
 }
 
 static void down_cb(void *ctx)

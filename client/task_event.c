@@ -172,11 +172,6 @@ static const char *say_sibling(struct render *r, const char *text)
 	                       : kept(r, arena_printf(r->mem, "Task's sibling \"%s\" failed", text));
 }
 
-static const char *say_signal(struct render *r, const char *text)
-{
-	return kept(r, arena_printf(r->mem, "Task being sent signal %s", text));
-}
-
 /* The sentence is the text, and where there is none, the row's. */
 static const char *say_text(struct render *r, const char *text)
 {
@@ -190,12 +185,11 @@ static const char *say_row(struct render *r, const char *text)
 }
 
 static const char *(*const say[TASK_EVENT_COUNT])(struct render *r, const char *text) = {
-        [TASK_EVENT_TERMINATED] = say_terminated,  [TASK_EVENT_RESTARTING] = say_restarting,
-        [TASK_EVENT_KILLING] = say_killing,        [TASK_EVENT_WAITING_DELAY] = say_delay,
-        [TASK_EVENT_SKIPPING_DELAY] = say_delay,   [TASK_EVENT_SIBLING_FAILED] = say_sibling,
-        [TASK_EVENT_SIGNALING] = say_row,          [TASK_EVENT_TEMPLATE_SIGNALING] = say_signal,
-        [TASK_EVENT_RECEIVED] = say_row,           [TASK_EVENT_STARTED] = say_row,
-        [TASK_EVENT_DOWNLOADING] = say_row,
+        [TASK_EVENT_TERMINATED] = say_terminated, [TASK_EVENT_RESTARTING] = say_restarting,
+        [TASK_EVENT_KILLING] = say_killing,       [TASK_EVENT_WAITING_DELAY] = say_delay,
+        [TASK_EVENT_SKIPPING_DELAY] = say_delay,  [TASK_EVENT_SIBLING_FAILED] = say_sibling,
+        [TASK_EVENT_SIGNALING] = say_row,         [TASK_EVENT_RECEIVED] = say_row,
+        [TASK_EVENT_STARTED] = say_row,           [TASK_EVENT_DOWNLOADING] = say_row,
 };
 
 /* The text goes to its member and to Details. */

@@ -35,7 +35,6 @@
 	X(NOT_RESTARTING, "Not Restarting", IN(restart_reason), "restart_reason", "Task exceeded restart policy")      \
 	X(RESTART_SIGNALED, "Restart Signaled", IN(restart_reason), "restart_reason", "Task signaled to restart")      \
 	X(SIGNALING, "Signaling", NOWHERE, "signal", "Task being sent a signal")                                       \
-	X(TEMPLATE_SIGNALING, "Signaling", IN(task_signal), "task_signal", "")                                         \
 	X(WAITING_DELAY, "Waiting for shutdown delay", NOWHERE, "", "")                                                \
 	X(SKIPPING_DELAY, "Skipping shutdown delay", NOWHERE, "", "")                                                  \
 	X(KILLING, "Killing", IN(kill_reason), "kill_reason", "")                                                      \

@@ -312,7 +312,11 @@ void task_runner_wake(struct task_runner *tr, const struct moment *at)
 		break;
 	case TASK_KILLING:
 		tr->due_ns = at->mono_ns + KILL_AGAIN_NS;
-		ops(tr)->kill(tr, "SIGKILL", 0);
+		if (tr->alive) {
+			ops(tr)->kill(tr, "SIGKILL", 0);
+		} else if (tr->awaited != ANSWER_ADOPT) {
+			ops(tr)->cancel(tr, true);
+		}
 		break;
 	default:
 		tr->due_ns = 0;
@@ -339,10 +343,11 @@ void task_runner_stop(struct task_runner *tr, const char *reason, bool fails, bo
 		leave(tr, at_once, at);
 		break;
 	case TASK_PREPARING:
-		ops(tr)->cancel(tr);
+	case TASK_STARTING:
+		tr->due_ns = at->mono_ns + kill_timeout_ns(tr);
+		ops(tr)->cancel(tr, false);
 		move(tr, TASK_KILLING);
 		break;
-	case TASK_STARTING:
 	case TASK_ADOPTING:
 		move(tr, TASK_KILLING);
 		break;

@@ -187,7 +187,10 @@ static inline void fake_server_start(struct client_link *link, const char *node_
 static inline void fake_server_lose(struct fake_server *s)
 {
 	LIST_EACH(e, &s->answers) {
-		CONTAINER_OF(e, struct fake_answer, link)->err = ERR_UNKNOWN;
+		struct fake_answer *a = CONTAINER_OF(e, struct fake_answer, link);
+
+		a->err = ERR_UNKNOWN;
+		buf_close(&a->payload);
 	}
 	s->up = false;
 	fake_server_pump(&s->timer);

@@ -317,6 +317,7 @@ static void a_stop_while_starting_kills_what_was_started(void **state)
 	fake_set_up(&f);
 	fake_prepared(&f, 0, NULL);
 	alloc_runner_stop(&f.ar, &f.now);
+	assert_true(f.tasks[0].canceled);
 	assert_false(f.tasks[0].killing);
 	fake_started(&f, 0, NULL);
 	assert_true(f.tasks[0].killing);

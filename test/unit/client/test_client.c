@@ -31,7 +31,7 @@ static int make(void **state)
 	(void)state;
 	world_find_executor();
 	w = (struct node_world){.index = 1};
-	snprintf(w.dir, sizeof(w.dir), "/tmp/drover-client-XXXXXX");
+	snprintf(w.dir, sizeof(w.dir), "%.40s/drover-client-XXXXXX", getenv("TMPDIR") == NULL ? "/tmp" : getenv("TMPDIR"));
 	assert_non_null(mkdtemp(w.dir));
 	assert_int_equal(chmod(w.dir, 0755), 0);
 	snprintf(w.state_dir, sizeof(w.state_dir), "%s/client", w.dir);
@@ -471,6 +471,23 @@ static void what_happened_without_a_server_is_told_to_the_next(void **state)
 	assert_int_equal(w.server.watched_index, w.index);
 }
 
+static void what_must_not_run_alone_ends_without_a_server(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", ",\"StopAfterClientDisconnect\":300000000", SLEEP("t"));
+	push(2, 1, "run", "service", "", "", SLEEP("t"));
+	await(1, "running");
+	await(2, "running");
+	fake_server_lose(&w.server);
+	usleep(400000);
+	uv_run(&w.loop, UV_RUN_NOWAIT);
+	fake_server_return(&w.server);
+	await(1, "complete");
+	assert_string_equal(told(2, "t")->state, "running");
+	assert_int_equal(w.server.registrations, 1); /* Known to one server is known to all. */
+}
+
 static bool is_gone(const void *arg)
 {
 	char path[256];
@@ -750,6 +767,27 @@ static void a_driver_that_fails_now_and_then_is_tried_again(void **state)
 	assert_int_equal(told(1, "t")->restarts, 2);
 }
 
+static bool is_starting(const void *arg)
+{
+	(void)arg;
+	return client_facts(w.client).allocs_running == 1 && fake_server_find(&w.server, id_of(1)) != NULL &&
+	       told(1, "t")->events.n >= 2;
+}
+
+static void a_start_that_takes_for_ever_can_be_stopped(void **state)
+{
+	static const char task[] =
+	        "{\"Name\":\"t\",\"Driver\":\"mock_driver\",\"KillTimeout\":300000000,"
+	        "\"Config\":{\"start_block_for\":\"1h\"}}";
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", "", task);
+	run_until(is_starting, NULL, "the task is being started");
+	push(1, 1, "stop", "service", "", "", task);
+	await(1, "complete");
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, make, release)
 
 int main(void)
@@ -769,6 +807,7 @@ int main(void)
 	        T(an_ended_allocation_stays_ended_for_the_next_agent),
 	        T(reports_that_were_lost_are_made_again),
 	        T(what_happened_without_a_server_is_told_to_the_next),
+	        T(what_must_not_run_alone_ends_without_a_server),
 	        T(what_the_servers_have_forgotten_is_removed),
 	        T(nonsense_from_a_server_is_survived),
 	        T(signals_and_restarts_reach_the_task),
@@ -778,6 +817,7 @@ int main(void)
 	        T(statistics_are_answered),
 	        T(many_simulated_tasks_cost_little),
 	        T(a_driver_that_fails_now_and_then_is_tried_again),
+	        T(a_start_that_takes_for_ever_can_be_stopped),
 	};
 
 	cmocka_set_test_filter(getenv("DROVER_TEST"));
