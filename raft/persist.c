@@ -29,7 +29,8 @@ struct header {
 };
 
 struct section {
-	uint32_t table;
+	uint16_t table;
+	uint16_t blobs; /* Of a row. */
 	uint32_t plain; /* Bytes of a row's plain part. */
 	uint64_t rows;
 };
@@ -207,7 +208,7 @@ static void save_job(struct save *s, const struct job_row *job)
 
 static void save_table(struct save *s, const struct view *v, enum table table)
 {
-	struct section section = {table, tables[table].plain, view_count(v, table)};
+	struct section section = {(uint16_t)table, tables[table].n_blobs, tables[table].plain, view_count(v, table)};
 	const struct row *row;
 	struct rows r;
 	bool is_new;
@@ -422,8 +423,8 @@ static struct blob *load_shared_blob(struct load *l)
 	return blob_ref(l->blobs.at[number - 1]);
 }
 
-/* `plain` may be less than ours (an older program wrote it: the rest is zero) but not more. */
-static struct row *load_row(struct load *l, enum table table, size_t plain)
+/* `s` may tell of less than we have (an older program wrote it: the rest is zero) but not of more. */
+static struct row *load_row(struct load *l, enum table table, const struct section *s)
 {
 	const struct table_info *t = &tables[table];
 	uint8_t bytes[256];
@@ -432,16 +433,16 @@ static struct row *load_row(struct load *l, enum table table, size_t plain)
 	unsigned i;
 
 	assert(t->plain <= sizeof(bytes));
-	load_bytes(l, bytes, plain);
+	load_bytes(l, bytes, s->plain);
 	text_len = load_number(l);
 	if (text_len > UINT16_MAX) {
 		load_fail(l, ERR_CORRUPT);
 		text_len = 0;
 	}
 	row = row_new(table, text_len);
-	memcpy(row + 1, bytes, plain);
+	memcpy(row + 1, bytes, s->plain);
 	load_bytes(l, row_text(row), text_len);
-	for (i = 0; i < t->n_blobs; i++) {
+	for (i = 0; i < s->blobs; i++) {
 		row_blobs(row)[i] = (t->shared >> i & 1) != 0 ? load_shared_blob(l) : load_own_blob(l);
 	}
 	return row;
@@ -618,12 +619,12 @@ static void load_indexes(struct load *l, enum table table)
 	free(sorted);
 }
 
-static void load_job(struct load *l, struct alloc_row *alloc, size_t job_plain)
+static void load_job(struct load *l, struct alloc_row *alloc, const struct section *jobs)
 {
 	uint64_t number = load_number(l);
 
 	if (number == l->jobs.n + 1 && l->rv == 0) {
-		struct row *row = load_row(l, TABLE_JOBS, job_plain);
+		struct row *row = load_row(l, TABLE_JOBS, jobs);
 
 		if (l->rv != 0 || !row_fits(row)) {
 			load_fail(l, ERR_CORRUPT);
@@ -656,12 +657,12 @@ static bool ascending(const struct row *before, const struct row *row)
 	return order < 0 || (order == 0 && a.len < b.len);
 }
 
-static struct row *load_one(struct load *l, const struct section *s, const struct row *before, size_t job_plain)
+static struct row *load_one(struct load *l, const struct section *s, const struct row *before, const struct section *jobs)
 {
-	struct row *row = load_row(l, (enum table)s->table, s->plain);
+	struct row *row = load_row(l, (enum table)s->table, s);
 
 	if (row_table(row)->has_job) {
-		load_job(l, (struct alloc_row *)row, job_plain);
+		load_job(l, (struct alloc_row *)row, jobs);
 	}
 	if (l->rv != 0 || !row_fits(row) || !ascending(before, row)) {
 		load_fail(l, ERR_CORRUPT);
@@ -681,23 +682,23 @@ static struct row *load_one(struct load *l, const struct section *s, const struc
 	return row;
 }
 
-static void load_table(struct load *l, enum table table, size_t *job_plain)
+static void load_table(struct load *l, enum table table, struct section *jobs)
 {
 	struct section s;
 	const struct row *before = NULL;
 	uint64_t i;
 
 	load_bytes(l, &s, sizeof(s));
-	if (l->rv != 0 || s.table != table || s.plain > tables[table].plain) {
+	if (l->rv != 0 || s.table != table || s.plain > tables[table].plain || s.blobs > tables[table].n_blobs) {
 		load_fail(l, s.table == table ? ERR_UNSUPPORTED : ERR_CORRUPT);
 		return;
 	}
 	if (table == TABLE_JOBS) {
-		*job_plain = s.plain;
+		*jobs = s;
 	}
 	l->rows.n = 0;
 	for (i = 0; i < s.rows && l->rv == 0; i++) {
-		before = load_one(l, &s, before, *job_plain);
+		before = load_one(l, &s, before, jobs);
 	}
 	load_indexes(l, table);
 }
@@ -731,13 +732,13 @@ static uint32_t load_header(struct load *l, uint64_t *hash)
 
 static void load_all(struct load *l)
 {
-	size_t job_plain = 0;
+	struct section jobs = {0};
 	uint64_t hash = 0;
 	uint32_t n = load_header(l, &hash);
 	uint32_t i;
 
 	for (i = 0; i < n && l->rv == 0; i++) {
-		load_table(l, (enum table)i, &job_plain);
+		load_table(l, (enum table)i, &jobs);
 	}
 	if (l->rv == 0 && (l->used != l->len || read_piece(l) != 0 || l->len != 0 || l->state->hash != hash)) {
 		load_fail(l, ERR_CORRUPT);

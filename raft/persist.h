@@ -8,8 +8,8 @@
  * written once. Restoring builds a new state and checks all of it: the checksum of each piece, the form and order of
  * the rows, and that the state's hash, counted anew from the contents, is the one that was written.
  *
- * Sections name the size of the rows' plain part: a later version of the program that has appended members reads an
- * older snapshot, and takes zero for what it lacks.
+ * Sections name the size of the rows' plain part and the number of their blobs: a later version of the program that has
+ * appended members reads an older snapshot, and takes zero for what it lacks.
  */
 #ifndef RAFT_PERSIST_H_
 #define RAFT_PERSIST_H_

@@ -176,22 +176,28 @@ uint64_t blob_hash(const void *data, size_t len)
 	return XXH3_64bits(data, len);
 }
 
+/* Zeros at the end do not count, so that a row has the same hash for a program whose rows have more members. */
 uint64_t row_hash(const struct row *row)
 {
 	const struct table_info *t = row_table(row);
-	uint64_t parts[2 + 4 + 1] = {0};
-	unsigned n = 0;
+	uint64_t parts[3 + TABLE_BLOBS_MAX] = {0};
+	size_t plain = t->plain;
+	unsigned n = 3 + t->n_blobs;
 	unsigned i;
 
-	parts[n++] = XXH3_64bits_withSeed(row_plain(row), t->plain, row->table);
-	parts[n++] = XXH3_64bits(row_text(row), row->text_len);
+	while (plain > 0 && row_plain(row)[plain - 1] == 0) {
+		plain--;
+	}
+	parts[0] = XXH3_64bits_withSeed(row_plain(row), plain, row->table);
+	parts[1] = XXH3_64bits(row_text(row), row->text_len);
+	parts[2] = t->has_job ? ((const struct alloc_row *)row)->job->row.hash : 0;
 	for (i = 0; i < t->n_blobs; i++) {
 		const struct blob *blob = row_blobs(row)[i];
 
-		parts[n++] = blob != NULL ? blob->hash : 0;
+		parts[3 + i] = blob != NULL ? blob->hash : 0;
 	}
-	if (t->has_job) {
-		parts[n++] = ((const struct alloc_row *)row)->job->row.hash;
+	while (n > 0 && parts[n - 1] == 0) {
+		n--;
 	}
 	return XXH3_64bits(parts, n * sizeof(parts[0]));
 }

@@ -21,10 +21,11 @@
  * bytes, mostly packed objects (proto/object.h), which rows share. xxx_row_get() makes the API's object of a row.
  * A row and all it points to live as long as a view that sees it; copy what must live longer.
  *
- * Rows of one kind that later versions extend only get members at the end of the plain part (raft/persist.h).
+ * New members of rows come at the end of the plain part, new blobs behind the others (raft/persist.h).
  *
  * Hashes. A row knows a hash of its content: of the plain part, the text, and the contents of its blobs. The state's
- * hash is the sum over all rows, so equal states have equal hashes whatever way they were reached.
+ * hash is the sum over all rows, so equal states have equal hashes whatever way they were reached. Members that are zero
+ * at the end do not count: servers of two versions agree as long as nobody uses what is new.
  *
  * Index. The state counts the commands that were applied: this is the API's index. Each table carries the index of its
  * last change; rows carry those of their making and last change.

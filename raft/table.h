@@ -8,6 +8,8 @@
 
 #include "raft/state.h"
 
+enum { TABLE_BLOBS_MAX = 4 };
+
 struct table_info {
 	const char *name;
 	uint16_t plain;     /* Bytes of the plain part, which begins behind struct row. */
