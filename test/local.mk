@@ -68,13 +68,14 @@ STATE_TESTS = \
 	test/unit/raft/test_persist \
 	test/unit/raft/test_state_get \
 	test/unit/raft/test_state_random \
+	test/unit/raft/test_stored_order \
 	test/unit/raft/test_watch
 if HAVE_CMOCKA
 check_PROGRAMS += $(STATE_TESTS)
 check_LIBRARIES += test/unit/raft/libkit.a
 endif
 STATE_TEST_LIBS = test/unit/raft/libkit.a $(STATE_LIBS) $(UNIT_LIBS) -lpthread
-test_unit_raft_libkit_a_SOURCES = test/unit/raft/kit.c test/unit/raft/kit.h
+test_unit_raft_libkit_a_SOURCES = test/unit/raft/kit.c test/unit/raft/kit.h test/unit/raft/stored_order.h
 test_unit_raft_libkit_a_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_command_SOURCES = test/unit/raft/test_command.c
 test_unit_raft_test_command_CFLAGS = $(UNIT_CFLAGS)
@@ -97,6 +98,9 @@ test_unit_raft_test_state_get_LDADD = $(STATE_TEST_LIBS)
 test_unit_raft_test_state_random_SOURCES = test/unit/raft/test_state_random.c
 test_unit_raft_test_state_random_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_state_random_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_stored_order_SOURCES = test/unit/raft/test_stored_order.c
+test_unit_raft_test_stored_order_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_stored_order_LDADD = $(STATE_TEST_LIBS)
 test_unit_raft_test_watch_SOURCES = test/unit/raft/test_watch.c
 test_unit_raft_test_watch_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_watch_LDADD = $(STATE_TEST_LIBS)
