@@ -103,8 +103,8 @@ static bool names_fit(const struct job *job)
 {
 	uint32_t i;
 
-	if (strlen(job->namespace_) > NAMESPACE_MAX || strlen(job->id) > JOB_ID_MAX || job->task_groups.n > JOB_GROUPS_MAX ||
-	    job->datacenters.n > UINT16_MAX) {
+	if (strlen(job->namespace_) > NAMESPACE_MAX || strlen(job->id) > JOB_ID_MAX ||
+	    job->task_groups.n > JOB_GROUPS_MAX || job->datacenters.n > UINT16_MAX) {
 		return false;
 	}
 	for (i = 0; i < job->task_groups.n; i++) {
@@ -150,7 +150,8 @@ int job_register_fill(struct job_register *out, const struct job *job, struct ar
 
 int alloc_report_fill(struct alloc_report *out, const struct alloc_update *update, struct arena *mem)
 {
-	struct alloc_reported reported = {.description = update->client_description, .network_status = update->network_status};
+	struct alloc_reported reported = {.description = update->client_description,
+					  .network_status = update->network_status};
 	const struct alloc_deployment_status *health = update->deployment_status;
 	struct buf b = {0};
 	struct uuid *id = arena_alloc(mem, sizeof(*id));

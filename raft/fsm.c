@@ -97,10 +97,10 @@ bool fsm_unpack_foreign(struct fsm_work *f, const struct type *t, const struct b
 
 /* ---- one command ---- */
 
-#define X(id, payload)                                                    \
-	static void call_##id(struct fsm_work *f, const void *p)          \
-	{                                                                 \
-		fsm_##id(f, (const struct payload *)p);                   \
+#define X(id, payload)                                                                                                 \
+	static void call_##id(struct fsm_work *f, const void *p)                                                       \
+	{                                                                                                              \
+		fsm_##id(f, (const struct payload *)p);                                                                \
 	}
 COMMAND_LIST(X)
 #undef X

@@ -8,9 +8,9 @@
 static int count_of(int client)
 {
 	static const int counts[] = {
-		[ALLOC_CLIENT_PENDING] = GROUP_STARTING, [ALLOC_CLIENT_RUNNING] = GROUP_RUNNING,
+		[ALLOC_CLIENT_PENDING] = GROUP_STARTING,  [ALLOC_CLIENT_RUNNING] = GROUP_RUNNING,
 		[ALLOC_CLIENT_COMPLETE] = GROUP_COMPLETE, [ALLOC_CLIENT_FAILED] = GROUP_FAILED,
-		[ALLOC_CLIENT_LOST] = GROUP_LOST, [ALLOC_CLIENT_UNKNOWN] = GROUP_UNKNOWN,
+		[ALLOC_CLIENT_LOST] = GROUP_LOST,         [ALLOC_CLIENT_UNKNOWN] = GROUP_UNKNOWN,
 	};
 
 	return client >= 0 ? counts[client] : -1;
@@ -26,7 +26,8 @@ void fsm_alloc_count(struct summary_row *s, const char *group, int old, int now)
 	if (count == NULL) {
 		return;
 	}
-	if (from >= 0 && from != GROUP_COMPLETE && from != GROUP_FAILED && !(from == GROUP_LOST && to < 0) && count[from] > 0) {
+	if (from >= 0 && from != GROUP_COMPLETE && from != GROUP_FAILED && !(from == GROUP_LOST && to < 0) &&
+	    count[from] > 0) {
 		count[from]--;
 	}
 	if (to >= 0) {
@@ -154,7 +155,8 @@ static int trigger_of(const struct alloc_row *row, uint8_t before)
 	if (before == ALLOC_CLIENT_UNKNOWN) {
 		return EVAL_TRIGGER_RECONNECT;
 	}
-	if (row->client == ALLOC_CLIENT_FAILED && (job_row_group_flags(row->job, row->group) & SPEC_GROUP_RESCHEDULES) != 0) {
+	if (row->client == ALLOC_CLIENT_FAILED &&
+	    (job_row_group_flags(row->job, row->group) & SPEC_GROUP_RESCHEDULES) != 0) {
 		return EVAL_TRIGGER_RETRY_FAILED_ALLOC;
 	}
 	return -1;
@@ -164,7 +166,8 @@ static void make_eval(struct fsm_work *f, const struct alloc_row *row, int trigg
 {
 	const struct job_row *job = state_job(view_of(f), job_row_ns(row->job), job_row_id(row->job));
 
-	if (trigger >= 0 && job != NULL && (job->flags & JOB_STOP) == 0 && fsm_job_set_add(f, seen, job->create_index)) {
+	if (trigger >= 0 && job != NULL && (job->flags & JOB_STOP) == 0 &&
+	    fsm_job_set_add(f, seen, job->create_index)) {
 		fsm_eval_for(f, job, (unsigned)trigger, 0);
 		f->result->count++;
 	}
@@ -173,8 +176,9 @@ static void make_eval(struct fsm_work *f, const struct alloc_row *row, int trigg
 static bool says_nothing_new(const struct alloc_row *row, const struct alloc_report *p)
 {
 	const struct blob *blob = row->reported;
-	bool same_bytes = blob == NULL ? p->reported.n <= 1
-	                               : blob->len == p->reported.n && memcmp(blob->data, p->reported.at, blob->len) == 0;
+	bool same_bytes = blob == NULL
+				  ? p->reported.n <= 1
+				  : blob->len == p->reported.n && memcmp(blob->data, p->reported.at, blob->len) == 0;
 	uint32_t health = !p->healthy.set ? 0 : p->healthy.at != 0 ? ALLOC_HEALTHY : ALLOC_UNHEALTHY;
 
 	return same_bytes && next_client(row, p->status) == row->client && (health == 0 || (row->flags & health) != 0);
@@ -193,7 +197,8 @@ static void note_contact(struct fsm_work *f, const struct uuid *id)
 	}
 }
 
-static void report(struct fsm_work *f, const struct alloc_row *alloc, const struct alloc_report *p, struct job_set *seen)
+static void report(struct fsm_work *f, const struct alloc_row *alloc, const struct alloc_report *p,
+		   struct job_set *seen)
 {
 	uint8_t before = alloc->client;
 	struct alloc_edit e;
@@ -206,7 +211,8 @@ static void report(struct fsm_work *f, const struct alloc_row *alloc, const stru
 	e.row->modify_time_ns = now_of(f);
 	blob_set(&e.row->reported, p->reported.n > 1 ? blob_new(p->reported.at, p->reported.n) : NULL);
 	if (p->healthy.set) {
-		fsm_alloc_set_health(f, e.row, p->healthy.at != 0, p->health_time_ns != 0 ? p->health_time_ns : now_of(f));
+		fsm_alloc_set_health(f, e.row, p->healthy.at != 0,
+				     p->health_time_ns != 0 ? p->health_time_ns : now_of(f));
 	}
 	fsm_alloc_end(f, &e);
 	note_contact(f, &e.row->node_id);

@@ -6,7 +6,8 @@
 
 static const struct object_row *find(struct fsm_work *f, enum table table, const struct key *key)
 {
-	return key->len <= sizeof(key->at) ? (const struct object_row *)view_find(view_of(f), table, key_of(key)) : NULL;
+	return key->len <= sizeof(key->at) ? (const struct object_row *)view_find(view_of(f), table, key_of(key))
+					   : NULL;
 }
 
 static struct blob *pack_whole(struct fsm_work *f, const struct type *t, const void *object)
@@ -26,7 +27,8 @@ static void put_new(struct fsm_work *f, enum table table, const struct key *key,
 	writer_put(&f->w, &row->row);
 }
 
-bool fsm_object_put(struct fsm_work *f, enum table table, const struct key *key, const struct type *t, const void *object)
+bool fsm_object_put(struct fsm_work *f, enum table table, const struct key *key, const struct type *t,
+		    const void *object)
 {
 	const struct object_row *old = find(f, table, key);
 	struct blob *blob = pack_whole(f, t, object);

@@ -74,8 +74,8 @@ bool fsm_deployment_valid(const struct deployment *d)
 {
 	struct uuid id;
 
-	return uuid_parse(d->id, strlen(d->id), &id) && deployment_status_parse(d->status) >= 0 && d->job_id[0] != '\0' &&
-	       strlen(d->job_id) <= JOB_ID_MAX && strlen(d->namespace_) <= NAMESPACE_MAX;
+	return uuid_parse(d->id, strlen(d->id), &id) && deployment_status_parse(d->status) >= 0 &&
+	       d->job_id[0] != '\0' && strlen(d->job_id) <= JOB_ID_MAX && strlen(d->namespace_) <= NAMESPACE_MAX;
 }
 
 /* What has happened is counted here alone: nothing so far. */
@@ -235,11 +235,16 @@ static const struct job_row *job_of(struct fsm_work *f, const struct deployment_
 	return job != NULL && job->create_index == row->job_create_index ? job : NULL;
 }
 
-static void eval_for(struct fsm_work *f, const struct job_row *job, const struct deployment_row *row, const struct uuid *id)
+static void eval_for(struct fsm_work *f, const struct job_row *job, const struct deployment_row *row,
+		     const struct uuid *id)
 {
 	struct new_eval e = {
-		.ns = deployment_row_ns(row), .job = deployment_row_job(row), .type = JOB_TYPE_SERVICE, .priority = 50,
-		.trigger = EVAL_TRIGGER_DEPLOYMENT_WATCHER, .deployment = id,
+		.ns = deployment_row_ns(row),
+		.job = deployment_row_job(row),
+		.type = JOB_TYPE_SERVICE,
+		.priority = 50,
+		.trigger = EVAL_TRIGGER_DEPLOYMENT_WATCHER,
+		.deployment = id,
 	};
 
 	if (job != NULL) {
@@ -253,7 +258,7 @@ static void eval_for(struct fsm_work *f, const struct job_row *job, const struct
 static void mark_stable(struct fsm_work *f, const struct deployment_row *row)
 {
 	const struct job_row *job =
-	        state_job_version(view_of(f), deployment_row_ns(row), deployment_row_job(row), row->job_version);
+		state_job_version(view_of(f), deployment_row_ns(row), deployment_row_job(row), row->job_version);
 
 	if (job != NULL && job->create_index == row->job_create_index) {
 		fsm_job_set_stable(f, job, true);
@@ -344,7 +349,7 @@ static uint32_t healthy_canaries(struct fsm_work *f, const struct deployment_gro
 
 /* Tell of every group that stands in the way. Returns how many groups would be promoted. */
 static unsigned check_promotion(struct fsm_work *f, const struct deployment *d, const struct deployment_promote *p,
-                                struct buf *faults, unsigned *n_faults)
+				struct buf *faults, unsigned *n_faults)
 {
 	unsigned n = 0;
 	uint32_t i;
@@ -361,7 +366,7 @@ static unsigned check_promotion(struct fsm_work *f, const struct deployment *d, 
 		healthy = healthy_canaries(f, g);
 		if (healthy < (uint64_t)g->desired_canaries) {
 			buf_printf(faults, "\t* Task group \"%s\" has %u/%lld healthy allocations\n", name, healthy,
-			           (long long)g->desired_canaries);
+				   (long long)g->desired_canaries);
 			++*n_faults;
 		}
 	}
@@ -418,7 +423,8 @@ void fsm_DEPLOYMENT_PROMOTE(struct fsm_work *f, const struct deployment_promote 
 	if (check_promotion(f, d, p, &faults, &n_faults) == 0) {
 		fsm_fail(f, ERR_INVALID, "no canaries to promote");
 	} else if (n_faults > 0) {
-		fsm_fail(f, ERR_INVALID, "%u error%s occurred:\n%s\n", n_faults, n_faults == 1 ? "" : "s", buf_text(&faults));
+		fsm_fail(f, ERR_INVALID, "%u error%s occurred:\n%s\n", n_faults, n_faults == 1 ? "" : "s",
+			 buf_text(&faults));
 	} else {
 		id = row->id;
 		promote(f, d, p);

@@ -138,8 +138,11 @@ void fsm_eval_make(struct fsm_work *f, const struct new_eval *e)
 void fsm_eval_for(struct fsm_work *f, const struct job_row *job, unsigned trigger, int64_t priority)
 {
 	struct new_eval e = {
-		.ns = job_row_ns(job), .job = job_row_id(job), .type = job->type,
-		.priority = priority != 0 ? priority : job->priority, .trigger = trigger,
+		.ns = job_row_ns(job),
+		.job = job_row_id(job),
+		.type = job->type,
+		.priority = priority != 0 ? priority : job->priority,
+		.trigger = trigger,
 		.job_modify_index = job->modify_index,
 	};
 

@@ -87,8 +87,8 @@ static void trim_versions(struct fsm_work *f, const struct job_row *job, int64_t
 	stable = newest_stable(versions, n);
 	for (i = n; i-- > 0;) {
 		const struct job_row *version = (const struct job_row *)versions[i];
-		bool stable_ahead = stable != NULL && max > 1 &&
-				    ((const struct job_row *)stable)->version < version->version;
+		bool stable_ahead =
+			stable != NULL && max > 1 && ((const struct job_row *)stable)->version < version->version;
 
 		if ((version->flags & JOB_TAGGED) != 0 || versions[i] == stable) {
 			kept += versions[i] == stable;
@@ -122,7 +122,7 @@ static struct blob *shared_spec(struct fsm_work *f, const struct job_row *job, c
 }
 
 static const struct job_row *update_from(struct fsm_work *f, const struct job_row *job, struct version *v,
-                                         int64_t versions_kept)
+					 int64_t versions_kept)
 {
 	const struct job_row *now;
 
@@ -142,7 +142,7 @@ static const struct job_row *update_from(struct fsm_work *f, const struct job_ro
 enum { JOB_NATURE = JOB_PERIODIC | JOB_PERIODIC_ENABLED | JOB_PARAMETERIZED | JOB_DISPATCHED | JOB_CHILD };
 
 const struct job_row *fsm_job_update(struct fsm_work *f, const struct job_row *job, struct blob *spec, unsigned flags,
-                                     int64_t versions_kept)
+				     int64_t versions_kept)
 {
 	struct version v = {.spec = spec, .priority = job->priority, .flags = flags, .token_id = ""};
 
@@ -155,10 +155,12 @@ static bool says_the_same(const struct job_row *job, const void *spec, size_t le
 }
 
 const struct job_row *fsm_job_revert(struct fsm_work *f, const struct job_row *job, const struct job_row *to,
-                                     int64_t versions_kept)
+				     int64_t versions_kept)
 {
-	struct version v = {.spec = to->spec, .priority = to->priority, .flags = to->flags & (JOB_NATURE | JOB_STOP),
-	                    .token_id = ""};
+	struct version v = {.spec = to->spec,
+			    .priority = to->priority,
+			    .flags = to->flags & (JOB_NATURE | JOB_STOP),
+			    .token_id = ""};
 
 	if (says_the_same(job, to->spec->data, to->spec->len, to->flags)) {
 		return job;
@@ -204,14 +206,14 @@ void fsm_job_set_stable(struct fsm_work *f, const struct job_row *job, bool stab
 
 /* ---- removing ---- */
 
-#define REMOVE_EACH(f, r, T, remove)                                                      \
-	do {                                                                              \
-		size_t n_;                                                                \
-		size_t i_;                                                                \
-		const struct row **at_ = fsm_collect(f, r, &n_);                          \
-		for (i_ = 0; i_ < n_; i_++) {                                             \
-			remove(f, (const struct T *)at_[i_]);                             \
-		}                                                                         \
+#define REMOVE_EACH(f, r, T, remove)                                                                                   \
+	do {                                                                                                           \
+		size_t n_;                                                                                             \
+		size_t i_;                                                                                             \
+		const struct row **at_ = fsm_collect(f, r, &n_);                                                       \
+		for (i_ = 0; i_ < n_; i_++) {                                                                          \
+			remove(f, (const struct T *)at_[i_]);                                                          \
+		}                                                                                                      \
 	} while (0)
 
 static void remove_summary(struct fsm_work *f, const struct job_row *job)
@@ -282,14 +284,15 @@ static bool nature_allows(struct fsm_work *f, const struct job_row *job, const s
 
 	if (job->type != p->type) {
 		fsm_fail(f, ERR_INVALID, "cannot update job from type \"%s\" to \"%s\"", job_type_text(job->type),
-		         job_type_text((int)p->type));
+			 job_type_text((int)p->type));
 	} else if ((changed & JOB_PERIODIC) != 0) {
-		fsm_fail(f, ERR_INVALID, was_periodic ? "cannot update periodic job to being non-periodic"
-		                                      : "cannot update non-periodic job to being periodic");
+		fsm_fail(f, ERR_INVALID,
+			 was_periodic ? "cannot update periodic job to being non-periodic"
+				      : "cannot update non-periodic job to being periodic");
 	} else if ((changed & JOB_PARAMETERIZED) != 0) {
-		fsm_fail(f, ERR_INVALID, was_parameterized
-		                                 ? "cannot update parameterized job to being non-parameterized"
-		                                 : "cannot update non-parameterized job to being parameterized");
+		fsm_fail(f, ERR_INVALID,
+			 was_parameterized ? "cannot update parameterized job to being non-parameterized"
+					   : "cannot update non-parameterized job to being parameterized");
 	} else if ((changed & JOB_DISPATCHED) != 0) {
 		fsm_fail(f, ERR_INVALID, "field 'Dispatched' is read-only");
 	}
@@ -309,8 +312,8 @@ static bool cas_allows(struct fsm_work *f, const struct job_row *job, const stru
 		fsm_fail(f, ERR_CONFLICT, "Enforcing job modify index 0: job already exists");
 	} else if (job != NULL && job->job_modify_index != want) {
 		fsm_fail(f, ERR_CONFLICT,
-		         "Enforcing job modify index %llu: job exists with conflicting job modify index: %llu", want,
-		         (unsigned long long)job->job_modify_index);
+			 "Enforcing job modify index %llu: job exists with conflicting job modify index: %llu", want,
+			 (unsigned long long)job->job_modify_index);
 	}
 	return f->result->status == 0;
 }
@@ -318,10 +321,10 @@ static bool cas_allows(struct fsm_work *f, const struct job_row *job, const stru
 /* What the proposer made sure of; a command that does not hold it was not made by job_register_fill(). */
 static bool well_formed(struct fsm_work *f, const struct job_register *p)
 {
-	bool ok = p->id[0] != '\0' && strlen(p->id) <= JOB_ID_MAX && strlen(p->namespace_) <= NAMESPACE_MAX && p->type >= 0 &&
-		  p->type < JOB_TYPE_COUNT && p->priority >= INT16_MIN && p->priority <= INT16_MAX && p->version >= 0 &&
-		  p->flags >= 0 && (p->flags & ~(int64_t)(JOB_NATURE | JOB_STOP)) == 0 && p->trigger >= 0 &&
-		  p->trigger < EVAL_TRIGGER_COUNT && job_spec_valid(p->spec.at, p->spec.n);
+	bool ok = p->id[0] != '\0' && strlen(p->id) <= JOB_ID_MAX && strlen(p->namespace_) <= NAMESPACE_MAX &&
+		  p->type >= 0 && p->type < JOB_TYPE_COUNT && p->priority >= INT16_MIN && p->priority <= INT16_MAX &&
+		  p->version >= 0 && p->flags >= 0 && (p->flags & ~(int64_t)(JOB_NATURE | JOB_STOP)) == 0 &&
+		  p->trigger >= 0 && p->trigger < EVAL_TRIGGER_COUNT && job_spec_valid(p->spec.at, p->spec.n);
 
 	if (!ok) {
 		fsm_fail(f, ERR_INVALID, "malformed registration of job \"%.200s\"", p->id);
@@ -357,7 +360,8 @@ static const struct job_row *dispatched_with(struct fsm_work *f, const struct jo
 	rows_jobs(&r, view_of(f), p->namespace_, buf_text(&prefix));
 	do {
 		child = job_next(&r);
-	} while (child != NULL && (strcmp(job_row_token(child), p->token) != 0 || strcmp(job_row_parent(child), p->parent) != 0));
+	} while (child != NULL &&
+		 (strcmp(job_row_token(child), p->token) != 0 || strcmp(job_row_parent(child), p->parent) != 0));
 	buf_close(&prefix);
 	return child;
 }
@@ -365,9 +369,16 @@ static const struct job_row *dispatched_with(struct fsm_work *f, const struct jo
 static const struct job_row *register_new(struct fsm_work *f, const struct job_register *p)
 {
 	struct version v = {
-		.ns = p->namespace_, .id = p->id, .spec = blob_new(p->spec.at, p->spec.n), .type = (unsigned)p->type,
-		.priority = p->priority, .flags = (unsigned)p->flags, .number = (uint64_t)p->version,
-		.create_index = index_of(f), .status = JOB_STATUS_PENDING, .token_id = p->token_id,
+		.ns = p->namespace_,
+		.id = p->id,
+		.spec = blob_new(p->spec.at, p->spec.n),
+		.type = (unsigned)p->type,
+		.priority = p->priority,
+		.flags = (unsigned)p->flags,
+		.number = (uint64_t)p->version,
+		.create_index = index_of(f),
+		.status = JOB_STATUS_PENDING,
+		.token_id = p->token_id,
 	};
 	const struct job_row *job = put_version(f, &v);
 
@@ -378,10 +389,13 @@ static const struct job_row *register_new(struct fsm_work *f, const struct job_r
 	return job;
 }
 
-static const struct job_row *register_changed(struct fsm_work *f, const struct job_row *job, const struct job_register *p)
+static const struct job_row *register_changed(struct fsm_work *f, const struct job_row *job,
+					      const struct job_register *p)
 {
 	struct version v = {
-		.spec = shared_spec(f, job, &p->spec), .priority = p->priority, .flags = (unsigned)p->flags,
+		.spec = shared_spec(f, job, &p->spec),
+		.priority = p->priority,
+		.flags = (unsigned)p->flags,
 		.token_id = p->token_id,
 	};
 
@@ -409,7 +423,8 @@ static void look_at_status(struct fsm_work *f, const struct job_row *job)
 }
 
 /* After a job has a new version, or was registered as it is. */
-static void finish_register(struct fsm_work *f, const struct job_row *job, bool changed, unsigned trigger, int64_t priority)
+static void finish_register(struct fsm_work *f, const struct job_row *job, bool changed, unsigned trigger,
+			    int64_t priority)
 {
 	f->result->changed = changed;
 	f->result->version = job->version;
@@ -485,8 +500,11 @@ static void mark_no_shutdown_delay(struct fsm_work *f, const struct job_row *job
 static void eval_of_stop(struct fsm_work *f, const struct job_row *job, int64_t priority)
 {
 	struct new_eval e = {
-		.ns = job_row_ns(job), .job = job_row_id(job), .type = job->type,
-		.priority = priority != 0 ? priority : job->priority, .trigger = EVAL_TRIGGER_JOB_DEREGISTER,
+		.ns = job_row_ns(job),
+		.job = job_row_id(job),
+		.type = job->type,
+		.priority = priority != 0 ? priority : job->priority,
+		.trigger = EVAL_TRIGGER_JOB_DEREGISTER,
 		.job_modify_index = index_of(f),
 	};
 
@@ -522,7 +540,8 @@ void fsm_JOB_DEREGISTER(struct fsm_work *f, const struct job_deregister *p)
 
 static void fail_version(struct fsm_work *f, const char *ns, const char *id, int64_t version)
 {
-	fsm_fail(f, ERR_NOTFOUND, "job \"%s\" in namespace \"%s\" at version %lld not found", id, ns, (long long)version);
+	fsm_fail(f, ERR_NOTFOUND, "job \"%s\" in namespace \"%s\" at version %lld not found", id, ns,
+		 (long long)version);
 }
 
 void fsm_JOB_REVERT(struct fsm_work *f, const struct job_revert *p)
@@ -539,7 +558,7 @@ void fsm_JOB_REVERT(struct fsm_work *f, const struct job_revert *p)
 		fail_version(f, p->namespace_, p->id, p->version);
 	} else if (p->enforce_prior.set && (uint64_t)p->enforce_prior.at != job->version) {
 		fsm_fail(f, ERR_CONFLICT, "Current job has version %llu; enforcing version %lld",
-		         (unsigned long long)job->version, (long long)p->enforce_prior.at);
+			 (unsigned long long)job->version, (long long)p->enforce_prior.at);
 	} else {
 		now = fsm_job_revert(f, job, to, p->versions_kept);
 		finish_register(f, now, now != job, EVAL_TRIGGER_JOB_REGISTER, p->eval_priority);
@@ -624,7 +643,8 @@ void fsm_JOB_TAG(struct fsm_work *f, const struct job_tag *p)
 	if (job == NULL) {
 		fail_version(f, p->namespace_, p->id, p->version.at);
 	} else if (tagged != NULL && tagged != job) {
-		fsm_fail(f, ERR_EXISTS, "tag \"%s\" already exists on a different version of job \"%s\"", p->name, p->id);
+		fsm_fail(f, ERR_EXISTS, "tag \"%s\" already exists on a different version of job \"%s\"", p->name,
+			 p->id);
 	} else {
 		set_tag(f, job, &tag);
 	}
@@ -645,7 +665,8 @@ static void force_reschedule(struct fsm_work *f, const struct job_row *job)
 		const struct alloc_row *alloc = (const struct alloc_row *)allocs[i];
 		struct alloc_edit e;
 
-		if (alloc->client == ALLOC_CLIENT_FAILED && (alloc->flags & (ALLOC_REPLACED | ALLOC_FORCE_RESCHEDULE)) == 0) {
+		if (alloc->client == ALLOC_CLIENT_FAILED &&
+		    (alloc->flags & (ALLOC_REPLACED | ALLOC_FORCE_RESCHEDULE)) == 0) {
 			fsm_alloc_begin(f, &e, alloc);
 			e.row->flags |= ALLOC_FORCE_RESCHEDULE;
 			fsm_alloc_end(f, &e);
@@ -723,7 +744,8 @@ void fsm_JOB_SCALE(struct fsm_work *f, const struct job_scale *p)
 	}
 	f->result->job_modify_index = job->modify_index;
 	if (p->spec.n > 0) {
-		job = fsm_job_update(f, job, shared_spec(f, job, &p->spec), job->flags & (JOB_NATURE | JOB_STOP), p->versions_kept);
+		job = fsm_job_update(f, job, shared_spec(f, job, &p->spec), job->flags & (JOB_NATURE | JOB_STOP),
+				     p->versions_kept);
 		finish_register(f, job, true, EVAL_TRIGGER_SCALING, 0);
 	}
 	put_scaling_event(f, p);

@@ -7,8 +7,13 @@
 static void eval_job(struct fsm_work *f, const struct node_row *node, const struct job_row *job, struct job_set *seen)
 {
 	struct new_eval e = {
-		.ns = job_row_ns(job), .job = job_row_id(job), .type = job->type, .priority = job->priority,
-		.trigger = EVAL_TRIGGER_NODE_UPDATE, .job_modify_index = job->modify_index, .node = node,
+		.ns = job_row_ns(job),
+		.job = job_row_id(job),
+		.type = job->type,
+		.priority = job->priority,
+		.trigger = EVAL_TRIGGER_NODE_UPDATE,
+		.job_modify_index = job->modify_index,
+		.node = node,
 	};
 
 	if (fsm_job_set_add(f, seen, job->create_index)) {
@@ -231,8 +236,8 @@ static bool says_nothing_new(struct fsm_work *f, const struct node_row *there, c
 	return same;
 }
 
-static void register_node(struct fsm_work *f, const struct node_row *there, const struct uuid *id, const struct node *node,
-                          uint8_t status)
+static void register_node(struct fsm_work *f, const struct node_row *there, const struct uuid *id,
+			  const struct node *node, uint8_t status)
 {
 	uint8_t before = there != NULL ? there->status : NODE_STATUS_INIT;
 	struct node_edit e;
@@ -338,7 +343,8 @@ void fsm_NODE_STATUS(struct fsm_work *f, const struct node_status_update *p)
 void fsm_NODE_ELIGIBILITY(struct fsm_work *f, const struct node_eligibility *p)
 {
 	const struct node_row *node = find(f, &p->id);
-	const char *event = p->eligible ? "Node marked as eligible for scheduling" : "Node marked as ineligible for scheduling";
+	const char *event =
+		p->eligible ? "Node marked as eligible for scheduling" : "Node marked as ineligible for scheduling";
 	struct node_edit e;
 
 	if (node == NULL) {
@@ -361,7 +367,8 @@ void fsm_NODE_ELIGIBILITY(struct fsm_work *f, const struct node_eligibility *p)
 	}
 }
 
-static void drain_begin(struct fsm_work *f, struct node_edit *e, const struct node_drain *p, struct drain_metadata *last)
+static void drain_begin(struct fsm_work *f, struct node_edit *e, const struct node_drain *p,
+			struct drain_metadata *last)
 {
 	bool again = (e->row->flags & NODE_DRAIN) != 0;
 

@@ -9,7 +9,7 @@ struct plan {
 	struct uuid eval_id;
 	struct uuid deployment_id;
 	struct blob **metrics;
-	int *groups;               /* Of the plan's groups: their place among the job's. */
+	int *groups;                 /* Of the plan's groups: their place among the job's. */
 	struct summary_row *summary; /* Being edited while allocations are placed; may be NULL. */
 	bool counted;
 };
@@ -78,8 +78,8 @@ static bool changes_valid(const struct plan_result *p)
 
 static bool plan_valid(const struct plan_result *p)
 {
-	return groups_valid(p) && places_valid(p) && changes_valid(p) && fsm_evals_valid(p->evals.at, p->evals.n) && p->evals_always >= 0 &&
-	       (p->deployment == NULL || fsm_deployment_valid(p->deployment));
+	return groups_valid(p) && places_valid(p) && changes_valid(p) && fsm_evals_valid(p->evals.at, p->evals.n) &&
+	       p->evals_always >= 0 && (p->deployment == NULL || fsm_deployment_valid(p->deployment));
 }
 
 /* ---- places ---- */
@@ -220,7 +220,8 @@ static struct alloc_row *new_alloc(struct fsm_work *f, const struct plan_place *
 	return row;
 }
 
-static void place_new(struct fsm_work *f, struct plan *plan, const struct plan_place *place, const struct node_row *node)
+static void place_new(struct fsm_work *f, struct plan *plan, const struct plan_place *place,
+		      const struct node_row *node)
 {
 	struct alloc_row *row = new_alloc(f, place, node);
 
@@ -246,7 +247,8 @@ static bool may_place_again(const struct plan *plan, const struct plan_place *pl
 }
 
 /* An update in place: whatever its node is doing. */
-static bool place_again(struct fsm_work *f, struct plan *plan, const struct plan_place *place, const struct alloc_row *old)
+static bool place_again(struct fsm_work *f, struct plan *plan, const struct plan_place *place,
+			const struct alloc_row *old)
 {
 	bool new_deployment = !uuid_equal(&old->deployment_id, &plan->deployment_id);
 	struct alloc_row *row;
@@ -382,7 +384,8 @@ static void put_deployments(struct fsm_work *f, const struct plan_result *p)
 
 	for (i = 0; i < p->deployments.n; i++) {
 		bytes_uuid(&p->deployments.at[i].id, &id);
-		fsm_deployment_set_status(f, &id, (unsigned)p->deployments.at[i].status, p->deployments.at[i].description);
+		fsm_deployment_set_status(f, &id, (unsigned)p->deployments.at[i].status,
+					  p->deployments.at[i].description);
 	}
 	if (p->deployment != NULL) {
 		fsm_deployment_put(f, p->deployment);

@@ -154,7 +154,7 @@ static void touch(struct fsm_work *f, struct summary_row *s)
 		unsigned cap = f->touched.cap == 0 ? 64 : f->touched.cap * 2;
 
 		f->touched.at = state_grow(f->touched.at, f->touched.n * sizeof(struct summary_row *),
-		                           cap * sizeof(struct summary_row *));
+					   cap * sizeof(struct summary_row *));
 		f->touched.cap = cap;
 	}
 	f->touched.at[f->touched.n++] = s;

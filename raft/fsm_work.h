@@ -208,7 +208,8 @@ void fsm_deployment_placed(struct fsm_work *f, const struct alloc_row *row);
 /* ---- the small tables: fsm_config.c ---- */
 
 /* Put an object under a key. With the bytes that are there nothing changes, and false is returned. */
-bool fsm_object_put(struct fsm_work *f, enum table table, const struct key *key, const struct type *t, const void *object);
+bool fsm_object_put(struct fsm_work *f, enum table table, const struct key *key, const struct type *t,
+		    const void *object);
 bool fsm_object_remove(struct fsm_work *f, enum table table, const struct key *key);
 
 /* Remove all objects whose key begins so. */

@@ -270,8 +270,8 @@ int persist_save(const struct view *v, persist_write write, void *ctx)
 size_t persist_estimate(const struct view *v)
 {
 	static const uint16_t each[N_TABLES] = {
-		[TABLE_JOBS] = 700, [TABLE_SUMMARIES] = 160, [TABLE_EVALS] = 200, [TABLE_ALLOCS] = 450,
-		[TABLE_NODES] = 4000, [TABLE_DEPLOYMENTS] = 300,
+		[TABLE_JOBS] = 700,   [TABLE_SUMMARIES] = 160, [TABLE_EVALS] = 200,
+		[TABLE_ALLOCS] = 450, [TABLE_NODES] = 4000,    [TABLE_DEPLOYMENTS] = 300,
 	};
 	size_t sum = PIECE;
 	unsigned i;
@@ -504,7 +504,8 @@ static bool node_fits(const struct node_row *r)
 
 static bool deployment_fits(const struct deployment_row *r)
 {
-	return r->status < DEPLOYMENT_STATUS_COUNT && r->rest != NULL && key_fits(&r->row, r->key, r->ns_len, r->id_len, 8);
+	return r->status < DEPLOYMENT_STATUS_COUNT && r->rest != NULL &&
+	       key_fits(&r->row, r->key, r->ns_len, r->id_len, 8);
 }
 
 static bool row_fits(const struct row *row)
@@ -584,8 +585,8 @@ static void set_head(struct sorted *s)
 	}
 }
 
-/* Rows go into an index in the order of their keys there: each next to the one before, which is several times as fast as
- * here and there. Of jobs, later versions come later and stay. */
+/* Rows go into an index in the order of their keys there: each next to the one before, which is several times as fast
+ * as here and there. Of jobs, later versions come later and stay. */
 static void load_index(struct load *l, enum tree index, struct row **rows, size_t n, struct sorted *sorted)
 {
 	size_t used = 0;
@@ -657,7 +658,8 @@ static bool ascending(const struct row *before, const struct row *row)
 	return order < 0 || (order == 0 && a.len < b.len);
 }
 
-static struct row *load_one(struct load *l, const struct section *s, const struct row *before, const struct section *jobs)
+static struct row *load_one(struct load *l, const struct section *s, const struct row *before,
+			    const struct section *jobs)
 {
 	struct row *row = load_row(l, (enum table)s->table, s);
 

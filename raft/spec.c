@@ -35,7 +35,8 @@ static void put_text(struct buf *out, const char *text)
 static char group_flags(const struct task_group *group)
 {
 	const struct reschedule_policy *p = group->reschedule_policy;
-	bool reschedules = p != NULL && ((p->unlimited.set && p->unlimited.at != 0) || (p->attempts.set && p->attempts.at > 0));
+	bool reschedules =
+		p != NULL && ((p->unlimited.set && p->unlimited.at != 0) || (p->attempts.set && p->attempts.at > 0));
 
 	return reschedules ? SPEC_GROUP_RESCHEDULES : 0;
 }

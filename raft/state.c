@@ -14,25 +14,25 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the state's rows are 
 
 #define PLAIN(T, first_pointer) (offsetof(struct T, first_pointer) - sizeof(struct row))
 
-#define TABLE(T, first_pointer, blob_count, text, ...)                                                       \
-	{                                                                                                    \
-		.plain = PLAIN(T, first_pointer), .blobs = offsetof(struct T, first_pointer), .fixed = text, \
-		.n_blobs = blob_count, __VA_ARGS__                                                           \
+#define TABLE(T, first_pointer, blob_count, text, ...)                                                                 \
+	{                                                                                                              \
+		.plain = PLAIN(T, first_pointer), .blobs = offsetof(struct T, first_pointer), .fixed = text,           \
+		.n_blobs = blob_count, __VA_ARGS__                                                                     \
 	}
 #define OBJECT_TABLE TABLE(object_row, object, 1, offsetof(struct object_row, key), .n_indexes = 0)
 #define INDEXES(n, ...) .n_indexes = (n), .indexes = {__VA_ARGS__}
 
 const struct table_info tables[N_TABLES] = {
 	[TABLE_JOBS] = TABLE(job_row, spec, 2, offsetof(struct job_row, key), .shared = 1,
-	                     INDEXES(2, INDEX_JOBS_CURRENT, INDEX_JOBS_SYSTEM)),
+			     INDEXES(2, INDEX_JOBS_CURRENT, INDEX_JOBS_SYSTEM)),
 	[TABLE_SUMMARIES] = TABLE(summary_row, names, 1, offsetof(struct summary_row, count)),
 	[TABLE_EVALS] = TABLE(eval_row, rest, 1, offsetof(struct eval_row, key), INDEXES(1, INDEX_EVALS_JOB)),
-	[TABLE_ALLOCS] = TABLE(alloc_row, node_name, 4, sizeof(struct alloc_row), .shared = 3, .has_job = true,
-	                       INDEXES(4, INDEX_ALLOCS_JOB, INDEX_ALLOCS_NODE, INDEX_ALLOCS_EVAL,
-	                               INDEX_ALLOCS_DEPLOYMENT)),
+	[TABLE_ALLOCS] =
+		TABLE(alloc_row, node_name, 4, sizeof(struct alloc_row), .shared = 3, .has_job = true,
+		      INDEXES(4, INDEX_ALLOCS_JOB, INDEX_ALLOCS_NODE, INDEX_ALLOCS_EVAL, INDEX_ALLOCS_DEPLOYMENT)),
 	[TABLE_NODES] = TABLE(node_row, name, 3, sizeof(struct node_row), .shared = 1),
-	[TABLE_DEPLOYMENTS] = TABLE(deployment_row, rest, 1, offsetof(struct deployment_row, key),
-	                            INDEXES(1, INDEX_DEPLOYMENTS_JOB)),
+	[TABLE_DEPLOYMENTS] =
+		TABLE(deployment_row, rest, 1, offsetof(struct deployment_row, key), INDEXES(1, INDEX_DEPLOYMENTS_JOB)),
 	[TABLE_LAUNCHES] = OBJECT_TABLE,
 	[TABLE_SCALINGS] = OBJECT_TABLE,
 	[TABLE_SUBMISSIONS] = OBJECT_TABLE,
@@ -102,12 +102,12 @@ void key_number(struct key *k, uint64_t number)
 	key_put(k, at, sizeof(at));
 }
 
-#define KEY_FN(name, T, start, length)                                             \
-	static struct tree_key name(const struct tree_row *life)                   \
-	{                                                                          \
-		const struct T *row = (const struct T *)(const void *)life;        \
-                                                                                   \
-		return (struct tree_key){start, length};                           \
+#define KEY_FN(name, T, start, length)                                                                                 \
+	static struct tree_key name(const struct tree_row *life)                                                       \
+	{                                                                                                              \
+		const struct T *row = (const struct T *)(const void *)life;                                            \
+                                                                                                                       \
+		return (struct tree_key){start, length};                                                               \
 	}
 
 KEY_FN(job_key, job_row, row->key, row->row.text_len)
@@ -119,7 +119,8 @@ KEY_FN(alloc_key, alloc_row, &row->id, sizeof(row->id))
 KEY_FN(alloc_job_key, alloc_row, row->job_key, sizeof(row->job_key) + sizeof(row->job_serial))
 KEY_FN(alloc_node_key, alloc_row, &row->node_id, sizeof(row->node_id) + sizeof(row->id))
 KEY_FN(alloc_eval_key, alloc_row, &row->eval_id, sizeof(row->eval_id) + sizeof(row->eval_serial))
-KEY_FN(alloc_deployment_key, alloc_row, &row->deployment_id, sizeof(row->deployment_id) + sizeof(row->deployment_serial))
+KEY_FN(alloc_deployment_key, alloc_row, &row->deployment_id,
+       sizeof(row->deployment_id) + sizeof(row->deployment_serial))
 KEY_FN(node_key, node_row, &row->id, sizeof(row->id))
 KEY_FN(deployment_key, deployment_row, &row->id, sizeof(row->id))
 KEY_FN(deployment_job_key, deployment_row, row->key, row->row.text_len)
@@ -209,7 +210,8 @@ void *state_malloc(size_t size)
 	void *p = malloc(size);
 
 	if (p == NULL) {
-		log_error("state", "out of memory while applying (%zu bytes): this server ends, the others go on", size);
+		log_error("state", "out of memory while applying (%zu bytes): this server ends, the others go on",
+			  size);
 		abort();
 	}
 	return p;

@@ -356,7 +356,8 @@ OBJECT_DECLARE(alloc_reported, ALLOC_REPORTED_FIELDS);
 /* The client says that it is over: complete, failed or lost. */
 static inline bool alloc_row_client_terminal(const struct alloc_row *row)
 {
-	return row->client == ALLOC_CLIENT_COMPLETE || row->client == ALLOC_CLIENT_FAILED || row->client == ALLOC_CLIENT_LOST;
+	return row->client == ALLOC_CLIENT_COMPLETE || row->client == ALLOC_CLIENT_FAILED ||
+	       row->client == ALLOC_CLIENT_LOST;
 }
 
 /* It is over, or servers want it to be. */

@@ -25,11 +25,11 @@ static void fault(struct check *c, const char *format, ...)
 	}
 }
 
-#define EXPECT(c, condition, name)                                                  \
-	do {                                                                        \
-		if (!(condition)) {                                                 \
-			fault(c, "%s: %s", name, #condition);                       \
-		}                                                                   \
+#define EXPECT(c, condition, name)                                                                                     \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			fault(c, "%s: %s", name, #condition);                                                          \
+		}                                                                                                      \
 	} while (0)
 
 /* ---- each row by itself, and in its indexes ---- */
@@ -80,7 +80,8 @@ static void check_row(struct check *c, const struct row *row, size_t *indexed)
 		bool wanted = newest && row_indexed(row, index);
 
 		if (in_index(c, row, index) != wanted) {
-			fault(c, "a row of %s is %s index %d", table_name((enum table)row->table), wanted ? "not in" : "in", index);
+			fault(c, "a row of %s is %s index %d", table_name((enum table)row->table),
+			      wanted ? "not in" : "in", index);
 		}
 		indexed[i] += wanted;
 	}

@@ -189,7 +189,8 @@ void rows_open(struct rows *r, const struct view *v, unsigned tree, const void *
 }
 
 /* All rows of a job; with `open` the ID may go on. */
-static void rows_open_job(struct rows *r, const struct view *v, unsigned tree, const char *ns, const char *id, bool open)
+static void rows_open_job(struct rows *r, const struct view *v, unsigned tree, const char *ns, const char *id,
+			  bool open)
 {
 	struct key key = {.len = 0};
 

@@ -204,12 +204,24 @@ int eval_row_stub(const struct eval_row *row, struct eval_stub *out, struct aren
 		return rv;
 	}
 	*out = (struct eval_stub){
-		.id = e.id, .priority = e.priority, .type = e.type, .triggered_by = e.triggered_by,
-		.namespace_ = e.namespace_, .job_id = e.job_id, .node_id = e.node_id,
-		.deployment_id = e.deployment_id, .status = e.status, .status_description = e.status_description,
-		.wait_until = e.wait_until, .next_eval = e.next_eval, .previous_eval = e.previous_eval,
-		.blocked_eval = e.blocked_eval, .create_index = e.create_index, .modify_index = e.modify_index,
-		.create_time = e.create_time, .modify_time = e.modify_time,
+		.id = e.id,
+		.priority = e.priority,
+		.type = e.type,
+		.triggered_by = e.triggered_by,
+		.namespace_ = e.namespace_,
+		.job_id = e.job_id,
+		.node_id = e.node_id,
+		.deployment_id = e.deployment_id,
+		.status = e.status,
+		.status_description = e.status_description,
+		.wait_until = e.wait_until,
+		.next_eval = e.next_eval,
+		.previous_eval = e.previous_eval,
+		.blocked_eval = e.blocked_eval,
+		.create_index = e.create_index,
+		.modify_index = e.modify_index,
+		.create_time = e.create_time,
+		.modify_time = e.modify_time,
 	};
 	return 0;
 }
@@ -595,37 +607,37 @@ static const char *render_name(const struct render *r)
 }
 
 /* What both have. */
-#define RENDER_COMMON(out, r)                                                         \
-	do {                                                                          \
-		const struct alloc_row *row_ = (r)->row;                              \
-		(out)->id = id_text(&row_->id, (r)->mem);                             \
-		(out)->eval_id = id_text(&row_->eval_id, (r)->mem);                   \
-		(out)->node_id = id_text(&row_->node_id, (r)->mem);                   \
-		(out)->name = render_name(r);                                         \
-		(out)->node_name = (const char *)row_->node_name->data;               \
-		(out)->namespace_ = job_row_ns(row_->job);                            \
-		(out)->job_id = job_row_id(row_->job);                                \
-		(out)->task_group = alloc_row_group(row_);                            \
-		(out)->desired_status = alloc_desired_text(row_->desired);            \
-		(out)->desired_description = (r)->server.desired_description;         \
-		(out)->desired_transition = render_transition(r);                     \
-		(out)->client_status = alloc_client_text(row_->client);               \
-		(out)->client_description = (r)->reported.description;                \
-		(out)->followup_eval_id = bytes_text(&(r)->server.followup_eval, (r)->mem);      \
-		(out)->next_allocation = bytes_text(&(r)->server.next, (r)->mem);                \
-		(out)->preempted_by_allocation = bytes_text(&(r)->server.preempted_by, (r)->mem); \
-		(out)->preempted_allocations = (r)->server.preempted;                 \
-		(out)->reschedule_tracker = (r)->server.reschedule_tracker;           \
-		(out)->create_index = (int64_t)row_->create_index;                    \
-		(out)->modify_index = (int64_t)row_->modify_index;                    \
-		(out)->create_time = row_->create_time_ns;                            \
-		(out)->modify_time = row_->modify_time_ns;                            \
+#define RENDER_COMMON(out, r)                                                                                          \
+	do {                                                                                                           \
+		const struct alloc_row *row_ = (r)->row;                                                               \
+		(out)->id = id_text(&row_->id, (r)->mem);                                                              \
+		(out)->eval_id = id_text(&row_->eval_id, (r)->mem);                                                    \
+		(out)->node_id = id_text(&row_->node_id, (r)->mem);                                                    \
+		(out)->name = render_name(r);                                                                          \
+		(out)->node_name = (const char *)row_->node_name->data;                                                \
+		(out)->namespace_ = job_row_ns(row_->job);                                                             \
+		(out)->job_id = job_row_id(row_->job);                                                                 \
+		(out)->task_group = alloc_row_group(row_);                                                             \
+		(out)->desired_status = alloc_desired_text(row_->desired);                                             \
+		(out)->desired_description = (r)->server.desired_description;                                          \
+		(out)->desired_transition = render_transition(r);                                                      \
+		(out)->client_status = alloc_client_text(row_->client);                                                \
+		(out)->client_description = (r)->reported.description;                                                 \
+		(out)->followup_eval_id = bytes_text(&(r)->server.followup_eval, (r)->mem);                            \
+		(out)->next_allocation = bytes_text(&(r)->server.next, (r)->mem);                                      \
+		(out)->preempted_by_allocation = bytes_text(&(r)->server.preempted_by, (r)->mem);                      \
+		(out)->preempted_allocations = (r)->server.preempted;                                                  \
+		(out)->reschedule_tracker = (r)->server.reschedule_tracker;                                            \
+		(out)->create_index = (int64_t)row_->create_index;                                                     \
+		(out)->modify_index = (int64_t)row_->modify_index;                                                     \
+		(out)->create_time = row_->create_time_ns;                                                             \
+		(out)->modify_time = row_->modify_time_ns;                                                             \
 	} while (0)
 
-#define RENDER_FAILED(out)                                                                           \
-	((out)->id == NULL || (out)->eval_id == NULL || (out)->node_id == NULL || (out)->name == NULL || \
-	 (out)->desired_transition == NULL || (out)->followup_eval_id == NULL ||                     \
-	 (out)->next_allocation == NULL || (out)->preempted_by_allocation == NULL)
+#define RENDER_FAILED(out)                                                                                             \
+	((out)->id == NULL || (out)->eval_id == NULL || (out)->node_id == NULL || (out)->name == NULL ||               \
+	 (out)->desired_transition == NULL || (out)->followup_eval_id == NULL || (out)->next_allocation == NULL ||     \
+	 (out)->preempted_by_allocation == NULL)
 
 int alloc_row_get(const struct alloc_row *row, struct allocation *out, struct job_cache *cache, struct arena *mem)
 {
@@ -648,7 +660,8 @@ int alloc_row_get(const struct alloc_row *row, struct allocation *out, struct jo
 	out->previous_allocation = bytes_text(&r.server.previous, mem);
 	out->alloc_modify_index = (int64_t)row->alloc_modify_index;
 	out->metrics = arena_alloc(mem, sizeof(*out->metrics));
-	if (RENDER_FAILED(out) || out->deployment_id == NULL || out->previous_allocation == NULL || out->metrics == NULL) {
+	if (RENDER_FAILED(out) || out->deployment_id == NULL || out->previous_allocation == NULL ||
+	    out->metrics == NULL) {
 		return ERR_NOMEM;
 	}
 	rv = alloc_row_metrics(row, out->metrics, mem);
@@ -662,7 +675,7 @@ int alloc_row_get(const struct alloc_row *row, struct allocation *out, struct jo
 }
 
 int alloc_row_stub(const struct alloc_row *row, unsigned what, struct alloc_stub *out, struct job_cache *cache,
-                   struct arena *mem)
+		   struct arena *mem)
 {
 	struct render r;
 	int rv = render_open(&r, row, mem);

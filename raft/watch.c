@@ -128,7 +128,7 @@ void watch_hub_remove(struct watch_hub *hub, struct watch_ring *r)
 
 void watch_publish(struct watch_hub *hub, const struct watch_notice *notices, size_t n)
 {
-	LIST_EACH(link, &hub->rings) {
+	LIST_EACH (link, &hub->rings) {
 		if (n > 0) {
 			ring_push(CONTAINER_OF(link, struct watch_ring, link), notices, n);
 		}
@@ -137,7 +137,7 @@ void watch_publish(struct watch_hub *hub, const struct watch_notice *notices, si
 
 void watch_publish_all(struct watch_hub *hub)
 {
-	LIST_EACH(link, &hub->rings) {
+	LIST_EACH (link, &hub->rings) {
 		struct watch_ring *r = CONTAINER_OF(link, struct watch_ring, link);
 
 		atomic_store_explicit(&r->overflow, true, memory_order_release);
@@ -191,7 +191,7 @@ static void grow(struct watchers *w)
 		return;
 	}
 	for (i = 0; i < w->n_buckets; i++) {
-		LIST_EACH(link, &w->buckets[i]) {
+		LIST_EACH (link, &w->buckets[i]) {
 			struct watcher *who = CONTAINER_OF(link, struct watcher, link);
 
 			list_remove(link);
@@ -252,7 +252,7 @@ static size_t wake_all(struct watchers *w, struct list *from, struct list *woken
 {
 	size_t n = 0;
 
-	LIST_EACH(link, from) {
+	LIST_EACH (link, from) {
 		wake(w, CONTAINER_OF(link, struct watcher, link), woken);
 		n++;
 	}
@@ -264,7 +264,7 @@ static size_t wake_row(struct watchers *w, const struct watch_notice *notice, st
 	struct list *at = bucket(w->buckets, w->n_buckets, notice->key, notice->table);
 	size_t n = 0;
 
-	LIST_EACH(link, at) {
+	LIST_EACH (link, at) {
 		struct watcher *who = CONTAINER_OF(link, struct watcher, link);
 
 		if (who->key == notice->key && who->table == notice->table) {

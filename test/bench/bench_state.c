@@ -17,12 +17,12 @@
 enum { NODES = 1000, PER_JOB = 1000, CHUNK = 250, REGISTERS = 50000 };
 
 static const char simple_job[] =
-        "{\"ID\":\"%s\",\"Name\":\"%s\",\"Type\":\"service\",\"Datacenters\":[\"dc1\"],\"TaskGroups\":[{\"Name\":\"g\","
-        "\"Count\":1,\"EphemeralDisk\":{\"SizeMB\":10},\"RestartPolicy\":{\"Attempts\":0,\"Interval\":60000000000,"
-        "\"Delay\":200000000,\"Mode\":\"fail\"},\"ReschedulePolicy\":{\"Attempts\":0,\"Unlimited\":false},"
-        "\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"raw_exec\",\"Config\":{\"command\":\"/bin/sleep\",\"args\":[\"600\"]},"
-        "\"Resources\":{\"CPU\":20,\"MemoryMB\":10},\"KillTimeout\":2000000000,"
-        "\"LogConfig\":{\"MaxFiles\":1,\"MaxFileSizeMB\":1}}]}]}";
+	"{\"ID\":\"%s\",\"Name\":\"%s\",\"Type\":\"service\",\"Datacenters\":[\"dc1\"],\"TaskGroups\":[{\"Name\":\"g\","
+	"\"Count\":1,\"EphemeralDisk\":{\"SizeMB\":10},\"RestartPolicy\":{\"Attempts\":0,\"Interval\":60000000000,"
+	"\"Delay\":200000000,\"Mode\":\"fail\"},\"ReschedulePolicy\":{\"Attempts\":0,\"Unlimited\":false},"
+	"\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"raw_exec\",\"Config\":{\"command\":\"/bin/sleep\",\"args\":[\"600\"]},"
+	"\"Resources\":{\"CPU\":20,\"MemoryMB\":10},\"KillTimeout\":2000000000,"
+	"\"LogConfig\":{\"MaxFiles\":1,\"MaxFileSizeMB\":1}}]}]}";
 
 struct bench {
 	struct state state;
@@ -149,7 +149,8 @@ static void register_nodes(struct bench *b)
 	flush(b);
 }
 
-static void place_chunk(struct bench *b, const char *job, const struct job_row *row, const struct uuid *eval, size_t first)
+static void place_chunk(struct bench *b, const char *job, const struct job_row *row, const struct uuid *eval,
+			size_t first)
 {
 	static const uint8_t packed[] = {0x82, 0x01, 0x0a, 0x0e, 0xcd, 0x30, 0x39};
 	struct plan_metrics metrics = {{packed, sizeof(packed)}};
@@ -211,8 +212,8 @@ static void task_event(struct task_event *e, const char *type, const char *text,
 static void report(struct bench *b, size_t n, const char *status, unsigned events)
 {
 	static const char *const texts[][2] = {{"Received", "Task received by client"},
-	                                       {"Task Setup", "Building Task Directory"},
-	                                       {"Started", "Task started by client"}};
+					       {"Task Setup", "Building Task Directory"},
+					       {"Started", "Task started by client"}};
 	size_t i;
 
 	for (i = 0; i < n; i++) {
@@ -267,8 +268,8 @@ static void tell_rows(struct bench *b)
 
 	rows_evals_of_job(&r, v, "default", "job-100");
 	eval = eval_next(&r);
-	printf("a job's row %zu bytes, with its specification (%u) %zu; its summary %zu; an evaluation %zu\n", usable(job),
-	       job->spec->len, usable(job) + usable(job->spec),
+	printf("a job's row %zu bytes, with its specification (%u) %zu; its summary %zu; an evaluation %zu\n",
+	       usable(job), job->spec->len, usable(job) + usable(job->spec),
 	       usable(state_summary(v, "default", "job-100")) + usable(state_summary(v, "default", "job-100")->names),
 	       usable(eval) + usable(eval->rest));
 	printf("a running allocation's row %zu bytes, with what its client said (%u) %zu\n", usable(alloc),

@@ -62,8 +62,9 @@ static void add_node(struct server *s)
 
 static void add_job(struct server *s, struct arena *mem)
 {
-	static const char json[] = "{\"ID\":\"a\",\"Name\":\"a\",\"Datacenters\":[\"dc1\"],\"TaskGroups\":[{\"Name\":\"g\","
-	                           "\"ReschedulePolicy\":{\"Attempts\":1},\"Tasks\":[{\"Name\":\"t\"}]}]}";
+	static const char json[] =
+		"{\"ID\":\"a\",\"Name\":\"a\",\"Datacenters\":[\"dc1\"],\"TaskGroups\":[{\"Name\":\"g\","
+		"\"ReschedulePolicy\":{\"Attempts\":1},\"Tasks\":[{\"Name\":\"t\"}]}]}";
 	struct job_register p;
 	struct job job;
 

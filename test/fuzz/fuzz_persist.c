@@ -1,5 +1,5 @@
-/* Snapshots: bytes as they are, and bytes in a piece with the right checksum, so that what is behind it is reached. What
- * is accepted can be saved again. */
+/* Snapshots: bytes as they are, and bytes in a piece with the right checksum, so that what is behind it is reached.
+ * What is accepted can be saved again. */
 #include <stdlib.h>
 #include <string.h>
 

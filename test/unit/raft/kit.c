@@ -81,13 +81,13 @@ struct job *kit_json(struct kit *k, const char *json)
 struct job *kit_job(struct kit *k, const char *id, const char *type)
 {
 	return kit_json(k, arena_printf(&k->mem,
-	                                "{\"ID\":\"%s\",\"Name\":\"%s\",\"Type\":\"%s\",\"Datacenters\":[\"dc1\"],"
-	                                "\"TaskGroups\":[{\"Name\":\"g\",\"Count\":1,"
-	                                "\"ReschedulePolicy\":{\"Attempts\":1},\"EphemeralDisk\":{\"SizeMB\":10},"
-	                                "\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"raw_exec\","
-	                                "\"Config\":{\"command\":\"/bin/sleep\",\"args\":[\"600\"]},"
-	                                "\"Resources\":{\"CPU\":20,\"MemoryMB\":10},\"LogConfig\":{}}]}]}",
-	                                id, id, type));
+					"{\"ID\":\"%s\",\"Name\":\"%s\",\"Type\":\"%s\",\"Datacenters\":[\"dc1\"],"
+					"\"TaskGroups\":[{\"Name\":\"g\",\"Count\":1,"
+					"\"ReschedulePolicy\":{\"Attempts\":1},\"EphemeralDisk\":{\"SizeMB\":10},"
+					"\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"raw_exec\","
+					"\"Config\":{\"command\":\"/bin/sleep\",\"args\":[\"600\"]},"
+					"\"Resources\":{\"CPU\":20,\"MemoryMB\":10},\"LogConfig\":{}}]}]}",
+					id, id, type));
 }
 
 struct job_register *kit_registration(struct kit *k, const struct job *job)
@@ -217,7 +217,7 @@ const struct apply_result *kit_node_status(struct kit *k, const struct uuid *id,
 /* ---- plans ---- */
 
 struct plan_result *kit_plan(struct kit *k, const char *job, const struct uuid *eval, const struct uuid *node,
-                             unsigned n, struct uuid *ids)
+			     unsigned n, struct uuid *ids)
 {
 	const struct job_row *row = kit_find(k, job);
 	struct plan_result *p = arena_alloc(&k->mem, sizeof(*p));
@@ -252,7 +252,7 @@ struct plan_result *kit_plan(struct kit *k, const char *job, const struct uuid *
 }
 
 const struct apply_result *kit_place(struct kit *k, const char *job, const struct uuid *eval, const struct uuid *node,
-                                     unsigned n, struct uuid *ids)
+				     unsigned n, struct uuid *ids)
 {
 	return kit_apply(k, COMMAND_PLAN, kit_plan(k, job, eval, node, n, ids));
 }

@@ -216,14 +216,14 @@ static void prefixes_of_uuids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_batch_holds_commands_in_their_order),
-	        cmocka_unit_test(a_full_batch_says_so_and_a_large_command_goes_alone),
-	        cmocka_unit_test(a_command_beyond_the_limit_is_refused),
-	        cmocka_unit_test(a_malformed_entry_changes_nothing),
-	        cmocka_unit_test(every_command_has_a_name_and_a_payload),
-	        cmocka_unit_test(empty_payloads_do_no_harm),
-	        cmocka_unit_test(uuids_as_bytes_and_back),
-	        cmocka_unit_test(prefixes_of_uuids),
+		cmocka_unit_test(a_batch_holds_commands_in_their_order),
+		cmocka_unit_test(a_full_batch_says_so_and_a_large_command_goes_alone),
+		cmocka_unit_test(a_command_beyond_the_limit_is_refused),
+		cmocka_unit_test(a_malformed_entry_changes_nothing),
+		cmocka_unit_test(every_command_has_a_name_and_a_payload),
+		cmocka_unit_test(empty_payloads_do_no_harm),
+		cmocka_unit_test(uuids_as_bytes_and_back),
+		cmocka_unit_test(prefixes_of_uuids),
 	};
 
 	log_set_level(LOG_OFF); /* Malformed entries are told of as errors. */

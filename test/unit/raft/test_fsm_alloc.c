@@ -569,7 +569,7 @@ static void a_deployment_counts_placed_and_healthy(void **state)
 }
 
 static const struct apply_result *set_status(struct kit *k, const struct uuid *id, int status, const char *verb,
-                                             struct opt revert_to)
+					     struct opt revert_to)
 {
 	struct deployment_change p;
 
@@ -598,8 +598,10 @@ static void a_terminal_deployment_stays_as_it_is(void **state)
 	set_status(k, &d, DEPLOYMENT_STATUS_FAILED, "fail", none);
 	assert_false(uuid_is_zero(&k->result.eval_id));
 	assert_int_equal(kit_newest_eval(k, "a")->trigger, EVAL_TRIGGER_DEPLOYMENT_WATCHER);
-	assert_string_equal(set_status(k, &d, DEPLOYMENT_STATUS_FAILED, "fail", none)->text, "can't fail terminal deployment");
-	assert_string_equal(set_status(k, &d, DEPLOYMENT_STATUS_PAUSED, "pause", none)->text, "can't pause terminal deployment");
+	assert_string_equal(set_status(k, &d, DEPLOYMENT_STATUS_FAILED, "fail", none)->text,
+			    "can't fail terminal deployment");
+	assert_string_equal(set_status(k, &d, DEPLOYMENT_STATUS_PAUSED, "pause", none)->text,
+			    "can't pause terminal deployment");
 	assert_int_equal(set_status(k, &s.eval, DEPLOYMENT_STATUS_PAUSED, "pause", none)->status, ERR_NOTFOUND);
 	kit_close(k);
 }
@@ -681,6 +683,80 @@ static void health_can_be_set_by_hand(void **state)
 	kit_close(k);
 }
 
+static void putting_a_deployment_again_changes_its_totals_alone(void **state)
+{
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 0);
+	struct uuid d = deploy(&s, 2, 0);
+	struct deployment again;
+	struct plan_result p;
+
+	(void)state;
+	report_health(k, &s.ids[0], true);
+	assert_int_equal(deployment_row_get(state_deployment(k->v, &d), &again, &k->mem), 0);
+	object_init(&plan_result_type, &p);
+	p.namespace_ = "default";
+	p.job_id = "a";
+	p.job_create_index = again.job_create_index;
+	p.deployment = &again;
+	again.task_groups.at[0].desired_total = 9;
+	again.task_groups.at[0].healthy_allocs = 7;
+	kit_apply(k, COMMAND_PLAN, &p);
+	assert_int_equal(group_of(k, &d).desired_total, 9);
+	assert_int_equal(group_of(k, &d).healthy_allocs, 1);
+	assert_int_equal(group_of(k, &d).placed_allocs, 2);
+	kit_close(k);
+}
+
+static void groups_are_promoted_by_name(void **state)
+{
+	const char *other = "h";
+	const char *right = "g";
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 0);
+	struct uuid d = deploy(&s, 1, 1);
+	struct deployment_promote p;
+
+	(void)state;
+	report_health(k, &s.ids[0], true);
+	object_init(&deployment_promote_type, &p);
+	p.id = uuid_bytes(&d);
+	p.groups = (struct strs){&other, 1};
+	assert_int_equal(kit_apply(k, COMMAND_DEPLOYMENT_PROMOTE, &p)->status, ERR_INVALID);
+	p.groups = (struct strs){&right, 1};
+	assert_int_equal(kit_apply(k, COMMAND_DEPLOYMENT_PROMOTE, &p)->status, 0);
+	assert_true(group_of(k, &d).promoted);
+	kit_close(k);
+}
+
+static void malformed_reports_and_transitions_are_refused(void **state)
+{
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 1);
+	struct alloc_transitions t;
+	struct alloc_reports p;
+	struct alloc_report r;
+
+	(void)state;
+	object_init(&alloc_reports_type, &p);
+	object_init(&alloc_report_type, &r);
+	object_init(&alloc_transitions_type, &t);
+	r.id = uuid_bytes(&s.ids[0]);
+	r.status = ALLOC_CLIENT_COUNT;
+	p.reports.at = &r;
+	p.reports.n = 1;
+	assert_int_equal(kit_apply(k, COMMAND_ALLOC_REPORTS, &p)->status, ERR_INVALID);
+	t.trigger = EVAL_TRIGGER_COUNT;
+	assert_int_equal(kit_apply(k, COMMAND_ALLOC_TRANSITIONS, &t)->status, ERR_INVALID);
+	/* What a client says need not decode for the allocation to go on. */
+	r.status = ALLOC_CLIENT_RUNNING;
+	r.reported = (struct bytes){(const uint8_t *)"\x81\xff", 2};
+	assert_int_equal(kit_apply(k, COMMAND_ALLOC_REPORTS, &p)->status, 0);
+	change(k, &s.ids[0], (struct opt){ALLOC_DESIRED_STOP, true}, (struct opt){ALLOC_CLIENT_LOST, true}, "gone");
+	assert_int_equal(alloc(&s, 0)->client, ALLOC_CLIENT_LOST);
+	kit_close(k);
+}
+
 static void deployments_are_collected_when_they_are_over(void **state)
 {
 	struct setting s;
@@ -704,31 +780,34 @@ static void deployments_are_collected_when_they_are_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_plan_places_allocations),
-	        cmocka_unit_test(places_that_cannot_be_are_rejected),
-	        cmocka_unit_test(a_rejected_place_leaves_the_evaluation_open),
-	        cmocka_unit_test(a_plan_of_a_job_that_came_back_is_rejected),
-	        cmocka_unit_test(a_malformed_plan_does_nothing),
-	        cmocka_unit_test(clients_move_allocations_along),
-	        cmocka_unit_test(saying_the_same_again_changes_nothing),
-	        cmocka_unit_test(a_failure_makes_an_evaluation_for_a_job_that_goes_on),
-	        cmocka_unit_test(a_failure_without_a_reschedule_policy_makes_none),
-	        cmocka_unit_test(a_lost_allocation_may_turn_out_to_have_ended),
-	        cmocka_unit_test(an_unknown_allocation_that_returns_makes_an_evaluation),
-	        cmocka_unit_test(a_replacement_is_linked_both_ways),
-	        cmocka_unit_test(an_update_in_place_keeps_what_the_client_said),
-	        cmocka_unit_test(allocations_see_their_version_when_it_has_gone),
-	        cmocka_unit_test(the_indexes_find_allocations),
-	        cmocka_unit_test(a_transition_marks_and_evaluates),
-	        cmocka_unit_test(an_evaluation_that_completes_cancels_the_blocked_ones),
-	        cmocka_unit_test(an_evaluation_keeps_all_its_members),
-	        cmocka_unit_test(evaluations_and_allocations_are_collected),
-	        cmocka_unit_test(a_deployment_counts_placed_and_healthy),
-	        cmocka_unit_test(a_terminal_deployment_stays_as_it_is),
-	        cmocka_unit_test(success_marks_the_version_stable_and_failure_goes_back_to_it),
-	        cmocka_unit_test(only_healthy_canaries_are_promoted),
-	        cmocka_unit_test(health_can_be_set_by_hand),
-	        cmocka_unit_test(deployments_are_collected_when_they_are_over),
+		cmocka_unit_test(a_plan_places_allocations),
+		cmocka_unit_test(places_that_cannot_be_are_rejected),
+		cmocka_unit_test(a_rejected_place_leaves_the_evaluation_open),
+		cmocka_unit_test(a_plan_of_a_job_that_came_back_is_rejected),
+		cmocka_unit_test(a_malformed_plan_does_nothing),
+		cmocka_unit_test(clients_move_allocations_along),
+		cmocka_unit_test(saying_the_same_again_changes_nothing),
+		cmocka_unit_test(a_failure_makes_an_evaluation_for_a_job_that_goes_on),
+		cmocka_unit_test(a_failure_without_a_reschedule_policy_makes_none),
+		cmocka_unit_test(a_lost_allocation_may_turn_out_to_have_ended),
+		cmocka_unit_test(an_unknown_allocation_that_returns_makes_an_evaluation),
+		cmocka_unit_test(a_replacement_is_linked_both_ways),
+		cmocka_unit_test(an_update_in_place_keeps_what_the_client_said),
+		cmocka_unit_test(allocations_see_their_version_when_it_has_gone),
+		cmocka_unit_test(the_indexes_find_allocations),
+		cmocka_unit_test(a_transition_marks_and_evaluates),
+		cmocka_unit_test(an_evaluation_that_completes_cancels_the_blocked_ones),
+		cmocka_unit_test(an_evaluation_keeps_all_its_members),
+		cmocka_unit_test(evaluations_and_allocations_are_collected),
+		cmocka_unit_test(a_deployment_counts_placed_and_healthy),
+		cmocka_unit_test(a_terminal_deployment_stays_as_it_is),
+		cmocka_unit_test(success_marks_the_version_stable_and_failure_goes_back_to_it),
+		cmocka_unit_test(only_healthy_canaries_are_promoted),
+		cmocka_unit_test(health_can_be_set_by_hand),
+		cmocka_unit_test(putting_a_deployment_again_changes_its_totals_alone),
+		cmocka_unit_test(groups_are_promoted_by_name),
+		cmocka_unit_test(malformed_reports_and_transitions_are_refused),
+		cmocka_unit_test(deployments_are_collected_when_they_are_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

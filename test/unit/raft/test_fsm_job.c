@@ -128,9 +128,8 @@ static void enforcing_the_index(void **state)
 	assert_string_equal(r->text, "Enforcing job modify index 0: job already exists");
 	p->job_modify_index = (int64_t)index + 5;
 	r = kit_apply(&k, COMMAND_JOB_REGISTER, p);
-	snprintf(text, sizeof(text),
-	         "Enforcing job modify index %u: job exists with conflicting job modify index: %u", (unsigned)index + 5,
-	         (unsigned)index);
+	snprintf(text, sizeof(text), "Enforcing job modify index %u: job exists with conflicting job modify index: %u",
+		 (unsigned)index + 5, (unsigned)index);
 	assert_string_equal(r->text, text);
 	assert_int_equal(kit_evals(&k, "a"), 1);
 	p->job_modify_index = (int64_t)index;
@@ -321,12 +320,13 @@ static void a_revert_registers_the_old_content_anew(void **state)
 	job->priority = 51;
 	kit_register(&k, job);
 	assert_string_equal(revert(&k, "a", 1, none)->text, "can't revert to current version");
-	assert_string_equal(revert(&k, "a", 99, none)->text, "job \"a\" in namespace \"default\" at version 99 not found");
+	assert_string_equal(revert(&k, "a", 99, none)->text,
+			    "job \"a\" in namespace \"default\" at version 99 not found");
 	assert_string_equal(revert(&k, "x", 0, none)->text, "job \"x\" not found");
 	assert_string_equal(revert(&k, "a", 0, (struct opt){7, true})->text,
-	                    "Current job has version 1; enforcing version 7");
+			    "Current job has version 1; enforcing version 7");
 	assert_string_equal(revert(&k, "a", 0, (struct opt){0, true})->text,
-	                    "Current job has version 1; enforcing version 0");
+			    "Current job has version 1; enforcing version 0");
 	assert_int_equal(kit_find(&k, "a")->version, 1);
 	revert(&k, "a", 0, (struct opt){1, true});
 	assert_int_equal(k.result.status, 0);
@@ -513,7 +513,8 @@ static void a_launch_is_recorded_with_the_child(void **state)
 	job->periodic = arena_alloc(&k.mem, sizeof(*job->periodic));
 	object_init(&periodic_config_type, job->periodic);
 	kit_register(&k, job);
-	assert_int_equal(kit_find(&k, "p")->flags & (JOB_PERIODIC | JOB_PERIODIC_ENABLED), JOB_PERIODIC | JOB_PERIODIC_ENABLED);
+	assert_int_equal(kit_find(&k, "p")->flags & (JOB_PERIODIC | JOB_PERIODIC_ENABLED),
+			 JOB_PERIODIC | JOB_PERIODIC_ENABLED);
 	job = kit_job(&k, "p/periodic-7", "batch");
 	job->parent_id = "p";
 	p = kit_registration(&k, job);
@@ -749,31 +750,31 @@ static void names_that_are_too_long_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_new_job_gets_version_0_and_an_evaluation),
-	        cmocka_unit_test(a_changed_job_gets_the_next_version),
-	        cmocka_unit_test(an_unchanged_job_keeps_its_version_and_gets_an_evaluation),
-	        cmocka_unit_test(versions_that_say_the_same_share_their_specification),
-	        cmocka_unit_test(enforcing_the_index),
-	        cmocka_unit_test(a_job_cannot_change_its_nature),
-	        cmocka_unit_test(an_unknown_namespace_or_pool_is_refused),
-	        cmocka_unit_test(a_version_is_honoured_for_a_new_job),
-	        cmocka_unit_test(six_versions_are_kept_and_the_stable_and_tagged_ones),
-	        cmocka_unit_test(stability_belongs_to_one_version),
-	        cmocka_unit_test(a_revert_registers_the_old_content_anew),
-	        cmocka_unit_test(a_stop_is_a_new_version_and_the_job_dies),
-	        cmocka_unit_test(stopping_an_unknown_job_is_no_error),
-	        cmocka_unit_test(a_purge_removes_all_that_belongs_to_the_job),
-	        cmocka_unit_test(a_parent_counts_its_children),
-	        cmocka_unit_test(a_dispatch_with_a_known_token_makes_nothing),
-	        cmocka_unit_test(a_launch_is_recorded_with_the_child),
-	        cmocka_unit_test(evaluating_a_job),
-	        cmocka_unit_test(a_service_that_cannot_be_placed_runs_and_a_batch_job_waits),
-	        cmocka_unit_test(a_batch_job_runs_and_dies_with_its_allocations),
-	        cmocka_unit_test(dead_jobs_are_collected_and_others_are_left),
-	        cmocka_unit_test(new_groups_are_added_to_the_summary),
-	        cmocka_unit_test(scaling_keeps_a_history),
-	        cmocka_unit_test(a_submission_goes_with_its_version),
-	        cmocka_unit_test(names_that_are_too_long_are_refused),
+		cmocka_unit_test(a_new_job_gets_version_0_and_an_evaluation),
+		cmocka_unit_test(a_changed_job_gets_the_next_version),
+		cmocka_unit_test(an_unchanged_job_keeps_its_version_and_gets_an_evaluation),
+		cmocka_unit_test(versions_that_say_the_same_share_their_specification),
+		cmocka_unit_test(enforcing_the_index),
+		cmocka_unit_test(a_job_cannot_change_its_nature),
+		cmocka_unit_test(an_unknown_namespace_or_pool_is_refused),
+		cmocka_unit_test(a_version_is_honoured_for_a_new_job),
+		cmocka_unit_test(six_versions_are_kept_and_the_stable_and_tagged_ones),
+		cmocka_unit_test(stability_belongs_to_one_version),
+		cmocka_unit_test(a_revert_registers_the_old_content_anew),
+		cmocka_unit_test(a_stop_is_a_new_version_and_the_job_dies),
+		cmocka_unit_test(stopping_an_unknown_job_is_no_error),
+		cmocka_unit_test(a_purge_removes_all_that_belongs_to_the_job),
+		cmocka_unit_test(a_parent_counts_its_children),
+		cmocka_unit_test(a_dispatch_with_a_known_token_makes_nothing),
+		cmocka_unit_test(a_launch_is_recorded_with_the_child),
+		cmocka_unit_test(evaluating_a_job),
+		cmocka_unit_test(a_service_that_cannot_be_placed_runs_and_a_batch_job_waits),
+		cmocka_unit_test(a_batch_job_runs_and_dies_with_its_allocations),
+		cmocka_unit_test(dead_jobs_are_collected_and_others_are_left),
+		cmocka_unit_test(new_groups_are_added_to_the_summary),
+		cmocka_unit_test(scaling_keeps_a_history),
+		cmocka_unit_test(a_submission_goes_with_its_version),
+		cmocka_unit_test(names_that_are_too_long_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

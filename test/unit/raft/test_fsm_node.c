@@ -402,21 +402,21 @@ static void servers_tell_of_themselves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_registered_node_is_there_as_it_was_given),
-	        cmocka_unit_test(registering_again_keeps_what_servers_have_set),
-	        cmocka_unit_test(a_node_brings_its_pool),
-	        cmocka_unit_test(a_node_that_goes_down_makes_an_evaluation_for_each_of_its_jobs),
-	        cmocka_unit_test(a_node_that_comes_up_makes_evaluations_for_system_jobs),
-	        cmocka_unit_test(heartbeats_that_are_missed_are_noted),
-	        cmocka_unit_test(a_drain_and_its_end),
-	        cmocka_unit_test(only_the_last_events_are_kept),
-	        cmocka_unit_test(a_removed_node_leaves_evaluations),
-	        cmocka_unit_test(a_new_cluster_has_its_defaults),
-	        cmocka_unit_test(namespaces_come_and_go),
-	        cmocka_unit_test(what_is_built_in_stays),
-	        cmocka_unit_test(a_pool_in_use_stays),
-	        cmocka_unit_test(the_configuration_is_checked_and_set),
-	        cmocka_unit_test(servers_tell_of_themselves),
+		cmocka_unit_test(a_registered_node_is_there_as_it_was_given),
+		cmocka_unit_test(registering_again_keeps_what_servers_have_set),
+		cmocka_unit_test(a_node_brings_its_pool),
+		cmocka_unit_test(a_node_that_goes_down_makes_an_evaluation_for_each_of_its_jobs),
+		cmocka_unit_test(a_node_that_comes_up_makes_evaluations_for_system_jobs),
+		cmocka_unit_test(heartbeats_that_are_missed_are_noted),
+		cmocka_unit_test(a_drain_and_its_end),
+		cmocka_unit_test(only_the_last_events_are_kept),
+		cmocka_unit_test(a_removed_node_leaves_evaluations),
+		cmocka_unit_test(a_new_cluster_has_its_defaults),
+		cmocka_unit_test(namespaces_come_and_go),
+		cmocka_unit_test(what_is_built_in_stays),
+		cmocka_unit_test(a_pool_in_use_stays),
+		cmocka_unit_test(the_configuration_is_checked_and_set),
+		cmocka_unit_test(servers_tell_of_themselves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

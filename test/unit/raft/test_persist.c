@@ -303,13 +303,13 @@ static void a_worker_saves_while_commands_are_applied(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_state_comes_back_as_it_was),
-	        cmocka_unit_test(what_was_shared_is_shared_again),
-	        cmocka_unit_test(life_goes_on_after_a_restore),
-	        cmocka_unit_test(a_damaged_snapshot_is_refused),
-	        cmocka_unit_test(the_writers_error_ends_it),
-	        cmocka_unit_test(rows_with_fewer_members_are_read),
-	        cmocka_unit_test(a_worker_saves_while_commands_are_applied),
+		cmocka_unit_test(a_state_comes_back_as_it_was),
+		cmocka_unit_test(what_was_shared_is_shared_again),
+		cmocka_unit_test(life_goes_on_after_a_restore),
+		cmocka_unit_test(a_damaged_snapshot_is_refused),
+		cmocka_unit_test(the_writers_error_ends_it),
+		cmocka_unit_test(rows_with_fewer_members_are_read),
+		cmocka_unit_test(a_worker_saves_while_commands_are_applied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,9 +29,11 @@ static void a_job_comes_back_as_it_was_registered(void **state)
 
 	(void)state;
 	kit_open(&k);
-	job = kit_json(&k, "{\"ID\":\"a/b c\",\"Name\":\"other\",\"Type\":\"batch\",\"Priority\":77,\"AllAtOnce\":true,"
-	                   "\"Datacenters\":[\"dc1\",\"dc2\"],\"Meta\":{\"x\":\"1\"},\"TaskGroups\":[{\"Name\":\"g\",\"Count\":3,"
-	                   "\"Tasks\":[{\"Name\":\"t\",\"Config\":{\"args\":[1,2]}}]},{\"Name\":\"h\"}],\"Payload\":\"AQI=\"}");
+	job = kit_json(
+		&k,
+		"{\"ID\":\"a/b c\",\"Name\":\"other\",\"Type\":\"batch\",\"Priority\":77,\"AllAtOnce\":true,"
+		"\"Datacenters\":[\"dc1\",\"dc2\"],\"Meta\":{\"x\":\"1\"},\"TaskGroups\":[{\"Name\":\"g\",\"Count\":3,"
+		"\"Tasks\":[{\"Name\":\"t\",\"Config\":{\"args\":[1,2]}}]},{\"Name\":\"h\"}],\"Payload\":\"AQI=\"}");
 	kit_register(&k, job);
 	assert_int_equal(k.result.status, 0);
 	assert_int_equal(job_row_get(kit_find(&k, "a/b c"), &got, &k.mem), 0);
@@ -55,7 +57,8 @@ static void the_stub_of_a_job(void **state)
 	kit_register(&k, kit_job(&k, "a", "service"));
 	assert_int_equal(job_row_stub(k.v, kit_find(&k, "a"), &stub, &k.mem), 0);
 	json = json_of(&k, &job_stub_type, &stub);
-	contains(json, "\"ID\":\"a\",\"ParentID\":\"\",\"Name\":\"a\",\"Namespace\":\"default\",\"Datacenters\":[\"dc1\"]");
+	contains(json,
+		 "\"ID\":\"a\",\"ParentID\":\"\",\"Name\":\"a\",\"Namespace\":\"default\",\"Datacenters\":[\"dc1\"]");
 	contains(json, "\"JobSummary\":{\"JobID\":\"a\",\"Namespace\":\"default\",\"Summary\":{\"g\":{\"Queued\":0,");
 	contains(json, "\"Children\":{\"Pending\":0,\"Running\":0,\"Dead\":0}");
 	contains(json, "\"Periodic\":false,\"ParameterizedJob\":false,\"Stop\":false,\"Status\":\"pending\"");
@@ -72,9 +75,11 @@ static struct uuid place_full(struct kit *k)
 	struct uuid id;
 	struct uuid node = kit_node(k, "n1");
 
-	job = kit_json(k, "{\"ID\":\"a\",\"Name\":\"a\",\"Datacenters\":[\"dc1\"],\"TaskGroups\":[{\"Name\":\"g\",\"Tasks\":["
-	                  "{\"Name\":\"t\",\"Resources\":{\"CPU\":33,\"MemoryMB\":44,\"MemoryMaxMB\":50}},"
-	                  "{\"Name\":\"init\",\"Lifecycle\":{\"Hook\":\"prestart\"},\"Resources\":{\"CPU\":7,\"MemoryMB\":8}}]}]}");
+	job = kit_json(
+		k, "{\"ID\":\"a\",\"Name\":\"a\",\"Datacenters\":[\"dc1\"],\"TaskGroups\":[{\"Name\":\"g\",\"Tasks\":["
+		   "{\"Name\":\"t\",\"Resources\":{\"CPU\":33,\"MemoryMB\":44,\"MemoryMaxMB\":50}},"
+		   "{\"Name\":\"init\",\"Lifecycle\":{\"Hook\":\"prestart\"},\"Resources\":{\"CPU\":7,\"MemoryMB\":8}}]"
+		   "}]}");
 	kit_register(k, job);
 	p = kit_plan(k, "a", &k->result.eval_id, &node, 1, &id);
 	object_init(&alloc_server_type, &server);
@@ -107,7 +112,7 @@ static void an_allocation_shows_the_resources_of_its_job(void **state)
 	contains(json, "\"Name\":\"a.g[0]\"");
 	contains(json, "\"NodeName\":\"n1\"");
 	contains(json, "\"AllocatedResources\":{\"Tasks\":{\"t\":{\"Cpu\":{\"CpuShares\":33,\"ReservedCores\":null},"
-	               "\"Memory\":{\"MemoryMB\":44,\"MemoryMaxMB\":50},\"Networks\":null,\"Devices\":null},\"init\":");
+		       "\"Memory\":{\"MemoryMB\":44,\"MemoryMaxMB\":50},\"Networks\":null,\"Devices\":null},\"init\":");
 	contains(json, "\"TaskLifecycles\":{\"t\":null,\"init\":{\"Hook\":\"prestart\",\"Sidecar\":false}}");
 	contains(json, "\"Shared\":{\"DiskMB\":300,\"Networks\":null,\"Ports\":[{\"Label\":\"http\",\"Value\":20001,");
 	contains(json, "\"Resources\":{\"CPU\":40,\"Cores\":0,\"MemoryMB\":52,\"MemoryMaxMB\":50,\"DiskMB\":300,");
@@ -288,15 +293,15 @@ static void what_is_found_by_prefix_of_an_id(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_job_comes_back_as_it_was_registered),
-	        cmocka_unit_test(the_stub_of_a_job),
-	        cmocka_unit_test(an_allocation_shows_the_resources_of_its_job),
-	        cmocka_unit_test(the_stub_of_an_allocation),
-	        cmocka_unit_test(a_list_decodes_a_job_once),
-	        cmocka_unit_test(the_stub_of_a_node),
-	        cmocka_unit_test(jobs_are_listed_by_namespace_and_prefix),
-	        cmocka_unit_test(seeking_backwards_ends_at_the_key_or_before),
-	        cmocka_unit_test(what_is_found_by_prefix_of_an_id),
+		cmocka_unit_test(a_job_comes_back_as_it_was_registered),
+		cmocka_unit_test(the_stub_of_a_job),
+		cmocka_unit_test(an_allocation_shows_the_resources_of_its_job),
+		cmocka_unit_test(the_stub_of_an_allocation),
+		cmocka_unit_test(a_list_decodes_a_job_once),
+		cmocka_unit_test(the_stub_of_a_node),
+		cmocka_unit_test(jobs_are_listed_by_namespace_and_prefix),
+		cmocka_unit_test(seeking_backwards_ends_at_the_key_or_before),
+		cmocka_unit_test(what_is_found_by_prefix_of_an_id),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

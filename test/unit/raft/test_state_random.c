@@ -76,7 +76,8 @@ static const char *job_id(struct world *w)
 }
 
 /* Some row of a table by ID, or NULL. */
-static const struct row *some(struct world *w, void (*open)(struct rows *, const struct view *, const struct uuid_prefix *))
+static const struct row *some(struct world *w,
+			      void (*open)(struct rows *, const struct view *, const struct uuid_prefix *))
 {
 	struct uuid key = random_uuid(w);
 	const struct row *row;
@@ -92,15 +93,16 @@ static const struct row *some(struct world *w, void (*open)(struct rows *, const
 	return row;
 }
 
-static struct bytes some_id(struct world *w, void (*open)(struct rows *, const struct view *, const struct uuid_prefix *))
+static struct bytes some_id(struct world *w,
+			    void (*open)(struct rows *, const struct view *, const struct uuid_prefix *))
 {
 	const struct row *row = some(w, open);
 	struct uuid id = random_uuid(w);
 
 	if (row != NULL && !chance(w, 20)) {
-		id = row->table == TABLE_ALLOCS ? ((const struct alloc_row *)row)->id
+		id = row->table == TABLE_ALLOCS  ? ((const struct alloc_row *)row)->id
 		     : row->table == TABLE_EVALS ? ((const struct eval_row *)row)->id
-		                                 : ((const struct deployment_row *)row)->id;
+						 : ((const struct deployment_row *)row)->id;
 	}
 	return uuid_bytes(keep_uuid(w, id));
 }
@@ -116,15 +118,18 @@ static struct job *random_job(struct world *w, const char *id)
 {
 	bool child = strncmp(id, "par/", 4) == 0;
 	bool parent = strcmp(id, "par") == 0;
-	const char *type = strcmp(id, "sys") == 0 ? "system" : child || parent || (id[4] & 1) != 0 ? "batch" : "service";
+	const char *type = strcmp(id, "sys") == 0                ? "system"
+			   : child || parent || (id[4] & 1) != 0 ? "batch"
+								 : "service";
 	struct job *job = arena_alloc(&w->mem, sizeof(*job));
-	const char *json = arena_printf(&w->mem,
-	                                "{\"ID\":\"%s\",\"Name\":\"%s\",\"Type\":\"%s\",\"Priority\":%u,\"Datacenters\":[\"dc1\"],"
-	                                "%s\"TaskGroups\":[{\"Name\":\"%s\",\"ReschedulePolicy\":{\"Attempts\":%u},"
-	                                "\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"exec\"}]}%s]}",
-	                                id, id, type, 40 + below(w, 4), parent || child ? "\"ParameterizedJob\":{}," : "",
-	                                chance(w, 5) ? "h" : "g", below(w, 2),
-	                                chance(w, 3) ? ",{\"Name\":\"k\",\"Tasks\":[{\"Name\":\"u\"}]}" : "");
+	const char *json =
+		arena_printf(&w->mem,
+			     "{\"ID\":\"%s\",\"Name\":\"%s\",\"Type\":\"%s\",\"Priority\":%u,\"Datacenters\":[\"dc1\"],"
+			     "%s\"TaskGroups\":[{\"Name\":\"%s\",\"ReschedulePolicy\":{\"Attempts\":%u},"
+			     "\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"exec\"}]}%s]}",
+			     id, id, type, 40 + below(w, 4), parent || child ? "\"ParameterizedJob\":{}," : "",
+			     chance(w, 5) ? "h" : "g", below(w, 2),
+			     chance(w, 3) ? ",{\"Name\":\"k\",\"Tasks\":[{\"Name\":\"u\"}]}" : "");
 
 	assert_int_equal(json_decode(&job_type, job, json, strlen(json), &w->mem, NULL), 0);
 	if (child) {
@@ -489,7 +494,8 @@ static void make_deployment_promote(struct world *w, struct deployment_promote *
 	p->id = some_id(w, rows_deployments);
 	rows_allocs(&r, w->c.v, NULL);
 	while ((alloc = alloc_next(&r)) != NULL) {
-		if ((alloc->flags & ALLOC_CANARY) != 0 && (alloc->flags & ALLOC_HEALTHY) != 0 && !alloc_row_terminal(alloc)) {
+		if ((alloc->flags & ALLOC_CANARY) != 0 && (alloc->flags & ALLOC_HEALTHY) != 0 &&
+		    !alloc_row_terminal(alloc)) {
 			p->id = uuid_bytes(keep_uuid(w, alloc->deployment_id));
 		}
 	}
@@ -573,10 +579,10 @@ static void make_no_payload(struct world *w, struct no_payload *p)
 static void make(struct world *w, enum command type, void *payload)
 {
 	switch (type) {
-#define X(id, payload_)                                                            \
-	case COMMAND_##id:                                                         \
-		object_init(&payload_##_type, payload);                            \
-		make_##payload_(w, (struct payload_ *)payload);                    \
+#define X(id, payload_)                                                                                                \
+	case COMMAND_##id:                                                                                             \
+		object_init(&payload_##_type, payload);                                                                \
+		make_##payload_(w, (struct payload_ *)payload);                                                        \
 		break;
 		COMMAND_LIST(X)
 #undef X
@@ -589,8 +595,8 @@ static void make(struct world *w, enum command type, void *payload)
 static enum command random_command(struct world *w)
 {
 	static const enum command often[] = {
-		COMMAND_JOB_REGISTER, COMMAND_JOB_REGISTER, COMMAND_PLAN, COMMAND_PLAN, COMMAND_PLAN, COMMAND_ALLOC_REPORTS,
-		COMMAND_ALLOC_REPORTS, COMMAND_EVALS, COMMAND_NODE_REGISTER,
+		COMMAND_JOB_REGISTER,  COMMAND_JOB_REGISTER,  COMMAND_PLAN,  COMMAND_PLAN,          COMMAND_PLAN,
+		COMMAND_ALLOC_REPORTS, COMMAND_ALLOC_REPORTS, COMMAND_EVALS, COMMAND_NODE_REGISTER,
 	};
 
 	if (chance(w, 2)) {
@@ -752,7 +758,7 @@ static void servers_come_to_the_same_state(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(servers_come_to_the_same_state),
+		cmocka_unit_test(servers_come_to_the_same_state),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

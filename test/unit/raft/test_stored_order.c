@@ -13,16 +13,17 @@ static const char *const pinned[] = {
 enum { PINNED = sizeof(pinned) / sizeof(pinned[0]) };
 
 /* Payloads, what only they hold, and the blobs of rows. Those of proto/ have a test of their own. */
-#define PARTS(X)                                                                                             \
-	X(job_name) X(id_ref) X(alloc_report) X(alloc_transition) X(plan_group) X(plan_metrics) X(plan_place) \
-	X(plan_change) X(deployment_update) X(job_extra) X(alloc_server) X(alloc_reported) X(node_extra)
+#define PARTS(X)                                                                                                       \
+	X(job_name)                                                                                                    \
+	X(id_ref) X(alloc_report) X(alloc_transition) X(plan_group) X(plan_metrics) X(plan_place) X(plan_change)       \
+		X(deployment_update) X(job_extra) X(alloc_server) X(alloc_reported) X(node_extra)
 
 static const struct type *const types[] = {
 #define X(id, payload) &payload##_type,
 	COMMAND_LIST(X)
 #undef X
 #define X(part) &part##_type,
-	PARTS(X)
+		PARTS(X)
 #undef X
 };
 
@@ -56,20 +57,20 @@ static void write_tables(struct buf *b)
 	}
 }
 
-#define STATUSES(X)                                                                                               \
-	X(eval_status, EVAL_STATUS) X(alloc_desired, ALLOC_DESIRED) X(alloc_client, ALLOC_CLIENT) X(job_type, JOB_TYPE) \
-	X(job_status, JOB_STATUS) X(eval_trigger, EVAL_TRIGGER) X(node_status, NODE_STATUS)                       \
-	X(deployment_status, DEPLOYMENT_STATUS)
+#define STATUSES(X)                                                                                                    \
+	X(eval_status, EVAL_STATUS)                                                                                    \
+	X(alloc_desired, ALLOC_DESIRED) X(alloc_client, ALLOC_CLIENT) X(job_type, JOB_TYPE) X(job_status, JOB_STATUS)  \
+		X(eval_trigger, EVAL_TRIGGER) X(node_status, NODE_STATUS) X(deployment_status, DEPLOYMENT_STATUS)
 
 static void write_statuses(struct buf *b)
 {
 	int i;
 
 	buf_str(b, "statuses:");
-#define X(name, NAME)                                         \
-	for (i = 0; i < NAME##_COUNT; i++) {                  \
-		buf_printf(b, " %s", name##_text(i));         \
-	}                                                     \
+#define X(name, NAME)                                                                                                  \
+	for (i = 0; i < NAME##_COUNT; i++) {                                                                           \
+		buf_printf(b, " %s", name##_text(i));                                                                  \
+	}                                                                                                              \
 	buf_str(b, ",");
 	STATUSES(X)
 #undef X
@@ -123,7 +124,7 @@ static void nothing_that_is_stored_has_changed_its_place(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(nothing_that_is_stored_has_changed_its_place),
+		cmocka_unit_test(nothing_that_is_stored_has_changed_its_place),
 	};
 	struct buf b = {0};
 	unsigned i;

@@ -307,12 +307,12 @@ static void the_feed_tells_each_row_once_with_old_and_new(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_change_wakes_those_who_wait_for_its_row_or_table),
-	        cmocka_unit_test(each_kind_of_row_has_its_key),
-	        cmocka_unit_test(a_full_ring_wakes_everybody),
-	        cmocka_unit_test(many_waiters_find_their_rows),
-	        cmocka_unit_test(no_wake_is_lost_between_threads),
-	        cmocka_unit_test(the_feed_tells_each_row_once_with_old_and_new),
+		cmocka_unit_test(a_change_wakes_those_who_wait_for_its_row_or_table),
+		cmocka_unit_test(each_kind_of_row_has_its_key),
+		cmocka_unit_test(a_full_ring_wakes_everybody),
+		cmocka_unit_test(many_waiters_find_their_rows),
+		cmocka_unit_test(no_wake_is_lost_between_threads),
+		cmocka_unit_test(the_feed_tells_each_row_once_with_old_and_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
