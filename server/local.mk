@@ -10,3 +10,14 @@ server_libsched_a_SOURCES = \
 	server/sched_memory.c server/sched_memory.h \
 	server/sched_nodes.h \
 	server/sched_plan.h
+
+# The HTTP front.
+noinst_LIBRARIES += server/libhttpd.a
+server_libhttpd_a_SOURCES = \
+	server/cache.c server/cache.h \
+	server/gzip.c server/gzip.h \
+	server/httpd.c server/httpd.h \
+	server/httpd_linger.c \
+	server/httpd_parts.h \
+	server/httpd_request.c
+HTTPD_LIBS = server/libhttpd.a $(WIRE_LIBS) $(H2O_LIBS) $(OPENSSL_LIBS) $(UV_LIBS) $(ZLIB_LIBS) -lpthread

@@ -365,3 +365,17 @@ test_fuzz_fuzz_cron_LDADD = $(PROTO_LIBS)
 test_fuzz_fuzz_job_SOURCES = test/fuzz/fuzz_job.c
 test_fuzz_fuzz_job_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_job_LDADD = $(PROTO_LIBS)
+# The HTTP front, and a server for its integration test (test/integration/http_front.py).
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/server/test_cache test/unit/server/test_gzip
+endif
+test_unit_server_test_cache_SOURCES = test/unit/server/test_cache.c
+test_unit_server_test_cache_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_cache_LDADD = $(HTTPD_LIBS) $(UNIT_LIBS)
+test_unit_server_test_gzip_SOURCES = test/unit/server/test_gzip.c
+test_unit_server_test_gzip_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_gzip_LDADD = $(HTTPD_LIBS) $(UNIT_LIBS)
+EXTRA_PROGRAMS += test/integration/http_server
+check-local: test/integration/http_server
+test_integration_http_server_SOURCES = test/integration/http_server.c
+test_integration_http_server_LDADD = $(HTTPD_LIBS) $(JEMALLOC_LIBS)

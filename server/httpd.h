@@ -1,0 +1,79 @@
+/**
+ * The HTTP server: h2o on a thread and a loop of its own.
+ *
+ * It accepts connections, makes each request a struct http_request and hands it to one function, on its thread; what
+ * the request means is not its business. The answer may be given at once, or later, on the same thread: an answer that
+ * is made elsewhere comes as mail (httpd_post()).
+ *
+ * What it does by itself: keep-alive, pipelining, chunked bodies, Expect, HEAD, gzip; it refuses what is too large
+ * (413), has two lengths (400), or comes over too many connections (429); it closes connections that are idle, that
+ * send their request too slowly or do not read the answer; and it notices the leaving of a client whose request waits.
+ *
+ * Answers that are given later leave in slices: releasing ten thousand waiting requests in one call does not hold up
+ * the loop for longer than HTTPD_TURN_MS.
+ *
+ * The program ignores SIGPIPE, and allows itself as many open files as it wants connections.
+ */
+#ifndef SERVER_HTTPD_H_
+#define SERVER_HTTPD_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/mailbox.h"
+#include "proto/http.h"
+
+struct httpd;
+struct uv_loop_s;
+
+enum { HTTPD_TURN_MS = 4 };
+
+struct httpd_config {
+	const char *address; /* To bind, numeric: "127.0.0.1", "::". */
+	uint16_t port;       /* 0: any, see httpd_port(). */
+	bool share_port;     /* Several instances may listen on it; the kernel spreads the connections. */
+	size_t body_max;                /* Bytes of a request's body; 0: 64 MiB. */
+	size_t bodies_max;              /* Bytes of bodies under way, all together; 0: 512 MiB. The largest one is cut. */
+	unsigned conns_max;             /* 0: 65536. */
+	unsigned conns_per_client_max;  /* From one IP address; 0: no limit. */
+	uint32_t idle_ms;    /* A connection may be without a request for so long; 0: 5 minutes. */
+	uint32_t request_ms; /* A request must have come in this time, plus a second for each 64 KiB; 0: 10 s. */
+	uint32_t stall_ms;   /* The client must take some of the answer in this time; 0: 30 s. */
+	uint32_t watch_ms;   /* A request that has waited so long is watched for the client's leaving; 0: 100 ms. */
+
+	/* On the server's thread. start_cb may set up what the handler needs on the loop, stop_cb must close it; they may
+	 * be NULL. */
+	void (*start_cb)(void *ctx, struct httpd *h, struct uv_loop_s *loop);
+	void (*handle_cb)(void *ctx, struct http_request *req);
+	void (*stop_cb)(void *ctx, struct httpd *h);
+	void *ctx;
+};
+
+/* Counters since the start, and what there is now; each is exact, but they are not of one moment. */
+struct httpd_stats {
+	uint64_t requests, refused_conns, gone, timeouts, bytes_out;
+	uint64_t longest_turn_ns; /* Since the last look. */
+	unsigned conns, waiting;
+};
+
+/* Listen and start the thread. 0; ERR_INVALID (not an address), ERR_IO or ERR_NOMEM, with a text in `why`. */
+int httpd_start(const struct httpd_config *config, struct httpd **out, char *why, size_t why_size);
+
+uint16_t httpd_port(const struct httpd *h);
+
+/* Any thread: run_cb will be called on the server's thread. For answers, of which there is at most one for each
+ * request; so there is no bound here. */
+void httpd_post(struct httpd *h, struct mail *mail);
+
+/* Accept no more, let the requests under way finish for grace_ms, tell those that are left that they are gone and their
+ * clients 503; return when the thread has ended. A request that is still not answered then may be answered by mail
+ * until httpd_close(). Not from the server's thread. */
+void httpd_stop(struct httpd *h, uint32_t grace_ms);
+
+/* After httpd_stop(), when no other thread posts any more: runs the last mail on the calling thread and frees. */
+void httpd_close(struct httpd *h);
+
+void httpd_get_stats(struct httpd *h, struct httpd_stats *stats);
+
+#endif /* SERVER_HTTPD_H_ */

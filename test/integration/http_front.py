@@ -1,0 +1,659 @@
+#!/usr/bin/env python3
+"""The HTTP server from outside: what clients do well, badly, slowly, and not at all.
+
+http_front.py [SERVER PROGRAM] [--only NAME]   prints "ok NAME" or "not ok NAME: why", and fails if one of them failed.
+"""
+import gzip
+import http.client
+import json
+import os
+import random
+import re
+import resource
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+PROGRAM = next((a for a in sys.argv[1:] if not a.startswith("-") and "/" in a), "test/integration/http_server")
+ONLY = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
+SANITIZED = re.search(b"__[at]san_init", open(PROGRAM, "rb").read()) is not None  # Then it is slow and large.
+SUPPRESS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lsan.supp")
+
+
+class Wrong(Exception):
+    pass
+
+
+def check(what, *text):
+    if not what:
+        raise Wrong(" ".join(str(t) for t in text) or "check failed")
+
+
+def same(got, want, what=""):
+    check(got == want, what, "got", repr(got)[:300], "want", repr(want)[:300])
+
+
+class Server(object):
+    def __init__(self, **options):
+        env = dict(os.environ, LSAN_OPTIONS="suppressions=" + SUPPRESS + ":print_suppressions=0")
+        self.process = subprocess.Popen([PROGRAM] + ["%s=%s" % o for o in options.items()], env=env,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        line = self.process.stdout.readline().decode().split()
+        check(line and line[0] == "port", "the server did not start:", line)
+        self.port = int(line[1])
+
+    def connect(self, timeout=10):
+        s = socket.create_connection(("127.0.0.1", self.port), timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s
+
+    def http(self, timeout=20):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def ask(self, method, path, body=None, headers={}):
+        c = self.http()
+        c.request(method, path, body, headers)
+        r = c.getresponse()
+        r.text = r.read()
+        c.close()
+        return r
+
+    def stats(self):
+        return json.loads(self.ask("GET", "/stats").text)
+
+    def wait_for(self, name, value, seconds=10):
+        end = time.time() + seconds
+        while self.stats()[name] != value:
+            check(time.time() < end, "waited for", name, "=", value, "and got", self.stats())
+            time.sleep(0.02)
+
+    def stop(self, seconds=20):
+        """Ends the server and looks at how it ended."""
+        began = time.time()
+        self.process.stdin.close()
+        out = self.process.stdout.read().decode()
+        err = self.process.stderr.read().decode()
+        code = self.process.wait(seconds)
+        check(code == 0, "exit code", code, out, err[:3000])
+        check("stopped conns=0 waiting=0 parked=0 streams=0" in out, "how it ended:", out)
+        return time.time() - began
+
+
+def recv_all(s):
+    data = b""
+    while True:
+        try:
+            part = s.recv(1 << 20)
+        except ConnectionResetError:
+            return data + b"<reset>"
+        if not part:
+            return data
+        data += part
+
+
+def recv_answer(s):
+    """One answer with a Content-Length; returns status, body, and what came behind."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = s.recv(65536)
+        check(part, "the connection ended after", data[:200])
+        data += part
+    head, rest = data.split(b"\r\n\r\n", 1)
+    n = [int(l.split(b":")[1]) for l in head.split(b"\r\n") if l.lower().startswith(b"content-length")][0]
+    while len(rest) < n:
+        part = s.recv(65536)
+        check(part, "the connection ended in the body")
+        rest += part
+    return int(head.split()[1]), rest[:n], rest[n:]
+
+
+def get(path, extra=""):
+    return ("GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (path, extra)).encode()
+
+
+CASES = []
+
+
+def case(fn):
+    CASES.append(fn)
+    return fn
+
+
+# ---- What clients do well
+
+@case
+def connections_are_kept(server):
+    c = server.http()
+    for _ in range(100):
+        c.request("GET", "/hello")
+        r = c.getresponse()
+        same(r.read(), b'"hello"')
+        same((r.status, r.headers["Content-Type"], r.headers["X-Nomad-Index"]), (200, "application/json", "42"))
+        same((r.headers["X-Nomad-KnownLeader"], r.headers["X-Nomad-LastContact"]), ("true", "0"))
+    same(server.stats()["conns"], 2)
+    c.close()
+
+
+@case
+def connections_end_when_asked(server):
+    s = server.connect()
+    s.sendall(get("/hello", "Connection: close\r\n"))
+    check(recv_all(s).endswith(b'"hello"'))
+    s = server.connect()
+    s.sendall(b"GET /hello HTTP/1.0\r\n\r\n")
+    check(recv_all(s).endswith(b'"hello"'))
+    s = server.connect()
+    s.sendall(b"GET /stream?n=3&size=5 HTTP/1.0\r\n\r\n")
+    data = recv_all(s)
+    check(data.endswith(b"dddddcccccbbbbb") and b"hunked" not in data, data)
+
+
+@case
+def pipelined_requests_are_answered_in_order(server):
+    s = server.connect()
+    paths = ["/hello", "/later?ms=30", "/worker", "/show/%d", "/stream?n=2&size=3", "/json?n=70000", "/hello"]
+    s.sendall(b"".join(get(p % i if "%" in p else p) for i in range(20) for p in paths) + get("/show/end", "Connection: close\r\n"))
+    data = recv_all(s)
+    same(data.count(b"HTTP/1.1 200 OK"), 20 * len(paths) + 1)
+    at = [data.find(b"param=%d" % i) for i in range(20)]
+    check(at == sorted(at) and at[0] > 0, "order", at)
+    check(data.endswith(b"param=end"))
+
+
+@case
+def bodies_come_whole_with_length_or_in_chunks(server):
+    rng = random.Random(7)
+    for n in [0, 1, 100, 4000, 8192, 8193, 65536, 1000000, 5000000]:
+        body = rng.randbytes(n)
+        for method in ("PUT", "POST"):
+            r = server.ask(method, "/echo", body)
+            same((r.status, r.text), (200, body), "body of %d" % n)
+        c = server.http()
+        step = rng.randint(1, 1 + n // 3)
+        c.request("POST", "/echo", body=iter([body[i:i + step] for i in range(0, n, step)]), encode_chunked=True,
+                  headers={"Transfer-Encoding": "chunked"})
+        same(c.getresponse().read(), body, "chunked body of %d" % n)
+        c.close()
+
+
+@case
+def a_body_at_every_offset_of_the_buffer_ends_in_zero(server):
+    """The server asserts it; the body is followed by the next request, which must not suffer."""
+    c = server.connect()
+    for n in list(range(7900, 8200, 7)) + [16200, 32500]:
+        c.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % n + b"x" * n + get("/hello"))
+        status, body, rest = recv_answer(c)
+        same((status, len(body)), (200, n))
+        if rest.endswith(b'"hello"'):
+            continue
+        while not rest.endswith(b'"hello"'):
+            part = c.recv(65536)
+            check(part, "no answer behind a body of", n)
+            rest += part
+    c.close()
+
+
+@case
+def expect_continue_is_answered(server):
+    s = server.connect()
+    s.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    same(s.recv(1000), b"HTTP/1.1 100 Continue\r\n\r\n")
+    s.sendall(b"hello")
+    same(recv_answer(s)[:2], (200, b"hello"))
+
+
+@case
+def methods_and_paths_are_told_apart(server):
+    for method, path, status, text in (
+            ("GET", "/nope", 404, b""), ("DELETE", "/hello", 405, b"Invalid method"),
+            ("PATCH", "/hello", 405, b"Invalid method"), ("OPTIONS", "/hello", 405, b"Invalid method"),
+            ("BREW", "/hello", 405, b"Invalid method"), ("HEAD", "/hello", 405, b""), ("HEAD", "/nope", 404, b""),
+            ("GET", "//hello?x=1", 307, b""), ("GET", "/show/a%zz", 400, b"Malformed percent-encoding in the path")):
+        r = server.ask(method, path, b"{}" if method == "PATCH" else None)
+        same((r.status, r.text), (status, text), method + " " + path)
+        if status == 307:
+            same(r.headers["Location"], "/hello?x=1")
+        if text:
+            same(r.headers["Content-Type"], "text/plain; charset=utf-8")
+
+
+@case
+def a_head_has_no_body_but_its_length(server):
+    s = server.connect()
+    s.sendall(b"HEAD /show/x HTTP/1.1\r\nHost: x\r\n\r\n" + get("/hello", "Connection: close\r\n"))
+    data = recv_all(s)
+    head, rest = data.split(b"\r\n\r\n", 1)
+    check(b"Content-Length: " in head and rest.startswith(b"HTTP/1.1 200 OK"), data)
+
+
+@case
+def tokens_and_parameters_are_read(server):
+    for headers, token in (({"X-Nomad-Token": "abc"}, "abc"), ({"Authorization": "Bearer def"}, "def"),
+                           ({"authorization": "bearer def"}, "def"), ({"Authorization": "Basic xyz"}, ""),
+                           ({"X-NOMAD-TOKEN": "abc", "Authorization": "Bearer def"}, "abc"), ({}, "")):
+        same(server.ask("GET", "/show/a%2Fb/c", None, headers).text.decode(),
+             "GET token=%s gzip=0 param=a/b/c" % token)
+
+
+@case
+def gzip_comes_to_those_who_accept_it(server):
+    for path in ("/json", "/shared"):
+        for n in (100, 1300, 5000, 60000, 200000, 3000000):
+            plain = server.ask("GET", "%s?n=%d" % (path, n))
+            check("Content-Encoding" not in plain.headers)
+            for _ in range(2):
+                r = server.ask("GET", "%s?n=%d" % (path, n), None, {"Accept-Encoding": "deflate, gzip;q=0.5"})
+                if len(plain.text) < 1400:
+                    check("Content-Encoding" not in r.headers, "a small body was compressed")
+                    continue
+                same(r.headers["Content-Encoding"], "gzip", "%s %d" % (path, n))
+                same(r.headers["Vary"], "Accept-Encoding")
+                check(len(r.text) < len(plain.text) / 3)
+                same(gzip.decompress(r.text), plain.text)
+    r = server.ask("GET", "/json?n=5000", None, {"Accept-Encoding": "gzip;q=0"})
+    check("Content-Encoding" not in r.headers)
+    r = server.ask("GET", "/json?n=5000&pretty", None, {"Accept-Encoding": "gzip"})
+    check(gzip.decompress(r.text).startswith(b"[\n    {\n"))
+
+
+@case
+def large_answers_come_whole(server):
+    for n in (64 << 10, 100000, 1 << 20, 30 << 20):
+        r = server.ask("GET", "/json?n=%d" % n)
+        same(int(r.headers["Content-Length"]), len(r.text))
+        check(abs(len(r.text) - n) < 100 and r.text.endswith(b"}]"))
+
+
+@case
+def streams_come_whole_or_are_seen_to_break(server):
+    for n, size in ((1, 1), (100, 1000), (200, 100000)):
+        r = server.ask("GET", "/stream?n=%d&size=%d" % (n, size))
+        same(len(r.text), n * size)
+        same(r.headers["Transfer-Encoding"], "chunked")
+    c = server.http()
+    c.request("GET", "/stream?n=5&size=10&break=1")
+    try:
+        c.getresponse().read()
+        raise Wrong("a broken stream looks whole")
+    except http.client.IncompleteRead:
+        pass
+
+
+@case
+def a_streams_head_comes_before_its_first_byte(server):
+    s = server.connect()
+    s.sendall(get("/follow"))
+    check(b"Transfer-Encoding: chunked\r\n\r\n" in s.recv(1000))
+    s.close()
+    server.wait_for("streams", 0)
+
+
+# ---- What they do badly
+
+def raw(server, data):
+    s = server.connect()
+    s.sendall(data)
+    return recv_all(s)
+
+
+@case
+def two_lengths_are_refused(server):
+    two = b"Content-Length: 5\r\n"
+    for headers in (two + b"Content-Length: 6\r\n", two + two, two + b"Transfer-Encoding: chunked\r\n",
+                    b"Transfer-Encoding: chunked\r\n" + two, b"content-length:5\r\nX: y\r\nCONTENT-LENGTH: 5\r\n",
+                    b"Transfer-Encoding: chunked\r\ntransfer-encoding: chunked\r\n", b"Content-Length: 0\r\n" + two):
+        for method in (b"POST /echo", b"GET /hello"):
+            data = raw(server, method + b" HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n0\r\n\r\nhello" + get("/hello"))
+            check(data.startswith(b"HTTP/1.1 400 ") and data.count(b"HTTP/1.1") == 1, headers, data)
+            check(b"Connection: close" in data)
+
+
+@case
+def a_length_in_the_body_or_the_next_request_is_none_of_the_head(server):
+    body = b"Content-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n"
+    post = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    data = raw(server, get("/hello") + post + post + get("/hello", "Connection: close\r\n"))
+    same(data.count(b"HTTP/1.1 200 OK"), 4)
+
+
+@case
+def nonsense_is_refused(server):
+    for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(200)), b"hello\r\n\r\n",
+                 b"GET\r\n\r\n", b"GET /hello HTTP/1.1\r\nno colon here\r\n\r\n", b"\0" * 100,
+                 b"POST /echo HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b"POST /echo HTTP/1.1\r\nContent-Length: 5x\r\n\r\nhello",
+                 b"POST /echo HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\nhello",
+                 b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnot a chunk\r\n"):
+        out = raw(server, data)
+        check(out.startswith(b"HTTP/1.1 400 ") or out == b"", data[:40], out[:100])
+    same(server.ask("GET", "/" + "x" * 20000).status, 414)
+    same(server.ask("GET", "/hello?" + "&".join("a" for _ in range(300))).status, 400)
+    same(server.ask("GET", "/hello").status, 200)
+
+
+@case
+def random_bytes_do_no_harm(server):
+    rng = random.Random(int(time.time()))
+    parts = [b"GET /hello HTTP/1.1\r\n", b"POST /echo HTTP/1.1\r\n", b"Content-Length: 10\r\n", b"\r\n", b"\n", b"Host: x\r\n",
+             b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n", b"HEAD /show/x HTTP/1.1\r\n", b"GET /later?ms=5 HTTP/1.1\r\n",
+             b"GET /stream?n=3 HTTP/1.1\r\n", b"Expect: 100-continue\r\n", b"Connection: close\r\n"]
+    for _ in range(150 if SANITIZED else 300):
+        s = server.connect()
+        for _ in range(rng.randint(1, 12)):
+            try:
+                s.sendall(rng.choice(parts) if rng.random() < 0.9 else rng.randbytes(rng.randint(1, 50)))
+            except OSError:
+                break
+        if rng.random() < 0.3:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # Closing resets.
+        s.close()
+    same(server.ask("GET", "/hello").status, 200)
+
+
+@case
+def bodies_too_large_are_refused_and_the_refusal_arrives():
+    server = Server(body_max=100000)
+    same(server.ask("POST", "/echo", b"x" * 100000).status, 200)
+    for n in (100001, 1000000, 30 << 20):  # All of it is sent before the answer is looked at.
+        r = server.ask("POST", "/echo", b"x" * n)
+        same((r.status, r.text), (413, b"request entity is too large"), n)
+    c = server.http()
+    c.request("POST", "/echo", body=iter([b"x" * 50000] * 100), encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+    same(c.getresponse().status, 413)
+    s = server.connect()
+    s.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n")
+    check(recv_all(s).startswith(b"HTTP/1.1 413 "))
+    server.stop()
+
+
+@case
+def too_many_connections_are_refused():
+    server = Server(conns_per_client_max=10)
+    held = [server.connect() for _ in range(10)]
+    for s in held:
+        s.sendall(get("/hello"))
+        same(recv_answer(s)[0], 200)
+    for _ in range(3):
+        s = server.connect()
+        s.sendall(get("/hello"))
+        check(recv_all(s).startswith(b"HTTP/1.1 429 Too Many Requests"))
+    held.pop().close()
+    end = time.time() + 5
+    while server.ask("GET", "/hello").status != 200:
+        check(time.time() < end, "still refused")
+        time.sleep(0.1)
+    held.pop().close()
+    time.sleep(0.5)
+    check(server.stats()["refused"] >= 3)
+    for s in held:
+        s.close()
+    server.stop()
+    server = Server(conns_max=5)
+    held = [server.connect() for _ in range(5)]
+    time.sleep(0.5)
+    check(recv_all(server.connect()).startswith(b"HTTP/1.1 429 "))
+    server.stop()
+
+
+@case
+def bodies_under_way_are_bounded_all_together():
+    server = Server(bodies_max=4 << 20)
+    held = [server.connect() for _ in range(8)]
+    for s in held:
+        s.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 1000000)
+    time.sleep(6)
+    server.wait_for("conns", 5, 10)  # Four bodies and this question.
+    server.stop()
+
+
+# ---- What they do slowly
+
+@case
+def slow_and_silent_senders_are_cut():
+    server = Server(request_ms=1500, idle_ms=3000)
+    idle, slow_head, slow_body, busy = (server.connect() for _ in range(4))
+    slow_body.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    began = time.time()
+    ended = {}
+    while time.time() - began < 8 and len(ended) < 3:
+        for name, s in (("idle", idle), ("head", slow_head), ("body", slow_body)):
+            if name in ended:
+                continue
+            try:
+                if name != "idle":
+                    s.sendall(b"G" if name == "head" else b"x")
+                s.settimeout(0.05)
+                if s.recv(100) == b"":
+                    ended[name] = time.time() - began
+            except socket.timeout:
+                pass
+            except OSError:
+                ended[name] = time.time() - began
+        busy.sendall(get("/hello"))
+        same(recv_answer(busy)[0], 200)
+        time.sleep(0.2)
+    check(set(ended) == {"idle", "head", "body"}, ended)
+    check(1.4 < ended["head"] < 5 and 1.4 < ended["body"] < 5 and 2.9 < ended["idle"] < 6, ended)
+    check(server.stats()["timeouts"] >= 3)
+    server.stop()
+
+
+@case
+def readers_that_do_not_read_are_cut():
+    server = Server(stall_ms=1000)
+    held = []
+    for path in ("/json?n=20000000", "/stream?n=1000&size=100000"):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect(("127.0.0.1", server.port))
+        s.sendall(get(path))
+        held.append(s)
+    time.sleep(0.5)
+    same(server.stats()["streams"], 1)
+    server.wait_for("conns", 1, 10)
+    same(server.stats()["streams"], 0)
+    server.stop()
+
+
+@case
+def slow_readers_get_everything(server):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    s.connect(("127.0.0.1", server.port))
+    s.sendall(get("/stream?n=60&size=100000", "Connection: close\r\n"))
+    n = 0
+    while True:
+        part = s.recv(65536)
+        if not part:
+            break
+        n += len(part)
+        time.sleep(0.002)
+    check(n > 6000000, n)
+
+
+# ---- What they do not do at all
+
+@case
+def ten_thousand_parked_requests_are_released_in_slices(server):
+    n = 2000 if SANITIZED else 10000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    check(hard > n + 100, "too few open files allowed:", hard)
+    first = server.stats()
+    held = [server.connect() for _ in range(n)]
+    for s in held:
+        s.sendall(get("/park"))
+    server.wait_for("parked", n, 30)
+    time.sleep(0.5)  # They are watched by now.
+    parked = server.stats()
+    same(parked["gone"], first["gone"])
+    began = time.time()
+    same(server.ask("POST", "/release?n=700").text, str(n).encode())
+    for s in held:
+        status, body, rest = recv_answer(s)
+        check(status == 200 and rest == b"" and body.startswith(b"[{"), status, rest)
+    took = time.time() - began
+    after = server.stats()
+    check(after["turn_us"] < (200000 if SANITIZED else 50000), "longest turn", after["turn_us"], "us")
+    print("# %d parked: %.1f KiB each, released in %.0f ms, longest turn %.1f ms"
+          % (n, (parked["rss_kb"] - first["rss_kb"]) / n, took * 1000, after["turn_us"] / 1000))
+    for s in held[:100]:  # And they go on.
+        s.sendall(get("/hello"))
+        same(recv_answer(s)[:2], (200, b'"hello"'))
+    for s in held:
+        s.close()
+    server.wait_for("conns", 1, 30)
+
+
+@case
+def clients_that_leave_are_noticed(server):
+    before = server.stats()["gone"]
+    held = []
+    for i in range(100):
+        s = server.connect()
+        s.sendall(get("/park"))
+        held.append(s)
+    server.wait_for("parked", 100)
+    time.sleep(0.4)
+    for i, s in enumerate(held):
+        if i % 4 == 0:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if i % 2 == 0:
+            s.close()
+    server.wait_for("parked", 50)
+    same(server.stats()["gone"] - before, 50)
+    for s in held[1::2]:
+        s.close()
+    server.wait_for("parked", 0)
+
+
+@case
+def clients_that_leave_at_once_are_noticed(server):
+    for path in ("/park", "/later?ms=200", "/worker", "/json?n=1000000", "/stream?n=1000&size=50000", "/follow"):
+        for i in range(60):
+            s = server.connect()
+            s.sendall(get(path))
+            time.sleep(0.15 if i == 30 else 0)  # Some are watched by then.
+            if i % 2 == 0:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            s.close()
+    server.wait_for("parked", 0)
+    server.wait_for("streams", 0)
+    server.wait_for("waiting", 0)
+    server.wait_for("conns", 1)
+
+
+@case
+def a_parked_clients_next_request_waits_for_its_turn(server):
+    s = server.connect()
+    s.sendall(get("/park?" + "x" * 3000))
+    server.wait_for("parked", 1)
+    time.sleep(0.3)
+    s.sendall(get("/show/" + "y" * 6000) * 3)  # The buffer behind the parked request has to move.
+    time.sleep(0.3)
+    same(server.stats()["parked"], 1)
+    server.ask("PUT", "/release")
+    data = b""
+    while data.count(b"param=yyy") < 3:
+        part = s.recv(65536)
+        check(part, "ended early")
+        data += part
+    same(data.count(b"HTTP/1.1 200 OK"), 4)
+
+
+@case
+def many_requests_at_once_from_many_threads(server):
+    wrong = []
+
+    def go(n):
+        rng = random.Random(n)
+        c = server.http()
+        for _ in range(100):
+            path = rng.choice(["/hello", "/later?ms=1", "/worker", "/json?n=20000", "/shared?n=50000", "/stream?n=5&size=2000"])
+            c.request("GET", path, headers={"Accept-Encoding": "gzip"} if rng.random() < 0.5 else {})
+            r = c.getresponse()
+            text = r.read()
+            if r.status != 200 or not text:
+                wrong.append((path, r.status))
+        c.close()
+    threads = [threading.Thread(target=go, args=(n,)) for n in range(16)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    same(wrong, [])
+
+
+# ---- Its end
+
+@case
+def stopping_while_busy_answers_and_ends():
+    server = Server(grace_ms=500)
+    parked = [server.connect() for _ in range(50)]
+    for s in parked:
+        s.sendall(get("/park"))
+    server.wait_for("parked", 50)
+    others = {}
+    for path in ("/later?ms=300", "/follow", "/stream?n=100000&size=50000", "/worker", "/hello"):
+        others[path] = server.connect()
+        others[path].sendall(get(path))
+    half = server.connect()
+    half.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
+    idle = server.connect()
+    time.sleep(0.2)
+    took = server.stop()
+    check(0.4 < took < 4, "it took", took)
+    for s in parked:
+        check(recv_all(s).startswith(b"HTTP/1.1 503 "), "a parked request's answer")
+    check(b'"later"' in recv_all(others["/later?ms=300"]), "an answer within the grace")
+    for s in (half, idle):
+        check(recv_all(s) in (b"", b"<reset>"))
+
+
+@case
+def an_idle_server_stops_at_once():
+    server = Server(grace_ms=1000)
+    held = [server.connect() for _ in range(10)]
+    for s in held[:5]:
+        s.sendall(get("/hello"))
+        same(recv_answer(s)[0], 200)
+    check(server.stop() < (3 if SANITIZED else 0.6))
+
+
+@case
+def a_port_in_use_is_told_and_ipv6_works():
+    server = Server(address="::1")
+    p = subprocess.run([PROGRAM, "address=::1", "port=%d" % server.port], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    check(b"address already in use" in p.stdout and p.returncode == 1, p)
+    s = socket.create_connection(("::1", server.port), 5)
+    s.sendall(get("/hello"))
+    same(recv_answer(s)[1], b'"hello"')
+    s.close()
+    server.stop()
+
+
+def main():
+    failed = 0
+    shared = Server()
+    for fn in CASES:
+        if ONLY not in fn.__name__:
+            continue
+        try:
+            fn(shared) if fn.__code__.co_argcount else fn()
+            print("ok", fn.__name__)
+        except Exception as err:
+            failed += 1
+            print("not ok %s: %s: %s" % (fn.__name__, type(err).__name__, err))
+        sys.stdout.flush()
+    try:
+        shared.stop()
+        print("ok the_server_ends_clean")
+    except Exception as err:
+        failed += 1
+        print("not ok the_server_ends_clean: %s" % err)
+    return 1 if failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,427 @@
+/* A server with handlers of every temper, for http_front.py. It prints its port, runs until its standard input ends,
+ * and prints how it ended. Options: NAME=NUMBER, the names being those of struct httpd_config. */
+#undef NDEBUG
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#include "lib/log.h"
+#include "proto/error.h"
+#include "server/cache.h"
+#include "server/httpd.h"
+
+struct site {
+	struct httpd *h;
+	uv_loop_t *loop;
+	struct http_router *router;
+	struct cache *cache;
+	struct list parked; /* struct http_request.link */
+	unsigned n_parked, n_gone, n_open_streams;
+	struct mailbox work; /* For the worker. */
+	pthread_mutex_t lock;
+	pthread_cond_t rung;
+	bool ringing;
+	atomic_bool over;
+};
+
+static struct site site;
+
+static int64_t number(struct http_request *req, const char *name, int64_t dflt)
+{
+	(void)http_query_int(req, name, &dflt);
+	return dflt;
+}
+
+static void answer_json(struct http_request *req, struct buf *b)
+{
+	struct http_response res = {.has = HTTP_HAS_READ, .index = 42, .known_leader = true, .body = *b};
+
+	http_answer(req, &res);
+}
+
+static void say_hello(void *ctx, struct http_request *req)
+{
+	struct buf b = {0};
+
+	(void)ctx;
+	buf_str(&b, "\"hello\"");
+	answer_json(req, &b);
+}
+
+/* A JSON array of about n bytes. */
+static void make_json(struct buf *b, size_t n)
+{
+	buf_byte(b, '[');
+	for (unsigned i = 0; b->len + 40 < n; i++) {
+		buf_printf(b, "%s{\"ID\":%u,\"Name\":\"row %u\"}", i > 0 ? "," : "", i, i);
+	}
+	buf_byte(b, ']');
+}
+
+static void give_json(void *ctx, struct http_request *req)
+{
+	struct buf b = {0};
+
+	(void)ctx;
+	make_json(&b, (size_t)number(req, "n", 100));
+	answer_json(req, &b);
+}
+
+static void give_shared(void *ctx, struct http_request *req)
+{
+	struct http_body *body = cache_get(site.cache, req->query, req->query_len, 1);
+	struct http_response res = {.has = HTTP_HAS_READ, .index = 42, .known_leader = true};
+
+	(void)ctx;
+	if (body == NULL) {
+		struct buf b = {0};
+
+		make_json(&b, (size_t)number(req, "n", 100));
+		body = http_body_new(&b);
+		assert(body != NULL);
+		cache_put(site.cache, req->query, req->query_len, 1, body);
+	}
+	res.shared = body;
+	http_answer(req, &res);
+}
+
+static void echo(void *ctx, struct http_request *req)
+{
+	struct http_response res = {.type = "application/octet-stream"};
+
+	(void)ctx;
+	assert(req->body[req->body_len] == '\0');
+	if (req->body_len > 0) {
+		buf_put(&res.body, req->body, req->body_len);
+	}
+	http_answer(req, &res);
+}
+
+static void show(void *ctx, struct http_request *req)
+{
+	(void)ctx;
+	http_answer_text(req, 200, "%s token=%s gzip=%d param=%s", http_method_text(req->method), req->token,
+	                 req->accepts_gzip, req->params[0]);
+}
+
+/* --- Later, by a timer --- */
+
+static void free_handle(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void on_later(uv_timer_t *timer)
+{
+	struct http_request *req = timer->data;
+	struct buf b = {0};
+
+	uv_close((uv_handle_t *)timer, free_handle);
+	buf_str(&b, "\"later\"");
+	answer_json(req, &b);
+}
+
+static void answer_later(void *ctx, struct http_request *req)
+{
+	uv_timer_t *timer = malloc(sizeof(*timer));
+
+	(void)ctx;
+	uv_timer_init(site.loop, timer);
+	timer->data = req;
+	uv_timer_start(timer, on_later, (uint64_t)number(req, "ms", 50), 0);
+}
+
+/* --- Later, by another thread --- */
+
+struct job {
+	struct mail mail;
+	struct http_request *req;
+};
+
+static void deliver(struct mail *mail)
+{
+	struct job *j = CONTAINER_OF(mail, struct job, mail);
+	struct buf b = {0};
+
+	buf_str(&b, "\"worked\"");
+	answer_json(j->req, &b);
+	free(j);
+}
+
+static void work(struct mail *mail)
+{
+	mail->run_cb = deliver;
+	httpd_post(site.h, mail);
+}
+
+static void ask_worker(void *ctx, struct http_request *req)
+{
+	struct job *j = malloc(sizeof(*j));
+
+	(void)ctx;
+	j->req = req;
+	j->mail.run_cb = work;
+	if (!mailbox_put(&site.work, &j->mail)) {
+		free(j);
+		http_answer_error(req, ERR_BUSY);
+	}
+}
+
+static void ring(void *arg)
+{
+	(void)arg;
+	pthread_mutex_lock(&site.lock);
+	site.ringing = true;
+	pthread_cond_signal(&site.rung);
+	pthread_mutex_unlock(&site.lock);
+}
+
+static void *run_worker(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		pthread_mutex_lock(&site.lock);
+		while (!site.ringing && !site.over) {
+			pthread_cond_wait(&site.rung, &site.lock);
+		}
+		site.ringing = false;
+		pthread_mutex_unlock(&site.lock);
+		if (mailbox_run(&site.work) == 0 && site.over) {
+			return NULL;
+		}
+	}
+}
+
+/* --- Parked, until somebody releases all --- */
+
+static void unpark(struct http_request *req, struct http_response *res)
+{
+	list_remove(&req->link);
+	site.n_parked--;
+	http_answer(req, res);
+}
+
+static void on_parked_gone(struct http_request *req)
+{
+	site.n_gone++;
+	unpark(req, &(struct http_response){.status = 499});
+}
+
+static void park(void *ctx, struct http_request *req)
+{
+	(void)ctx;
+	req->gone_cb = on_parked_gone;
+	list_insert(&site.parked, &req->link);
+	site.n_parked++;
+}
+
+static void release(void *ctx, struct http_request *req)
+{
+	struct buf b = {0};
+	struct http_body *body;
+	unsigned n = site.n_parked;
+
+	(void)ctx;
+	make_json(&b, (size_t)number(req, "n", 300));
+	body = http_body_new(&b);
+	while (!list_empty(&site.parked)) {
+		struct http_response res = {.has = HTTP_HAS_READ, .index = 43, .known_leader = true,
+		                            .shared = http_body_get(body)};
+
+		unpark(CONTAINER_OF(site.parked.next, struct http_request, link), &res);
+	}
+	http_body_put(body);
+	http_answer_text(req, 200, "%u", n);
+}
+
+/* --- Streams --- */
+
+static void pour(struct http_request *req)
+{
+	static char piece[1 << 20];
+	int64_t *left = req->data;
+	int64_t size = number(req, "size", 1000);
+
+	while (*left > 0) {
+		int rv;
+
+		memset(piece, 'a' + (int)(*left % 26), (size_t)size);
+		rv = http_stream_write(req, piece, (size_t)size);
+		if (rv < 0) {
+			break;
+		}
+		--*left;
+		if (rv == HTTP_WAIT) {
+			return;
+		}
+	}
+	req->drain_cb = NULL;
+	site.n_open_streams--;
+	http_stream_end(req, *left == 0 && number(req, "break", 0) == 0);
+}
+
+static void stream(void *ctx, struct http_request *req)
+{
+	int64_t *left = arena_alloc(&req->mem, sizeof(*left));
+	struct http_response head = {.type = "text/plain"};
+
+	(void)ctx;
+	*left = number(req, "n", 10);
+	req->data = left;
+	req->drain_cb = pour;
+	site.n_open_streams++;
+	http_stream_begin(req, &head);
+	pour(req);
+}
+
+static void on_follower_gone(struct http_request *req)
+{
+	site.n_gone++;
+	site.n_open_streams--;
+	http_stream_end(req, true);
+}
+
+/* Opens a stream and says nothing. */
+static void follow(void *ctx, struct http_request *req)
+{
+	struct http_response head = {.type = "text/plain"};
+
+	(void)ctx;
+	req->gone_cb = on_follower_gone;
+	site.n_open_streams++;
+	http_stream_begin(req, &head);
+}
+
+static void tell_stats(void *ctx, struct http_request *req)
+{
+	struct httpd_stats s;
+	struct buf b = {0};
+	struct rusage use;
+
+	(void)ctx;
+	httpd_get_stats(site.h, &s);
+	getrusage(RUSAGE_SELF, &use);
+	buf_printf(&b,
+	           "{\"parked\":%u,\"gone\":%u,\"streams\":%u,\"conns\":%u,\"waiting\":%u,\"requests\":%lu,\"refused\":%lu,"
+	           "\"timeouts\":%lu,\"turn_us\":%lu,\"rss_kb\":%ld}",
+	           site.n_parked, site.n_gone, site.n_open_streams, s.conns, s.waiting, (unsigned long)s.requests,
+	           (unsigned long)s.refused_conns, (unsigned long)s.timeouts, (unsigned long)s.longest_turn_ns / 1000,
+	           use.ru_maxrss);
+	answer_json(req, &b);
+}
+
+static const struct http_route routes[] = {
+        {.pattern = "/hello", .methods = HTTP_BIT_GET, .handle_cb = say_hello},
+        {.pattern = "/json", .methods = HTTP_BIT_GET, .handle_cb = give_json},
+        {.pattern = "/shared", .methods = HTTP_BIT_GET, .handle_cb = give_shared},
+        {.pattern = "/echo", .methods = HTTP_BITS_WRITE, .handle_cb = echo},
+        {.pattern = "/show/:x...", .methods = HTTP_BITS_ALL, .handle_cb = show},
+        {.pattern = "/later", .methods = HTTP_BIT_GET, .handle_cb = answer_later},
+        {.pattern = "/worker", .methods = HTTP_BIT_GET | HTTP_BITS_WRITE, .handle_cb = ask_worker},
+        {.pattern = "/park", .methods = HTTP_BIT_GET, .handle_cb = park},
+        {.pattern = "/release", .methods = HTTP_BITS_WRITE, .handle_cb = release},
+        {.pattern = "/stream", .methods = HTTP_BIT_GET, .handle_cb = stream},
+        {.pattern = "/follow", .methods = HTTP_BIT_GET, .handle_cb = follow},
+        {.pattern = "/stats", .methods = HTTP_BIT_GET, .handle_cb = tell_stats},
+};
+
+static void handle(void *ctx, struct http_request *req)
+{
+	if (http_route_find(site.router, req) == 0) {
+		req->route->handle_cb(ctx, req);
+	}
+}
+
+static void start(void *ctx, struct httpd *h, uv_loop_t *loop)
+{
+	(void)ctx;
+	site.h = h;
+	site.loop = loop;
+}
+
+static const struct option {
+	const char *name;
+	size_t offset, size;
+} options[] = {
+#define OPTION(field) {#field, offsetof(struct httpd_config, field), sizeof(((struct httpd_config *)0)->field)}
+        OPTION(port), OPTION(body_max), OPTION(bodies_max), OPTION(conns_max), OPTION(conns_per_client_max),
+        OPTION(idle_ms), OPTION(request_ms), OPTION(stall_ms), OPTION(watch_ms),
+#undef OPTION
+};
+
+/* Little-endian machines only, as all that this program runs on. */
+static void set_option(struct httpd_config *config, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	unsigned long value = strtoul(equals + 1, NULL, 10);
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (strncmp(options[i].name, text, (size_t)(equals - text)) == 0) {
+			memcpy((char *)config + options[i].offset, &value, options[i].size);
+		}
+	}
+}
+
+static void allow_files(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int main(int argc, char **argv)
+{
+	struct httpd_config config = {.address = "127.0.0.1", .start_cb = start, .handle_cb = handle};
+	struct httpd_stats s;
+	pthread_t worker;
+	uint32_t grace_ms = 300;
+	struct httpd *h;
+	char why[256];
+	char c;
+
+	signal(SIGPIPE, SIG_IGN);
+	allow_files();
+	for (int i = 1; i < argc; i++) {
+		if (strncmp(argv[i], "grace_ms=", 9) == 0) {
+			grace_ms = (uint32_t)atoi(argv[i] + 9);
+		} else if (strncmp(argv[i], "address=", 8) == 0) {
+			config.address = argv[i] + 8;
+		} else {
+			set_option(&config, argv[i]);
+		}
+	}
+	list_init(&site.parked);
+	pthread_mutex_init(&site.lock, NULL);
+	pthread_cond_init(&site.rung, NULL);
+	mailbox_init(&site.work, 1000, ring, NULL);
+	site.router = http_router_new(routes, sizeof(routes) / sizeof(routes[0]));
+	site.cache = cache_new(64 << 20);
+	assert(pthread_create(&worker, NULL, run_worker, NULL) == 0);
+	if (httpd_start(&config, &h, why, sizeof(why)) != 0) {
+		printf("error %s\n", why);
+		return 1;
+	}
+	printf("port %u\n", httpd_port(h));
+	fflush(stdout);
+	while (read(STDIN_FILENO, &c, 1) > 0) {
+	}
+	httpd_stop(h, grace_ms);
+	site.over = true;
+	ring(NULL);
+	pthread_join(worker, NULL);
+	httpd_get_stats(h, &s);
+	httpd_close(h);
+	http_router_free(site.router);
+	cache_free(site.cache);
+	printf("stopped conns=%u waiting=%u parked=%u streams=%u\n", s.conns, s.waiting, site.n_parked, site.n_open_streams);
+	return 0;
+}
