@@ -80,6 +80,7 @@ void alloc_health_begin(struct alloc_runner *ar, const struct moment *at)
 	ar->health.state = HEALTH_NONE;
 	ar->health.at_ns = 0;
 	ar->health.good_since = 0;
+	ar->health.checks_pass = false;
 	if (!rule_of(ar->spec, &rule)) {
 		return;
 	}

@@ -55,6 +55,7 @@ static int64_t next_due(const struct client *c)
 	LIST_EACH(e, &c->allocs) {
 		sooner(&due, CONTAINER_OF(e, struct client_alloc, link)->ar.due_ns);
 	}
+	sooner(&due, c->checks == NULL ? 0 : checks_due(c->checks));
 	sooner(&due, session_due(c));
 	sooner(&due, reports_due(c));
 	sooner(&due, saver_due(c));
@@ -111,6 +112,9 @@ static void turn_cb(uv_prepare_t *handle)
 	host_serve(c);
 	if (c->collect_due <= client_time(c)) {
 		host_collect(c);
+	}
+	if (c->checks != NULL) {
+		checks_step(c->checks);
 	}
 	session_step(c);
 	reports_step(c);
@@ -293,6 +297,10 @@ static void check_stopped(struct client *c)
 	}
 	c->letting_go = true;
 	saver_flush(c);
+	if (c->checks != NULL) {
+		checks_close(c->checks);
+		c->checks = NULL;
+	}
 	host_close(c, c->end_tasks);
 	driver_host_close(c->drivers, drivers_closed_cb, c);
 }
@@ -355,6 +363,7 @@ struct client *client_open(struct uv_loop_s *loop, const struct client_config *c
 	c->turn.data = c;
 	c->timer.data = c;
 	c->handles = 3;
+	c->checks = checks_new(c);
 	uv_prepare_start(&c->turn, turn_cb);
 	if (state_load(&c->store, found_cb, c) != 0) {
 		log_warn("client", "the local state of allocations cannot be listed");

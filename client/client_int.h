@@ -5,10 +5,12 @@
 #include <uv.h>
 
 #include "client/alloc_runner.h"
+#include "client/checks.h"
 #include "client/client.h"
 #include "client/driver.h"
 #include "client/state.h"
 #include "client/taskenv.h"
+#include "client/vars.h"
 #include "client/work.h"
 #include "lib/list.h"
 #include "lib/uuid.h"
@@ -54,6 +56,7 @@ struct client_alloc {
 	struct list save;     /* In client->saver.dirty. */
 	struct client_alloc *next; /* In its bucket. */
 	struct client_task *tasks; /* ar.n of them. */
+	struct check_set *checks;  /* While they are being run; see checks.c. */
 	char id[UUID_TEXT];
 	uint64_t seen;        /* The last push that named it. */
 	unsigned jobs;        /* Under way for it: it must not be freed. */
@@ -119,6 +122,7 @@ struct client {
 	struct reports reports;
 	struct saver saver;
 	struct http_router *router;
+	struct checks *checks;
 
 	uint64_t random;
 	int64_t armed; /* Loop time the timer is set to; 0: it is not. */
@@ -163,6 +167,8 @@ void host_collect(struct client *c);
 void host_cancel(struct client_alloc *ca);
 /* Let go of all tasks, or kill them, and free everything; nothing is under way any more. */
 void host_close(struct client *c, bool end_tasks);
+/* The environment of a task: 0 or ERR_NOMEM. */
+int host_env(struct task_runner *tr, struct task_env *out, struct arena *mem);
 const char *host_alloc_dir(const struct client_alloc *ca, struct arena *mem);
 
 /* ---- session.c: what the servers know of the node ---- */

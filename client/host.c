@@ -307,6 +307,13 @@ static int make_env(struct task_runner *tr, const char *dir, struct task_env *ou
 	return task_env_make(&args, out, mem);
 }
 
+int host_env(struct task_runner *tr, struct task_env *out, struct arena *mem)
+{
+	const char *dir = host_alloc_dir(alloc_of(tr->alloc), mem);
+
+	return dir == NULL ? ERR_NOMEM : make_env(tr, dir, out, mem);
+}
+
 /* ---- hooks ---- */
 
 struct prepare_job {
@@ -646,6 +653,7 @@ static void changed(struct alloc_runner *ar)
 
 	reports_add(ca);
 	saver_add(ca);
+	checks_look(ca);
 	if (alloc_runner_dead(ar) && !ca->ended) {
 		ca->ended = true;
 		ask_again(ca->client);
@@ -768,6 +776,7 @@ static void alloc_free(struct client_alloc *ca)
 {
 	uint32_t i;
 
+	checks_forget(ca);
 	for (i = 0; i < ca->ar.n; i++) {
 		assert(ca->tasks[i].driver == NULL && ca->tasks[i].job == NULL);
 		free(ca->tasks[i].handle);

@@ -16,6 +16,7 @@ RUNNER_LIBS = client/librunner.a $(PROTO_LIBS)
 noinst_LIBRARIES += client/libclient.a
 client_libclient_a_SOURCES = \
 	client/artifact.c client/artifact.h \
+	client/checks.c client/checks.h \
 	client/client.c client/client.h client/client_int.h \
 	client/config.h \
 	client/fingerprint.c client/fingerprint.h client/fingerprint_parts.h \

@@ -1,6 +1,8 @@
 #include "test/unit/client/fake_server.h"
 #include "test/unit/client/world.h"
 
+#include <arpa/inet.h>
+
 #include "client/client.h"
 #include "proto/http.h"
 
@@ -26,7 +28,7 @@ static void open_agent(void)
 	client_start(w.client);
 }
 
-static int make(void **state)
+static int make_without_agent(void **state)
 {
 	(void)state;
 	world_find_executor();
@@ -50,6 +52,12 @@ static int make(void **state)
 	                                  .executor = "",
 	                                  .dev = true};
 	assert_int_equal(uv_loop_init(&w.loop), 0);
+	return 0;
+}
+
+static int make(void **state)
+{
+	make_without_agent(state);
 	open_agent();
 	return 0;
 }
@@ -426,6 +434,59 @@ static void tasks_outlive_their_agent(void **state)
 	await(1, "complete");
 }
 
+static bool some_time_later(const void *arg)
+{
+	return uv_hrtime() > *(const uint64_t *)arg;
+}
+
+/* An agent in a process of its own, which never ends by itself; says when its tasks run. */
+static void run_doomed_agent(int say)
+{
+	open_agent();
+	connect_node();
+	push(1, 2, "run", "service", "", "", SLEEP("t"));
+	await(1, "running");
+	await(2, "running");
+	run_until(some_time_later, &(uint64_t){uv_hrtime() + UINT64_C(100000000)}, "what is to be kept is on disk");
+	(void)!write(say, "x", 1);
+	for (;;) {
+		uv_run(&w.loop, UV_RUN_ONCE);
+	}
+}
+
+static void tasks_survive_an_agent_that_is_killed(void **state)
+{
+	int64_t started;
+	int pipes[2];
+	pid_t child;
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	child = fork();
+	if (child == 0) {
+		run_doomed_agent(pipes[1]);
+	}
+	assert_int_equal(read(pipes[0], &byte, 1), 1);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	close(pipes[0]);
+	close(pipes[1]);
+	open_agent();
+	connect_node();
+	await(1, "running");
+	await(2, "running");
+	started = told(1, "t")->started_at;
+	push(1, 2, "run", "service", "", "", SLEEP("t"));
+	uv_run(&w.loop, UV_RUN_NOWAIT);
+	assert_string_equal(events(1, "t"), "Received,Task Setup,Started");
+	assert_int_equal(told(1, "t")->restarts, 0);
+	assert_int_equal(told(1, "t")->started_at, started);
+	push(1, 2, "stop", "service", "", "", SLEEP("t"));
+	await(1, "complete");
+	await(2, "complete");
+}
+
 static void an_ended_allocation_stays_ended_for_the_next_agent(void **state)
 {
 	(void)state;
@@ -788,6 +849,139 @@ static void a_start_that_takes_for_ever_can_be_stopped(void **state)
 	await(1, "complete");
 }
 
+/* ---- checks ---- */
+
+/* A listener that answers every request with a status; 0 accepts and hangs up. */
+static struct {
+	uv_tcp_t tcp;
+	int status;
+	int port;
+	unsigned asked;
+} service;
+
+static void free_handle_cb(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void request_alloc_cb(uv_handle_t *handle, size_t size, uv_buf_t *buf)
+{
+	static char bytes[1024];
+
+	(void)handle;
+	(void)size;
+	*buf = uv_buf_init(bytes, sizeof(bytes));
+}
+
+static void request_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	char text[128];
+	uv_buf_t out = uv_buf_init(text, 0);
+
+	(void)buf;
+	if (n > 0 && service.status != 0) {
+		out.len = (size_t)snprintf(text, sizeof(text), "HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n", service.status);
+		(void)uv_try_write(stream, &out, 1);
+	}
+	if (n != 0 && !uv_is_closing((uv_handle_t *)stream)) {
+		uv_close((uv_handle_t *)stream, free_handle_cb);
+	}
+}
+
+static void service_cb(uv_stream_t *listener, int status)
+{
+	uv_tcp_t *tcp = malloc(sizeof(*tcp));
+
+	assert_int_equal(status, 0);
+	uv_tcp_init(&w.loop, tcp);
+	assert_int_equal(uv_accept(listener, (uv_stream_t *)tcp), 0);
+	uv_read_start((uv_stream_t *)tcp, request_alloc_cb, request_cb);
+	service.asked++;
+}
+
+static void open_service(int status)
+{
+	struct sockaddr_in in;
+	int len = sizeof(in);
+
+	service.status = status;
+	service.asked = 0;
+	uv_tcp_init(&w.loop, &service.tcp);
+	uv_ip4_addr("0.0.0.0", 0, &in);
+	assert_int_equal(uv_tcp_bind(&service.tcp, (struct sockaddr *)&in, 0), 0);
+	assert_int_equal(uv_listen((uv_stream_t *)&service.tcp, 16, service_cb), 0);
+	assert_int_equal(uv_tcp_getsockname(&service.tcp, (struct sockaddr *)&in, &len), 0);
+	service.port = ntohs(in.sin_port);
+}
+
+static void push_checked(const char *checks)
+{
+	char group[1024];
+
+	snprintf(group, sizeof(group),
+	         ",\"Update\":{\"HealthCheck\":\"checks\",\"MinHealthyTime\":200000000,\"HealthyDeadline\":1500000000},"
+	         "\"Services\":[{\"Name\":\"s\",\"PortLabel\":\"http\",\"Checks\":[%s]}]",
+	         checks);
+	push(1, 1, "run", "service",
+	     ",\"DeploymentID\":\"d1\",\"AllocatedResources\":{\"Shared\":{\"Ports\":[{\"Label\":\"http\","
+	     "\"Value\":1,\"HostIP\":\"127.0.0.1\"}]}}",
+	     group, SLEEP("t"));
+}
+
+static bool has_verdict(const void *arg)
+{
+	struct fake_report *r = fake_server_find(&w.server, id_of(1));
+
+	(void)arg;
+	return r != NULL && r->update.deployment_status != NULL && r->update.deployment_status->healthy.set;
+}
+
+static int verdict(void)
+{
+	run_until(has_verdict, NULL, "there is a verdict on its health");
+	return (int)fake_server_find(&w.server, id_of(1))->update.deployment_status->healthy.at;
+}
+
+#define CHECK(type, more) "{\"Type\":\"" type "\",\"PortLabel\":\"%d\",\"Interval\":1000000000" more "}"
+
+static void healthy_is_what_answers_its_checks(void **state)
+{
+	char checks[512];
+
+	(void)state;
+	open_service(204);
+	connect_node();
+	snprintf(checks, sizeof(checks), CHECK("http", ",\"Path\":\"/h\",\"Header\":{\"X-A\":[\"1\",\"2\"]}") "," CHECK("tcp", ""),
+	         service.port, service.port);
+	push_checked(checks);
+	assert_int_equal(verdict(), 1);
+	assert_true(service.asked >= 2);
+	uv_close((uv_handle_t *)&service.tcp, NULL);
+}
+
+static void unhealthy_is_what_answers_with_errors_or_not_at_all(void **state)
+{
+	char checks[512];
+
+	(void)state;
+	open_service(500);
+	connect_node();
+	snprintf(checks, sizeof(checks), CHECK("http", ",\"Path\":\"/h\""), service.port);
+	push_checked(checks);
+	assert_int_equal(verdict(), 0);
+	assert_true(service.asked >= 2);
+	assert_string_equal(last_event(1, "t")->message, "Services not healthy by deadline");
+	uv_close((uv_handle_t *)&service.tcp, NULL);
+}
+
+static void a_check_whose_port_nobody_listens_on_fails(void **state)
+{
+	(void)state;
+	connect_node();
+	push_checked("{\"Type\":\"tcp\",\"Interval\":1000000000}"); /* The service's port, which is 1. */
+	assert_int_equal(verdict(), 0);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, make, release)
 
 int main(void)
@@ -804,6 +998,7 @@ int main(void)
 	        T(a_stop_ends_the_task_and_the_next_one_waits_for_that),
 	        T(restarts_follow_the_policy),
 	        T(tasks_outlive_their_agent),
+	        cmocka_unit_test_setup_teardown(tasks_survive_an_agent_that_is_killed, make_without_agent, release),
 	        T(an_ended_allocation_stays_ended_for_the_next_agent),
 	        T(reports_that_were_lost_are_made_again),
 	        T(what_happened_without_a_server_is_told_to_the_next),
@@ -818,6 +1013,9 @@ int main(void)
 	        T(many_simulated_tasks_cost_little),
 	        T(a_driver_that_fails_now_and_then_is_tried_again),
 	        T(a_start_that_takes_for_ever_can_be_stopped),
+	        T(healthy_is_what_answers_its_checks),
+	        T(unhealthy_is_what_answers_with_errors_or_not_at_all),
+	        T(a_check_whose_port_nobody_listens_on_fails),
 	};
 
 	cmocka_set_test_filter(getenv("DROVER_TEST"));
