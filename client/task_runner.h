@@ -29,6 +29,7 @@
 #include "client/restart.h"
 #include "client/saved.h"
 #include "client/task_event.h"
+#include "lib/moment.h"
 #include "lib/sm.h"
 #include "proto/alloc.h"
 
@@ -54,13 +55,6 @@ enum task_want { WANT_RUN, WANT_RESTART, WANT_STOP };
 
 /* Which effect has been asked for and not been answered. */
 enum task_answer { ANSWER_NONE, ANSWER_ADOPT, ANSWER_PREPARE, ANSWER_START };
-
-/* When something happens. Timers run on `mono_ns`, which never goes back; people are told `wall_ns`, Unix time. */
-struct moment {
-	int64_t mono_ns;
-	int64_t wall_ns;
-	uint64_t random; /* Any bits; used for delays only. */
-};
 
 /* How a task ended. */
 struct task_exit {

@@ -4,10 +4,13 @@ lib_libbase_a_SOURCES = \
 	lib/arena.c lib/arena.h \
 	lib/buf.c lib/buf.h \
 	lib/crc.c lib/crc.h \
+	lib/hash.c lib/hash.h \
+	lib/heap.c lib/heap.h \
 	lib/hindex.c lib/hindex.h \
 	lib/list.h \
 	lib/log.c lib/log.h \
 	lib/mailbox.c lib/mailbox.h \
+	lib/moment.h \
 	lib/timefmt.c lib/timefmt.h \
 	lib/utf8.h \
 	lib/sm.h \

@@ -379,3 +379,14 @@ EXTRA_PROGRAMS += test/integration/http_server
 check-local: test/integration/http_server
 test_integration_http_server_SOURCES = test/integration/http_server.c
 test_integration_http_server_LDADD = $(HTTPD_LIBS) $(JEMALLOC_LIBS)
+
+# What the leader's parts stand on.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/lib/test_hash test/unit/lib/test_heap
+endif
+test_unit_lib_test_hash_SOURCES = test/unit/lib/test_hash.c
+test_unit_lib_test_hash_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_hash_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+test_unit_lib_test_heap_SOURCES = test/unit/lib/test_heap.c
+test_unit_lib_test_heap_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_heap_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
