@@ -17,7 +17,7 @@ struct heap_link {
 
 struct heap {
 	bool (*before)(const struct heap_link *a, const struct heap_link *b); /* A strict order. */
-	struct heap_link **at; /* The first of all at 0. */
+	struct heap_link **at;                                                /* The first of all at 0. */
 	size_t n;
 	size_t cap;
 };

@@ -21,3 +21,18 @@ server_libhttpd_a_SOURCES = \
 	server/httpd_parts.h \
 	server/httpd_request.c
 HTTPD_LIBS = server/libhttpd.a $(WIRE_LIBS) $(H2O_LIBS) $(OPENSSL_LIBS) $(UV_LIBS) $(ZLIB_LIBS) -lpthread
+
+# What the leader decides and keeps.
+noinst_LIBRARIES += server/libleader.a
+server_libleader_a_SOURCES = \
+	server/blocked.h \
+	server/broker.h \
+	server/deploy.h \
+	server/drain.h \
+	server/gc.h \
+	server/heartbeat.h \
+	server/leader.h \
+	server/metrics.h \
+	server/part.c server/part.h \
+	server/periodic.h
+LEADER_LIBS = server/libleader.a server/libsched.a $(STATE_LIBS)
