@@ -2,18 +2,18 @@
  * What the leader's parts have in common.
  *
  * A part watches one subject of the cluster (heartbeats, deployments, drains, ...) and brings it forward by commands.
- * It has no clock, no I/O and no state that could be lost: all it holds follows from the cluster's state.
+ * It has no clock and no I/O, and holds nothing that does not follow from the cluster's state:
  *
- *     xxx_load(part, row)            while leadership begins: a row of the state, in slices, in the order of keys
- *     xxx_changed(part, old, now)    a row has changed
- *     xxx_step(part, turn)           a slice of work; may ask for one command
- *     xxx_done(part, ref, status)    what became of a command that it asked for
- *     xxx_due(part)                  when to step again if nothing changes
+ *     xxx_load(part, row, at)           while leadership begins: a row of the state, in slices, in the order of keys
+ *     xxx_changed(part, old, now, at)   a row has changed; as in struct change
+ *     xxx_step(part, turn)              a slice of work; may ask for one command
+ *     xxx_done(part, ref, status, at)   what became of that command; what it has changed was told before
+ *     xxx_due(part, at)                 when, monotonic, to step if nothing changes; a time that has passed: at once
  *
  * Loading and changes come in any order: a row may be heard of twice, or first as a change. As every want of a part
  * follows from the state, one whose command has failed is not kept: it is found again, PART_RETRY_NS later.
  *
- * A step looks at about PART_ROWS rows of the state, so that no turn of the loop gets long.
+ * A step looks at no more than about PART_ROWS rows of the state, so that no turn of the loop gets long.
  */
 #ifndef SERVER_PART_H_
 #define SERVER_PART_H_
@@ -22,13 +22,12 @@
 #include "lib/buf.h"
 #include "lib/moment.h"
 #include "lib/uuid.h"
-#include "proto/cron.h"
 #include "raft/command.h"
 #include "raft/state.h"
 
 enum {
 	PART_ROWS = 1000,
-	PART_COMMAND_ROWS = 500, /* A command changes at most about so many. */
+	PART_COMMAND_ROWS = 500, /* A command changes no more than about so many. */
 };
 
 #define PART_RETRY_NS NS_PER_S
@@ -40,9 +39,7 @@ struct id_source {
 	uint64_t n;
 };
 
-struct uuid id_source_next(struct id_source *ids);
-
-/* Seconds that the clocks of a time zone ("Europe/Berlin") are ahead of UTC at a moment; 0 for unknown ones. */
+/* How many seconds the clocks of a time zone ("Europe/Berlin") are ahead of UTC at a moment. */
 struct zones {
 	int64_t (*offset_s)(void *ctx, const char *zone, int64_t unix_s); /* NULL: all are UTC. */
 	void *ctx;
@@ -54,27 +51,30 @@ struct turn {
 	const struct moment *at;
 	struct id_source *ids;
 	const struct zones *zones;
-	struct arena mem;   /* For the step alone. */
+	struct arena *mem;  /* Until the step returns. */
 	struct buf command; /* What it asks for, encoded, without its stamp. */
-	struct uuid ref;    /* Comes back to xxx_done(): whatever tells the part what this was about. */
+	struct uuid ref;    /* Comes back to xxx_done(): what this was about. */
 };
 
 enum part_step {
 	STEP_IDLE,    /* Nothing to do before xxx_due(). */
-	STEP_MORE,    /* There is more to do; the rest of the loop has its turn first. */
-	STEP_COMMAND, /* Propose turn->command; there may be more to do. */
+	STEP_MORE,    /* There is more to do, after the rest of the loop had its turn. */
+	STEP_COMMAND, /* Propose turn->command. There may be more to do. */
 };
 
-/* Ask for a command: STEP_COMMAND, or STEP_MORE if it cannot be encoded, which is logged. */
+/* Ask for a command: STEP_COMMAND. One that cannot be encoded is logged and done with, as STEP_MORE. */
 enum part_step turn_command(struct turn *turn, enum command type, const void *payload, const struct uuid *ref);
 
-/* All of it comes through here: got, or the process ends, as in the state. */
+/* Zeroed memory of the turn: got, or the process ends, as in the state. */
 void *turn_need(struct turn *turn, size_t n, size_t size);
 
-/* An ID as text, in the turn's memory. */
+/* A new ID, and any ID as text. */
+const char *turn_new_id(struct turn *turn);
 const char *turn_id_text(struct turn *turn, const struct uuid *id);
 
-/* The hash of an ID, and of a job's namespace and ID. */
+/* A wall time as a monotonic one, as clocks stand now; PART_NEVER stays. */
+int64_t due_mono(int64_t wall_ns, const struct moment *at);
+
 /* Where an iteration that was cut goes on: the key of the next row. */
 struct place {
 	size_t len; /* 0: at the beginning. */
@@ -88,5 +88,8 @@ static inline uint64_t id_hash(const struct uuid *id)
 	memcpy(&hash, id->at, sizeof(hash));
 	return hash;
 }
+
+/* Of a key: namespace, zero, job's ID, zero, as rows have it. */
+struct uuid job_ref(const char *key, size_t len);
 
 #endif /* SERVER_PART_H_ */
