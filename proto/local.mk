@@ -41,6 +41,7 @@ proto_libwire_a_SOURCES = \
 	proto/http.c proto/http.h \
 	proto/http_query.c \
 	proto/http_route.c \
+	proto/relay.c proto/relay.h \
 	proto/rpc.c proto/rpc.h \
 	proto/rpc_objects.h \
 	proto/rpc_serve.c proto/rpc_serve.h

@@ -262,7 +262,7 @@ static const char *or_null(const char *text)
 	return text[0] != '\0' ? text : NULL;
 }
 
-void rpc_put_http_response(struct buf *out, const struct http_response *res)
+static void put_response(struct buf *out, const struct http_response *res, size_t length, const char *body, size_t len)
 {
 	struct rpc_http_header extra[HTTP_EXTRA_MAX];
 	struct rpc_http_response head = {
@@ -275,18 +275,42 @@ void rpc_put_http_response(struct buf *out, const struct http_response *res)
 	        .next_token = or_empty(res->next_token),
 	        .location = or_empty(res->location),
 	        .extra = {extra, res->n_extra},
+	        .length = (int64_t)length,
 	};
 
 	assert(res->n_extra <= HTTP_EXTRA_MAX);
 	for (unsigned i = 0; i < res->n_extra; i++) {
 		extra[i] = (struct rpc_http_header){res->extra[i].name, res->extra[i].value};
 	}
+	put_head_and_body(out, &rpc_http_response_type, &head, body, len);
+}
+
+void rpc_put_http_response(struct buf *out, const struct http_response *res)
+{
 	if (res->shared != NULL) {
-		put_head_and_body(out, &rpc_http_response_type, &head, res->shared->at, res->shared->len);
+		put_response(out, res, 0, res->shared->at, res->shared->len);
 	} else {
-		put_head_and_body(out, &rpc_http_response_type, &head, res->body.at, res->body.len);
+		put_response(out, res, 0, res->body.at, res->body.len);
 		out->failed |= res->body.failed;
 	}
+}
+
+void rpc_put_http_head(struct buf *out, const struct http_response *res, size_t length)
+{
+	put_response(out, res, length, "", 0);
+}
+
+int rpc_get_http_length(const char *payload, size_t len, struct arena *mem, size_t *length)
+{
+	struct rpc_http_response head;
+	const char *body;
+	size_t body_len;
+	int rv = get_head_and_body(&rpc_http_response_type, &head, payload, len, mem, &body, &body_len);
+
+	if (rv == 0) {
+		*length = head.length > 0 ? (size_t)head.length : 0;
+	}
+	return rv;
 }
 
 /* What goes into a header line must not end it. */

@@ -119,4 +119,8 @@ int rpc_get_http_request(struct http_request *req, const char *payload, size_t l
 void rpc_put_http_response(struct buf *out, const struct http_response *res);
 int rpc_get_http_response(struct http_response *res, const char *payload, size_t len, struct arena *mem);
 
+/* The same without its body, which follows in chunks: so many bytes, or 0 if that is not known. */
+void rpc_put_http_head(struct buf *out, const struct http_response *res, size_t length);
+int rpc_get_http_length(const char *payload, size_t len, struct arena *mem, size_t *length);
+
 #endif /* PROTO_RPC_H_ */

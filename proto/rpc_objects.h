@@ -48,7 +48,8 @@
 	X(T, STR, type, "Type")                                                                    \
 	X(T, STR, next_token, "NextToken")                                                         \
 	X(T, STR, location, "Location")                                                            \
-	X(T, LIST(rpc_http_header), extra, "Extra")
+	X(T, LIST(rpc_http_header), extra, "Extra")                                                \
+	X(T, INT, length, "Length")           /* Of a body that follows in chunks, if it is known. */
 
 #define RPC_NONE_FIELDS(X, T) X(T, INT, nothing, "Nothing") /* Always zero: packed it is an empty map. */
 

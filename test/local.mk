@@ -256,8 +256,8 @@ test_fuzz_fuzz_client_state_LDADD = $(CLIENT_LIBS)
 # HTTP as values, RPC frames and connections.
 WIRE_TEST_LIBS = $(WIRE_LIBS) $(UNIT_LIBS)
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/proto/test_conn test/unit/proto/test_http test/unit/proto/test_rpc \
-	test/unit/proto/test_stream
+check_PROGRAMS += test/unit/proto/test_conn test/unit/proto/test_http test/unit/proto/test_relay \
+	test/unit/proto/test_rpc test/unit/proto/test_stream
 endif
 test_unit_proto_test_conn_SOURCES = test/unit/proto/test_conn.c test/unit/proto/conn_pair.h
 test_unit_proto_test_conn_CFLAGS = $(UNIT_CFLAGS)
@@ -265,6 +265,9 @@ test_unit_proto_test_conn_LDADD = $(WIRE_TEST_LIBS)
 test_unit_proto_test_http_SOURCES = test/unit/proto/test_http.c test/unit/proto/http_sink.h
 test_unit_proto_test_http_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_http_LDADD = $(WIRE_TEST_LIBS)
+test_unit_proto_test_relay_SOURCES = test/unit/proto/test_relay.c test/unit/proto/conn_pair.h test/unit/proto/http_sink.h
+test_unit_proto_test_relay_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_relay_LDADD = $(WIRE_TEST_LIBS)
 test_unit_proto_test_rpc_SOURCES = test/unit/proto/test_rpc.c test/unit/proto/http_sink.h
 test_unit_proto_test_rpc_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_rpc_LDADD = $(WIRE_TEST_LIBS)

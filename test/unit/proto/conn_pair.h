@@ -134,7 +134,7 @@ static void end_tick(struct end *e)
 	}
 }
 
-static void pair_turn(struct end *a, size_t n)
+static inline void pair_turn(struct end *a, size_t n)
 {
 	struct end *ends[2] = {a, a->other};
 
@@ -157,7 +157,7 @@ static void pair_settle(struct end *a)
 	}
 }
 
-static void pair_pass(struct end *a, int64_t ms)
+static inline void pair_pass(struct end *a, int64_t ms)
 {
 	while (ms-- > 0) {
 		pair_now++;

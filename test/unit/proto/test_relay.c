@@ -1,0 +1,464 @@
+#include "test/unit/unit.h"
+
+#include <time.h>
+
+#include "proto/relay.h"
+#include "test/unit/proto/conn_pair.h"
+#include "test/unit/proto/http_sink.h"
+
+/* Two agents, a and b, of whom a passes requests on to b. Each has an HTTP and an RPC thread, which are turned here. */
+struct agent {
+	struct end end; /* First. */
+	struct mailbox http, rpc;
+	struct relay relay;
+};
+
+static struct agent a, b;
+
+static void no_wake(void *arg)
+{
+	(void)arg;
+}
+
+static void post_http(void *ctx, struct mail *mail)
+{
+	mailbox_put_answer(&((struct agent *)ctx)->http, mail);
+}
+
+static void post_rpc(void *ctx, struct mail *mail)
+{
+	mailbox_put_answer(&((struct agent *)ctx)->rpc, mail);
+}
+
+static struct rpc_conn *route(void *ctx, const char *target, int *err)
+{
+	struct agent *self = ctx;
+
+	assert_string_equal(target, "leader");
+	*err = ERR_NOLEADER;
+	return rpc_conn_ready(&self->end.conn) ? &self->end.conn : NULL;
+}
+
+static void serve(struct rpc_conn *c, struct rpc_call *call)
+{
+	relay_serve(&((struct agent *)(void *)c)->relay, call);
+}
+
+static const struct rpc_handlers handlers = {.ready_cb = end_ready_cb, .closed_cb = end_closed_cb, .request_cb = serve};
+
+/* --- b's handlers ------------------------------------------------------------------------------------------------------ */
+
+static struct http_request *held; /* A request that waits, or a stream that is open. */
+static int n_gone, n_drained;
+
+static void note_gone(struct http_request *req)
+{
+	(void)req;
+	n_gone++;
+}
+
+static void note_drained(struct http_request *req)
+{
+	(void)req;
+	n_drained++;
+}
+
+static void answer_big(struct http_request *req, size_t n, bool shared)
+{
+	struct http_response res = {.has = HTTP_HAS_READ, .index = 9};
+
+	for (size_t i = 0; i < n; i++) {
+		buf_byte(&res.body, (char)('a' + i % 26));
+	}
+	if (shared) {
+		res.shared = http_body_new(&res.body);
+	}
+	http_answer(req, &res);
+}
+
+static void handle(void *ctx, struct http_request *req)
+{
+	(void)ctx;
+	req->gone_cb = note_gone;
+	req->drain_cb = note_drained;
+	if (strcmp(req->path, "/echo") == 0) {
+		http_answer_text(req, 200, "%s %d %s %.*s", http_method_text(req->method), req->hops, req->token, (int)req->body_len,
+		                 req->body);
+	} else if (strcmp(req->path, "/big") == 0) {
+		answer_big(req, (size_t)atoi(http_query(req, "n")), http_query(req, "shared") != NULL);
+	} else if (strcmp(req->path, "/stream") == 0) {
+		http_stream_begin(req, &(struct http_response){.type = "text/plain"});
+		held = req;
+	} else {
+		held = req;
+	}
+}
+
+/* --- Turning ----------------------------------------------------------------------------------------------------------- */
+
+static void turn(size_t bytes)
+{
+	(void)mailbox_run(&a.rpc);
+	(void)mailbox_run(&b.rpc);
+	pair_turn(&a.end, bytes);
+	(void)mailbox_run(&b.http);
+	(void)mailbox_run(&a.http);
+}
+
+static void settle(void)
+{
+	for (int i = 0; i < 200; i++) {
+		turn(SIZE_MAX);
+	}
+}
+
+static void open_agent(struct agent *self)
+{
+	mailbox_init(&self->http, 1, no_wake, NULL);
+	mailbox_init(&self->rpc, 1, no_wake, NULL);
+	self->relay = (struct relay){.ctx = self, .post_http = post_http, .post_rpc = post_rpc, .route = route, .handle = handle};
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	held = NULL;
+	n_gone = n_drained = 0;
+	open_agent(&a);
+	open_agent(&b);
+	pair_open(&a.end, &b.end, &handlers, &handlers);
+	pair_settle(&a.end);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	rpc_conn_close(&a.end.conn, 0, "the test ends");
+	settle();
+	if (held != NULL) { /* It was told that nobody waits, and must answer all the same. */
+		if (held->answered) {
+			http_stream_end(held, true);
+		} else {
+			http_answer_text(held, 200, "late");
+		}
+	}
+	settle();
+	pair_close(&a.end);
+	return 0;
+}
+
+static void ask(struct kept *k, const char *method, const char *target)
+{
+	assert_int_equal(kept_open(k, method, target), 0);
+	relay_forward(&a.relay, &k->req, "leader", 1000);
+}
+
+/* --- Tests --------------------------------------------------------------------------------------------------------------- */
+
+static void a_request_is_answered_by_the_other_agent(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	assert_int_equal(kept_open(&k, "PUT", "/echo?x=1"), 0);
+	k.req.token = "t";
+	k.req.body = "body";
+	k.req.body_len = 4;
+	relay_forward(&a.relay, &k.req, "leader", 1000);
+	k.req.body = NULL; /* It was copied. */
+	settle();
+	assert_int_equal(k.answers, 1);
+	assert_int_equal(k.res.status, 200);
+	assert_string_equal(buf_text(&k.body), "PUT 1 t body");
+	kept_close(&k);
+}
+
+static void large_answers_come_whole(void **state)
+{
+	static const char *const targets[] = {"/big?n=262144", "/big?n=262145", "/big?n=3000000", "/big?n=3000000&shared"};
+	struct kept k;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		ask(&k, "GET", targets[i]);
+		settle();
+		assert_int_equal(k.answers, 1);
+		assert_int_equal(k.ends, 0);
+		assert_int_equal(k.res.index, 9);
+		assert_int_equal(k.body.len, atoi(http_query(&k.req, "n")));
+		for (size_t j = 0; j < k.body.len; j++) {
+			assert_int_equal(k.body.at[j], 'a' + j % 26);
+		}
+		kept_close(&k);
+	}
+}
+
+static void streams_flow_through(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	ask(&k, "GET", "/stream");
+	settle();
+	assert_int_equal(k.answers, 1);
+	assert_string_equal(k.res.type, "text/plain");
+	for (int i = 0; i < 300; i++) {
+		char piece[3000];
+
+		memset(piece, 'a' + i % 26, sizeof(piece));
+		assert_int_equal(http_stream_write(held, piece, sizeof(piece)), 0);
+		settle();
+		assert_int_equal(k.body.len, 3000 * (i + 1));
+	}
+	http_stream_end(held, true);
+	held = NULL;
+	settle();
+	assert_int_equal(k.ends, 1);
+	assert_true(k.whole);
+	kept_close(&k);
+}
+
+static int wait_write(struct http_request *req, const void *data, size_t len)
+{
+	kept_write(req, data, len);
+	return HTTP_WAIT;
+}
+
+/* The client does not read: its agent's window fills up, then the connection's, then the handler is asked to wait. */
+static void a_slow_client_holds_the_other_agents_handler_up(void **state)
+{
+	static const struct http_sink slow = {kept_answer, kept_begin, wait_write, kept_end};
+	static char piece[50000];
+	struct kept k;
+	size_t taken = 0;
+	int rv;
+
+	(void)state;
+	ask(&k, "GET", "/stream");
+	k.req.sink = &slow;
+	settle();
+	do {
+		rv = http_stream_write(held, piece, sizeof(piece));
+		taken += sizeof(piece);
+		settle();
+	} while (rv == 0 && taken < 10000000);
+	assert_int_equal(rv, HTTP_WAIT);
+	assert_true(taken < 1000000);
+	assert_true(k.body.len <= RPC_WINDOW);
+	n_drained = 0;
+	for (int i = 0; i < 50; i++) {
+		k.req.drain_cb(&k.req);
+		settle();
+	}
+	assert_int_equal(k.body.len, taken);
+	assert_int_equal(n_drained, 1);
+	http_stream_end(held, true);
+	held = NULL;
+	settle();
+	assert_true(k.whole);
+	kept_close(&k);
+}
+
+static void a_stream_that_breaks_is_seen_to_break(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	ask(&k, "GET", "/stream");
+	settle();
+	http_stream_write(held, "half", 4);
+	http_stream_end(held, false);
+	held = NULL;
+	settle();
+	assert_int_equal(k.ends, 1);
+	assert_false(k.whole);
+	kept_close(&k);
+}
+
+static void leave(struct kept *k)
+{
+	k->req.gone = true;
+	k->req.gone_cb(&k->req);
+}
+
+static void the_other_agents_handler_is_told_when_the_client_leaves(void **state)
+{
+	static const char *const targets[] = {"/wait", "/stream"};
+	struct kept k;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		ask(&k, "GET", targets[i]);
+		settle();
+		leave(&k);
+		settle();
+		assert_int_equal(n_gone, i + 1);
+		assert_int_equal(k.answers, 1);
+		assert_int_equal(k.ends, i);
+		if (i == 0) {
+			http_answer_text(held, 200, "too late");
+		} else {
+			assert_int_equal(http_stream_write(held, "x", 1), ERR_CLOSED);
+			http_stream_end(held, true);
+		}
+		held = NULL;
+		settle();
+		kept_close(&k);
+	}
+}
+
+static void a_lost_connection_is_an_unknown_outcome(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	ask(&k, "POST", "/wait");
+	settle();
+	rpc_conn_close(&a.end.conn, ERR_IO, "cable cut");
+	settle();
+	assert_int_equal(k.res.status, 500);
+	assert_string_equal(buf_text(&k.body), "cable cut");
+	assert_int_equal(n_gone, 1);
+	kept_close(&k);
+}
+
+static void a_slow_agent_is_not_waited_for_for_ever(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	ask(&k, "POST", "/wait");
+	settle();
+	pair_now += 1100;
+	settle();
+	assert_int_equal(k.res.status, 500);
+	assert_string_equal(buf_text(&k.body), "timed out");
+	assert_int_equal(n_gone, 1);
+	kept_close(&k);
+}
+
+static struct relay_out *put_by;
+
+static bool keep(void *ctx, struct relay_out *out, int err)
+{
+	(void)ctx;
+	assert_int_equal(err, ERR_NOLEADER);
+	put_by = out;
+	return relay_out_tries(out) < 3;
+}
+
+/* Nobody leads, for a while. */
+static void what_was_not_carried_out_may_be_tried_again(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	a.relay.again = keep;
+	a.end.conn.state = RPC_CONN_HELLO; /* Not ready. */
+	ask(&k, "PUT", "/echo");
+	settle();
+	assert_int_equal(k.answers, 0);
+	assert_string_equal(relay_out_target(put_by), "leader");
+	relay_try(put_by);
+	assert_int_equal(relay_out_tries(put_by), 2);
+	a.end.conn.state = RPC_CONN_READY;
+	relay_try(put_by);
+	settle();
+	assert_string_equal(buf_text(&k.body), "PUT 1  ");
+	kept_close(&k);
+
+	a.end.conn.state = RPC_CONN_HELLO;
+	ask(&k, "PUT", "/echo");
+	settle();
+	leave(&k);
+	settle();
+	assert_int_equal(k.answers, 0);
+	assert_true(relay_out_gone(put_by));
+	relay_give_up(put_by, ERR_CLOSED);
+	settle();
+	assert_int_equal(k.answers, 1);
+	kept_close(&k);
+
+	a.relay.again = NULL;
+	ask(&k, "PUT", "/echo");
+	settle();
+	assert_int_equal(k.res.status, 500);
+	assert_string_equal(buf_text(&k.body), "No cluster leader");
+	kept_close(&k);
+	a.end.conn.state = RPC_CONN_READY;
+}
+
+static void requests_that_went_round_are_refused(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	kept_open(&k, "GET", "/echo");
+	k.req.hops = HTTP_HOPS_MAX;
+	relay_forward(&a.relay, &k.req, "leader", 1000);
+	settle();
+	assert_int_equal(k.res.status, 413);
+	kept_close(&k);
+}
+
+/* Everything at once, in random slices, cut off at a random moment: each request must be answered exactly once. */
+static void random_traffic_is_all_answered(void **state)
+{
+	static const char *const targets[] = {"/echo", "/big?n=100", "/big?n=400000", "/big?n=900000&shared"};
+	enum { MANY = 60 };
+	static struct kept k[MANY];
+	unsigned seed = (unsigned)time(NULL);
+
+	(void)state;
+	print_message("seed %u\n", seed);
+	for (unsigned round = 0; round < 20; round++) {
+		srandom(seed + round);
+		for (int i = 0; i < MANY; i++) {
+			ask(&k[i], "GET", targets[random() % 4]);
+			while (random() % 3 != 0) {
+				turn((size_t)random() % 100000);
+			}
+			if (random() % 5 == 0) {
+				struct kept *who = &k[random() % (i + 1)];
+
+				if (who->answers == 0 && !who->req.gone) {
+					leave(who);
+				}
+			}
+		}
+		if (round % 2 == 0) {
+			rpc_conn_close(random() % 2 ? &a.end.conn : &b.end.conn, ERR_IO, "cut");
+		}
+		settle();
+		for (int i = 0; i < MANY; i++) {
+			assert_int_equal(k[i].answers, 1);
+			kept_close(&k[i]);
+		}
+		if (round % 2 == 0) {
+			pair_close(&a.end);
+			set_up(NULL);
+		}
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        TEST(a_request_is_answered_by_the_other_agent),
+	        TEST(large_answers_come_whole),
+	        TEST(streams_flow_through),
+	        TEST(a_slow_client_holds_the_other_agents_handler_up),
+	        TEST(a_stream_that_breaks_is_seen_to_break),
+	        TEST(the_other_agents_handler_is_told_when_the_client_leaves),
+	        TEST(a_lost_connection_is_an_unknown_outcome),
+	        TEST(a_slow_agent_is_not_waited_for_for_ever),
+	        TEST(what_was_not_carried_out_may_be_tried_again),
+	        TEST(requests_that_went_round_are_refused),
+	        TEST(random_traffic_is_all_answered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
