@@ -80,6 +80,14 @@ static int spare_create(struct journal *j, unsigned id, size_t size)
 	return -1;
 }
 
+/* The smallest segment that is of use now. With the mutex held. */
+static size_t least_size(const struct journal *j)
+{
+	size_t size = j->needed > JOURNAL_SEGMENT_MIN ? j->needed : JOURNAL_SEGMENT_MIN;
+
+	return (size + SYNC_STEP - 1) / SYNC_STEP * SYNC_STEP;
+}
+
 /* One more spare, or a pause. With the mutex held, and released meanwhile. */
 static void prepare(struct journal *j)
 {
@@ -90,6 +98,10 @@ static void prepare(struct journal *j)
 	pthread_mutex_unlock(&j->mutex);
 	fd = spare_create(j, id, size);
 	pthread_mutex_lock(&j->mutex);
+	if (fd < 0 && size > least_size(j)) {
+		j->spare_size = least_size(j); /* A smaller one may find its place. */
+		return;
+	}
 	j->no_space = fd < 0;
 	if (fd < 0) {
 		pause_ms(j, &j->spare, RETRY_MS);
@@ -168,8 +180,9 @@ static void drop_small_spares(struct journal *j, size_t size)
 		j->spare_room -= j->spares[0].size;
 		j->spares[0] = j->spares[--j->n_spares];
 	}
+	j->needed = size;
 	if (j->spare_size < size) {
-		j->spare_size = (size + SYNC_STEP - 1) / SYNC_STEP * SYNC_STEP;
+		j->spare_size = least_size(j);
 	}
 	pthread_cond_broadcast(&j->spare);
 }
@@ -187,6 +200,7 @@ static bool spare_take(struct journal *j, size_t size, struct journal_spare *spa
 		}
 		pthread_cond_wait(&j->spare, &j->mutex);
 	}
+	j->needed = 0;
 	ok = j->n_spares > 0;
 	if (ok) {
 		*spare = j->spares[0];
@@ -264,10 +278,10 @@ static bool segment_begin(struct journal *j, struct segment_header *h, const str
 static bool segment_switch(struct journal *j, uint32_t flags, uint64_t next_index, size_t size)
 {
 	struct segment_header h = {.magic = SEGMENT_MAGIC,
-	                           .version = SEGMENT_VERSION,
-	                           .flags = flags,
-	                           .first_seq = j->seq + 1,
-	                           .next_index = next_index};
+				   .version = SEGMENT_VERSION,
+				   .flags = flags | (j->reset ? SEGMENT_RESET : 0),
+				   .first_seq = j->seq + 1,
+				   .next_index = next_index};
 	struct journal_segment *seg = calloc(1, sizeof(*seg));
 	struct journal_spare spare;
 	int old = j->fd;
@@ -289,6 +303,7 @@ static bool segment_switch(struct journal *j, uint32_t flags, uint64_t next_inde
 		return false;
 	}
 	close_segment(old, j->used);
+	j->reset = h.flags & SEGMENT_RESET;
 	j->salt = h.salt;
 	j->used = sizeof(h);
 	pthread_mutex_lock(&j->mutex);
@@ -340,7 +355,7 @@ static char *put_data(char *p, const struct journal_item *item)
 
 /* The record of the appends from first up to (not including) end, in j->buf. */
 static size_t encode_record(struct journal *j, const struct journal_item *first, const struct journal_item *end,
-                            struct record *r)
+			    struct record *r)
 {
 	size_t size;
 	char *p;
@@ -378,6 +393,7 @@ static void record_done(struct journal *j, const struct record *r, size_t size)
 	uint64_t last = r->index + r->n - 1;
 
 	j->seq = r->seq;
+	j->reset = false;
 	j->used += size;
 	j->room -= size;
 	j->backlog -= r->size;

@@ -103,14 +103,15 @@ struct journal {
 	struct journal_spare spares[JOURNAL_SPARES];
 	unsigned n_spares;
 	unsigned next_spare;
-	size_t spare_size; /* Of the next spare to be made. */
+	size_t spare_size;                /* Of the next spare to be made, */
+	size_t needed;                    /* and what the writer waits for, or 0. */
 	struct journal_segment *segments; /* Oldest first; the last is being written. */
 
 	/* Written with the mutex held or by the writer alone, and read by anyone: asking costs the writer nothing. */
-	atomic_size_t backlog; /* Bytes of entries that are not durable yet. */
-	atomic_size_t room;    /* Bytes left in the segment being written. */
+	atomic_size_t backlog;    /* Bytes of entries that are not durable yet. */
+	atomic_size_t room;       /* Bytes left in the segment being written. */
 	atomic_size_t spare_room; /* Bytes of the spares. */
-	atomic_bool no_space;  /* The last attempt to make a spare failed for that. */
+	atomic_bool no_space;     /* The last attempt to make a spare failed for that. */
 
 	/* The writer's own. */
 	int fd;
@@ -118,8 +119,9 @@ struct journal {
 	uint64_t salt;
 	uint64_t seq; /* The last record that is durable. */
 	size_t used;
-	unsigned unmarked;  /* Records since the mark was stored, */
-	unsigned mark_slot; /* in this one of its two. */
+	bool reset; /* The segment is marked so, and no record has followed: if another replaces it, that one is too. */
+	unsigned unmarked;      /* Records since the mark was stored, */
+	unsigned mark_slot;     /* in this one of its two. */
 	struct timespec opened; /* When the segment was. */
 	char *buf;
 	size_t buf_size;

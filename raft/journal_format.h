@@ -53,7 +53,7 @@ struct mark {
 };
 
 _Static_assert(sizeof(struct segment_header) == 48 && sizeof(struct record) == 40 && sizeof(struct entry_header) == 16,
-               "what is on disk has no hidden padding");
+	       "what is on disk has no hidden padding");
 
 static inline size_t pad8(size_t n)
 {
@@ -80,14 +80,15 @@ void journal_segment_name(char name[SEGMENT_NAME], uint64_t first_seq);
 /* A load under way. */
 struct load {
 	struct journal *j;
-	char *text;               /* Where a failure is described. */
-	char name[SEGMENT_NAME];  /* Of the file being read. */
-	uint64_t synced;          /* By the mark: records up to here were durable. */
-	size_t max_entries;       /* Room in j->entries. */
+	char *text;              /* Where a failure is described. */
+	char name[SEGMENT_NAME]; /* Of the file being read. */
+	uint64_t synced;         /* By the mark: records up to here were durable. */
+	size_t max_entries;      /* Room in j->entries. */
 };
 
 /* Reads one segment's bytes. On success *end is where the good records end. Pure, for the fuzzer. */
-int journal_load_records(struct load *ld, const char *p, size_t size, bool last, struct journal_segment *seg, size_t *end);
+int journal_load_records(struct load *ld, const char *p, size_t size, bool last, struct journal_segment *seg,
+			 size_t *end);
 
 /* Forgets the loaded entries from index on. */
 void journal_load_truncate(struct journal *j, uint64_t index);

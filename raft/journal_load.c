@@ -76,7 +76,7 @@ static int entry_add(struct journal *j, const struct entry_header *h, const char
 	}
 	memcpy(copy, data, h->len);
 	j->entries[j->n_entries++] =
-	        (struct raft_entry){.term = h->term, .type = (enum raft_entry_type)h->type, .buf = {copy, h->len}};
+		(struct raft_entry){.term = h->term, .type = (enum raft_entry_type)h->type, .buf = {copy, h->len}};
 	return 0;
 }
 
@@ -183,7 +183,7 @@ static int check_end(struct load *ld, const char *p, size_t at, size_t size, boo
 }
 
 static int load_header(struct load *ld, const char *p, size_t size, const struct journal_segment *seg,
-                       struct segment_header *h)
+		       struct segment_header *h)
 {
 	struct journal *j = ld->j;
 
@@ -201,14 +201,16 @@ static int load_header(struct load *ld, const char *p, size_t size, const struct
 		return corrupt(ld, 0, "a segment is missing before this one");
 	}
 	j->seq = h->first_seq - 1;
-	if (h->flags & SEGMENT_RESET) {
+	j->reset = h->flags & SEGMENT_RESET;
+	if (j->reset) {
 		journal_load_truncate(j, 0);
 		j->next_index = h->next_index;
 	}
 	return 0;
 }
 
-int journal_load_records(struct load *ld, const char *p, size_t size, bool last, struct journal_segment *seg, size_t *end)
+int journal_load_records(struct load *ld, const char *p, size_t size, bool last, struct journal_segment *seg,
+			 size_t *end)
 {
 	struct journal *j = ld->j;
 	struct segment_header h;
@@ -222,6 +224,7 @@ int journal_load_records(struct load *ld, const char *p, size_t size, bool last,
 			return corrupt(ld, at, "a record that does not fit the one before");
 		}
 		j->seq = r.seq;
+		j->reset = false;
 		if (j->next_index - 1 > seg->max_index) {
 			seg->max_index = j->next_index - 1;
 		}
@@ -379,12 +382,12 @@ static void cond_init(pthread_cond_t *cond)
 static void init(struct journal *j, int dirfd, struct vote *vote)
 {
 	*j = (struct journal){.dirfd = dirfd,
-	                      .vote = vote,
-	                      .fd = -1,
-	                      .mark_fd = -1,
-	                      .start_index = 1,
-	                      .next_index = 1,
-	                      .spare_size = JOURNAL_SEGMENT_MIN};
+			      .vote = vote,
+			      .fd = -1,
+			      .mark_fd = -1,
+			      .start_index = 1,
+			      .next_index = 1,
+			      .spare_size = JOURNAL_SEGMENT_MIN};
 	j->pending_tail = &j->pending;
 	j->finished_tail = &j->finished;
 	pthread_mutex_init(&j->mutex, NULL);
