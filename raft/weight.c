@@ -91,6 +91,7 @@ void weight_forget(struct weight *w, uint64_t index)
 	}
 	w->n -= first;
 	memmove(w->at, w->at + first, w->n * sizeof(w->at[0]));
+	w->at[0].index = index > w->at[0].index ? index : w->at[0].index;
 	if (w->n < WEIGHT_POINTS / 4 && w->step > WEIGHT_STEP) {
 		w->step /= 2;
 	}

@@ -129,6 +129,57 @@ check-local: test/integration/replica_server
 test_integration_replica_server_SOURCES = test/integration/replica_server.c
 test_integration_replica_server_CFLAGS = $(AM_CFLAGS) -UNDEBUG
 test_integration_replica_server_LDADD = raft/libstate.a $(REPLICA_LIBS) $(JEMALLOC_LIBS)
+LOG_TESTS = test/unit/raft/test_journal test/unit/raft/test_snapshot test/unit/raft/test_vote \
+	test/unit/raft/test_transport test/unit/raft/test_weight test/unit/raft/test_wire
+EXTRA_DIST += test/unit/raft/files.h
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/lib/test_address test/unit/lib/test_crc $(LOG_TESTS)
+endif
+LOG_TEST_LIBS = $(REPLICA_LIBS) $(UNIT_LIBS)
+test_unit_lib_test_address_SOURCES = test/unit/lib/test_address.c
+test_unit_lib_test_address_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_address_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+test_unit_lib_test_crc_SOURCES = test/unit/lib/test_crc.c
+test_unit_lib_test_crc_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_crc_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+test_unit_raft_test_journal_SOURCES = test/unit/raft/test_journal.c
+test_unit_raft_test_journal_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_journal_LDADD = $(LOG_TEST_LIBS)
+test_unit_raft_test_snapshot_SOURCES = test/unit/raft/test_snapshot.c
+test_unit_raft_test_snapshot_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_snapshot_LDADD = $(LOG_TEST_LIBS)
+test_unit_raft_test_vote_SOURCES = test/unit/raft/test_vote.c
+test_unit_raft_test_vote_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_vote_LDADD = $(LOG_TEST_LIBS)
+test_unit_raft_test_transport_SOURCES = test/unit/raft/test_transport.c
+test_unit_raft_test_transport_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_transport_LDADD = $(LOG_TEST_LIBS)
+test_unit_raft_test_weight_SOURCES = test/unit/raft/test_weight.c
+test_unit_raft_test_weight_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_weight_LDADD = $(LOG_TEST_LIBS)
+test_unit_raft_test_wire_SOURCES = test/unit/raft/test_wire.c
+test_unit_raft_test_wire_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_wire_LDADD = $(LOG_TEST_LIBS)
+# What checksums guard is fuzzed in builds that take any; libraft itself is not instrumented.
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_inlet test/fuzz/fuzz_journal test/fuzz/fuzz_snapshot test/fuzz/fuzz_wire
+endif
+test_fuzz_fuzz_inlet_SOURCES = test/fuzz/fuzz_inlet.c raft/transport.c raft/peer.c raft/bulk.c raft/dial.c raft/wire.c raft/snapshot.c raft/disk.c
+test_fuzz_fuzz_inlet_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+test_fuzz_fuzz_inlet_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_inlet_LDADD = $(PROTO_LIBS) $(RAFT_A) $(UV_LIBS) $(LZ4_LIBS) -lpthread
+test_fuzz_fuzz_journal_SOURCES = test/fuzz/fuzz_journal.c raft/journal_load.c raft/journal.c raft/vote.c raft/disk.c
+test_fuzz_fuzz_journal_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+test_fuzz_fuzz_journal_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_journal_LDADD = $(PROTO_LIBS) $(RAFT_A) $(UV_LIBS) $(LZ4_LIBS) -lpthread
+test_fuzz_fuzz_snapshot_SOURCES = test/fuzz/fuzz_snapshot.c raft/snapshot.c raft/disk.c
+test_fuzz_fuzz_snapshot_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+test_fuzz_fuzz_snapshot_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_snapshot_LDADD = $(PROTO_LIBS) $(RAFT_A) $(UV_LIBS) $(LZ4_LIBS) -lpthread
+test_fuzz_fuzz_wire_SOURCES = test/fuzz/fuzz_wire.c raft/wire.c
+test_fuzz_fuzz_wire_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+test_fuzz_fuzz_wire_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_wire_LDADD = $(PROTO_LIBS) $(RAFT_A) $(UV_LIBS) $(LZ4_LIBS) -lpthread
 
 # What travels: mailboxes, HTTP, RPC.
 if HAVE_CMOCKA
