@@ -196,6 +196,7 @@ def two_clusters_refuse_each_other():
     until(5, "up", n.status)
     check(n.ask("bootstrap 9@%s,1@%s" % (n.address, n.address)).startswith("error -8"))
     check(n.ask("bootstrap 1@%s" % n.address).startswith("ok"))
+    d.leader()
     n.kill()
     n.id = 77
     n.start()

@@ -1,7 +1,8 @@
-/* A server for the replica's integration tests: keys and values in a forest, replicated; text lines on the replica's own
- * port, so that sharing it is tested too.
+/* A server for the replica's integration tests: keys and values in a forest, replicated; text lines on the replica's
+ * own port, so that sharing it is tested too.
  *
  *     replica_server ID DIR ADDRESS [BIND]
+ *     replica_server recover DIR ID@ADDRESS,...
  *
  * ELECTION and HEARTBEAT (ms), LOGBYTES, TRAILING, ENTRIES (the snapshot's policy) come from the environment. Each line
  * that a connection sends is answered by one line, in order:
@@ -194,8 +195,7 @@ static void on_conn_closed(uv_handle_t *handle)
 {
 	struct conn *c = handle->data;
 
-	LIST_EACH(e, &c->replies)
-	{
+	LIST_EACH (e, &c->replies) {
 		struct reply *r = CONTAINER_OF(e, struct reply, link);
 
 		list_remove(&r->link);
@@ -411,8 +411,8 @@ static void bench_end(void)
 	double *l = bench.latency_ms;
 
 	qsort(l, bench.n, sizeof(*l), by_value);
-	answer(bench.reply, "{\"rate\": %.0f, \"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f, \"failed\": %u}", bench.n / s,
-	       l[bench.n / 2], l[bench.n - 1 - bench.n / 100], l[bench.n - 1], bench.failed);
+	answer(bench.reply, "{\"rate\": %.0f, \"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f, \"failed\": %u}",
+	       bench.n / s, l[bench.n / 2], l[bench.n - 1 - bench.n / 100], l[bench.n - 1], bench.failed);
 	free(l);
 	free(bench.data);
 	bench = (struct bench){0};
@@ -492,8 +492,9 @@ static void do_status(struct reply *r)
 	answer(r,
 	       "{\"state\": \"%s\", \"ready\": %d, \"full\": %d, \"term\": %" PRIu64 ", \"last\": %" PRIu64
 	       ", \"stored\": %" PRIu64 ", \"commit\": %" PRIu64 ", \"applied\": %" PRIu64 ", \"snapshot\": %" PRIu64
-	       ", \"snapshot_bytes\": %" PRIu64 ", \"leader\": %" PRIu64 ", \"leader_address\": \"%s\", \"contact_ms\": %" PRId64
-	       ", \"log_bytes\": %" PRIu64 ", \"capacity\": %" PRIu64 ", \"backlog\": %" PRIu64 ", \"dropped\": %" PRIu64
+	       ", \"snapshot_bytes\": %" PRIu64 ", \"leader\": %" PRIu64
+	       ", \"leader_address\": \"%s\", \"contact_ms\": %" PRId64 ", \"log_bytes\": %" PRIu64
+	       ", \"capacity\": %" PRIu64 ", \"backlog\": %" PRIu64 ", \"dropped\": %" PRIu64
 	       ", \"removed\": %d, \"running\": %d, \"turn_ms\": %.3f, \"turns\": %" PRIu64 ", \"rows\": %zu}",
 	       replica_state_text(s.state), s.ready, s.full, s.term, s.last_index, s.stored_index, s.commit_index,
 	       s.applied_index, s.snapshot_index, s.snapshot_bytes, s.leader_id, s.leader_address,
@@ -511,9 +512,9 @@ static void do_conf(struct reply *r)
 		size_t at = strlen(text);
 
 		snprintf(text + at, sizeof(text) - at,
-		         "%s{\"id\": %" PRIu64 ", \"address\": \"%s\", \"role\": \"%s\", \"match\": %" PRIu64 "}",
-		         i > 0 ? ", " : "", peers[i].server.id, peers[i].server.address,
-		         replica_role_text(peers[i].server.role), peers[i].match_index);
+			 "%s{\"id\": %" PRIu64 ", \"address\": \"%s\", \"role\": \"%s\", \"match\": %" PRIu64 "}",
+			 i > 0 ? ", " : "", peers[i].server.id, peers[i].server.address,
+			 replica_role_text(peers[i].server.role), peers[i].match_index);
 	}
 	answer(r, "%s]", text);
 }
@@ -551,7 +552,9 @@ static void answer_refused(struct reply *r, int rc)
 
 static enum replica_role parse_role(const char *text)
 {
-	return strcmp(text, "voter") == 0 ? REPLICA_VOTER : strcmp(text, "standby") == 0 ? REPLICA_STANDBY : REPLICA_SPARE;
+	return strcmp(text, "voter") == 0     ? REPLICA_VOTER
+	       : strcmp(text, "standby") == 0 ? REPLICA_STANDBY
+					      : REPLICA_SPARE;
 }
 
 /* --- faults --- */
@@ -776,24 +779,34 @@ static unsigned env(const char *name)
 int main(int argc, char **argv)
 {
 	struct replica_config config = {.loop = &loop,
-	                                .cluster = "test",
-	                                .election_ms = env("ELECTION"),
-	                                .heartbeat_ms = env("HEARTBEAT"),
-	                                .handshake_ms = env("HANDSHAKE"),
-	                                .snapshot_log_bytes = env("LOGBYTES"),
-	                                .snapshot_entries = env("ENTRIES"),
-	                                .trailing_bytes = env("TRAILING"),
-	                                .callbacks = {.apply = on_apply,
-	                                              .removed = on_removed,
-	                                              .capture = on_capture,
-	                                              .encode = on_encode,
-	                                              .release = on_release,
-	                                              .restore = on_restore,
-	                                              .connection = on_connection,
-	                                              .turn = on_turn}};
+					.cluster = "test",
+					.election_ms = env("ELECTION"),
+					.heartbeat_ms = env("HEARTBEAT"),
+					.handshake_ms = env("HANDSHAKE"),
+					.snapshot_log_bytes = env("LOGBYTES"),
+					.snapshot_entries = env("ENTRIES"),
+					.trailing_bytes = env("TRAILING"),
+					.callbacks = {.apply = on_apply,
+						      .removed = on_removed,
+						      .capture = on_capture,
+						      .encode = on_encode,
+						      .release = on_release,
+						      .restore = on_restore,
+						      .connection = on_connection,
+						      .turn = on_turn}};
 	struct replica_fault f;
 	uint64_t began = uv_hrtime();
 
+	if (argc == 4 && strcmp(argv[1], "recover") == 0) {
+		struct replica_server servers[REPLICA_MAX_SERVERS];
+		unsigned n = parse_servers(argv[3], servers);
+		int rc = replica_recover(argv[2], servers, n, &f);
+
+		if (rc != 0) {
+			log_error("test", "%s", f.text);
+		}
+		return rc != 0;
+	}
 	if (argc < 4) {
 		fprintf(stderr, "usage: replica_server ID DIR ADDRESS [BIND]\n");
 		return 2;
