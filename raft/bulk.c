@@ -41,8 +41,8 @@ static void bulk_end(struct bulk *b, int status)
 	}
 	if (!b->dead) {
 		p->next_bulk = uv_now(p->t->loop) + p->bulk_backoff_ms;
-		p->bulk_backoff_ms = p->bulk_backoff_ms * 2 < MAX_BULK_BACKOFF_MS ? p->bulk_backoff_ms * 2
-		                                                                   : MAX_BULK_BACKOFF_MS;
+		p->bulk_backoff_ms =
+			p->bulk_backoff_ms * 2 < MAX_BULK_BACKOFF_MS ? p->bulk_backoff_ms * 2 : MAX_BULK_BACKOFF_MS;
 	}
 	b->dead = true;
 	if (!b->working) {

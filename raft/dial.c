@@ -195,7 +195,7 @@ static bool take_numeric(struct dial *d)
 }
 
 struct dial *dial_start(uv_loop_t *loop, const char *address, unsigned timeout_ms, dial_cb cb, void *data,
-                        void (*gone_cb)(void *), void *gone_data)
+			void (*gone_cb)(void *), void *gone_data)
 {
 	struct dial *d = calloc(1, sizeof(*d));
 

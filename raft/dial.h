@@ -20,7 +20,7 @@ typedef void (*dial_cb)(void *data, uv_tcp_t *tcp, int status);
 /* NULL: the address makes no sense, or there is no memory. `gone_cb` comes once, when nothing of the dial is left on
  * the loop (but a look-up that cannot be cancelled, which touches nothing of the caller's). */
 struct dial *dial_start(uv_loop_t *loop, const char *address, unsigned timeout_ms, dial_cb cb, void *data,
-                        void (*gone_cb)(void *), void *gone_data);
+			void (*gone_cb)(void *), void *gone_data);
 
 /* To be called now and then: gives up an address that has not answered in time. May call back. */
 void dial_tick(struct dial *d);

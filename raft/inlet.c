@@ -107,7 +107,7 @@ static bool on_hello(struct inlet *c, const struct wire_hello *h)
 	}
 	if (!same_cluster(c->t, h)) {
 		log_warn("raft", "server %016llx at %s is of another cluster: turned away", (unsigned long long)h->id,
-		         h->address);
+			 h->address);
 		return false;
 	}
 	if (h->id == c->t->id) {
@@ -315,7 +315,8 @@ static bool inlet_reserve(struct inlet *c, size_t need)
 	return true;
 }
 
-/* Keeps the n bytes at p, which are in c->buf or in the shared buffer, until there are `need`. Nothing left: no buffer. */
+/* Keeps the n bytes at p, which are in c->buf or in the shared buffer, until there are `need`. Nothing left: no buffer.
+ */
 static bool inlet_keep(struct inlet *c, const char *p, size_t n, size_t need)
 {
 	c->fill = n;
@@ -375,7 +376,8 @@ static bool on_bytes(struct inlet *c, const char *p, size_t n)
 	size_t need = 0;
 
 	while (!c->closing && (c->stage == INLET_HELLO || c->stage == INLET_FRAMES)) {
-		ssize_t taken = c->stage == INLET_HELLO ? on_hello_bytes(c, p, n, &need) : on_frame_bytes(c, p, n, &need);
+		ssize_t taken =
+			c->stage == INLET_HELLO ? on_hello_bytes(c, p, n, &need) : on_frame_bytes(c, p, n, &need);
 
 		if (taken < 0) {
 			return false;
@@ -466,8 +468,7 @@ static void inlet_read(struct inlet *c)
 
 static bool is_full(const struct transport *t)
 {
-	return t->n_strangers >= TRANSPORT_MAX_STRANGERS ||
-	       t->n_inlets - t->n_strangers >= TRANSPORT_MAX_INLETS;
+	return t->n_strangers >= TRANSPORT_MAX_STRANGERS || t->n_inlets - t->n_strangers >= TRANSPORT_MAX_INLETS;
 }
 
 static void inlet_list(struct inlet *c)

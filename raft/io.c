@@ -2,13 +2,13 @@
  *
  *  - io->data is libraft's struct raft. LegacyFireCompletedRequests(io->data) must be called when the loop comes to and
  *    leaves its poll; the shared library hides it, so libraft is linked statically.
- *  - send, append and truncate must not fail: the rest of the same update (messages, commit index) would be skipped, and
- *    some buffers freed twice. Send therefore reports failures by its callback, and append waits for space.
+ *  - send, append and truncate must not fail: the rest of the same update (messages, commit index) would be skipped,
+ * and some buffers freed twice. Send therefore reports failures by its callback, and append waits for space.
  *  - append's callback must not run inside append, and must keep the order.
  *  - set_term and set_vote must be durable before a message goes out or an append completes. We queue them before the
  *    appends that follow, and hold all messages back until they are.
- *  - A status other than 0 for append or snapshot_put is allowed only while closing (RAFT_CANCELED): errors are retried,
- *    or end the process.
+ *  - A status other than 0 for append or snapshot_put is allowed only while closing (RAFT_CANCELED): errors are
+ * retried, or end the process.
  *  - snapshot_put with trailing 0 is an installation: the whole log is void.
  *  - A message with entries has them all in one batch, and without any a NULL array.
  *  - Entries given by load may have buffers of their own, without a batch. They should: for each batch that it frees
@@ -16,8 +16,8 @@
  *  - Where its release build has dropped an assert, a message must not break it: see wire.c, and is_welcome() here.
  *  - The commit index goes back when a leader sends old entries again: see keep_commit().
  *  - The same entry (index and term) that comes again while an older copy is being sent or written is refused in the
- *    middle of an update, which leaves its two pictures of the log different. Entries of an ended term are therefore not
- *    sent; and when it happens all the same, the process ends and loads the log anew.
+ *    middle of an update, which leaves its two pictures of the log different. Entries of an ended term are therefore
+ * not sent; and when it happens all the same, the process ends and loads the log anew.
  *
  * The traps of the packaged back end (numbers of the design's library notes), and where they went:
  *
@@ -138,7 +138,8 @@ static int load_snapshot_meta(struct raft_io *io, struct backend *b)
 	r.meta.conf = NULL;
 	snapshot_close(&r);
 	b->snapshot_bytes = snapshot_size(b->dirfd, name);
-	return wire_conf_valid(b->snapshot.conf, b->snapshot.conf_len) ? 0 : fail(io, ERR_CORRUPT, name, "configuration");
+	return wire_conf_valid(b->snapshot.conf, b->snapshot.conf_len) ? 0
+								       : fail(io, ERR_CORRUPT, name, "configuration");
 }
 
 static int open_vote(struct raft_io *io, struct backend *b)
@@ -214,7 +215,7 @@ static int check_entries(struct raft_io *io, const struct journal *j, uint64_t s
 	}
 	if (j->start_index > snapshot_index + 1) {
 		snprintf(io->errmsg, sizeof(io->errmsg), "the log begins at %llu, but the snapshot ends at %llu",
-		         (unsigned long long)j->start_index, (unsigned long long)snapshot_index);
+			 (unsigned long long)j->start_index, (unsigned long long)snapshot_index);
 		return RAFT_CORRUPT;
 	}
 	if (snapshot_index == 0 && j->entries[0].type != RAFT_CHANGE) {
@@ -242,7 +243,7 @@ static void weigh(struct backend *b, const struct journal *j, uint64_t start)
 }
 
 static int on_load(struct raft_io *io, raft_term *term, raft_id *voted_for, struct raft_snapshot **snapshot,
-                   raft_index *start_index, struct raft_entry **entries, size_t *n_entries)
+		   raft_index *start_index, struct raft_entry **entries, size_t *n_entries)
 {
 	struct backend *b = io->impl;
 	struct journal *j = &b->journal;
@@ -427,7 +428,7 @@ static bool is_welcome(struct backend *b, const struct raft_message *m)
 	case RAFT_APPEND_ENTRIES:
 		if (raft->state == RAFT_LEADER && term == raft->current_term) {
 			log_error("raft", "server %016llx leads in term %llu, as we do: is its ID used twice?",
-			          (unsigned long long)m->server_id, (unsigned long long)term);
+				  (unsigned long long)m->server_id, (unsigned long long)term);
 			return false;
 		}
 		return true;
@@ -494,9 +495,10 @@ static void tell_removed(struct backend *b, const struct raft_message *m)
 	const struct raft *raft = b->io->data;
 
 	if (m->type == RAFT_REQUEST_VOTE && raft->configuration_committed_index > 0 &&
-	    !is_server(&raft->configuration, m->server_id) && !is_server(&raft->configuration_committed, m->server_id)) {
+	    !is_server(&raft->configuration, m->server_id) &&
+	    !is_server(&raft->configuration_committed, m->server_id)) {
 		transport_send_removed(&b->transport, m->server_id, m->server_address,
-		                       raft->configuration_committed_index);
+				       raft->configuration_committed_index);
 	}
 }
 
@@ -582,10 +584,8 @@ static void push_vote(struct backend *b)
 	if (item == NULL) {
 		abort(); /* libraft cannot bear an error here. */
 	}
-	*item = (struct journal_item){.type = JOURNAL_VOTE,
-	                              .term = b->term,
-	                              .voted_for = b->voted_for,
-	                              .origin = b->transport.origin};
+	*item = (struct journal_item){
+		.type = JOURNAL_VOTE, .term = b->term, .voted_for = b->voted_for, .origin = b->transport.origin};
 	b->vote_changed = false;
 	b->n_votes++;
 	io_run(b);
@@ -646,7 +646,7 @@ struct append {
 };
 
 static int on_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[], unsigned n,
-                     raft_io_append_cb cb)
+		     raft_io_append_cb cb)
 {
 	struct backend *b = io->impl;
 	struct append *a = calloc(1, sizeof(*a));
@@ -856,13 +856,12 @@ struct io_status io_status(struct raft_io *io)
 	struct journal_status j = journal_status(&b->journal);
 
 	return (struct io_status){.capacity = j.capacity,
-	                          .backlog = j.backlog,
-	                          .dropped = b->transport.dropped,
-	                          .full = j.no_space && j.capacity < LOW_SPACE,
-	                          .busy = j.backlog > MAX_BACKLOG,
-	                          .putting = b->put != NULL,
-	                          .snapshot_index = b->snapshot.index,
-	                          .snapshot_bytes = b->snapshot_bytes};
+				  .backlog = j.backlog,
+				  .dropped = b->transport.dropped,
+				  .full = j.no_space && j.capacity<LOW_SPACE, .busy = j.backlog> MAX_BACKLOG,
+				  .putting = b->put != NULL,
+				  .snapshot_index = b->snapshot.index,
+				  .snapshot_bytes = b->snapshot_bytes};
 }
 
 struct transport *io_transport(struct raft_io *io)
@@ -915,20 +914,20 @@ int io_recover(struct raft_io *io, const struct raft_configuration *conf)
 static void transport_setup(struct backend *b)
 {
 	b->transport = (struct transport){.loop = b->config.loop,
-	                                  .dirfd = b->dirfd,
-	                                  .id = b->config.id,
-	                                  .address = b->config.address,
-	                                  .cluster = b->config.cluster,
-	                                  .origin = b->vote.origin,
-	                                  .connect_ms = b->config.connect_ms,
-	                                  .handshake_ms = b->config.handshake_ms,
-	                                  .data = b,
-	                                  .recv_cb = on_message,
-	                                  .origin_cb = on_origin,
-	                                  .lost_cb = on_lost,
-	                                  .refused_cb = on_refused,
-	                                  .other_cb = b->config.other_cb == NULL ? NULL : on_other,
-	                                  .close_cb = on_transport_closed};
+					  .dirfd = b->dirfd,
+					  .id = b->config.id,
+					  .address = b->config.address,
+					  .cluster = b->config.cluster,
+					  .origin = b->vote.origin,
+					  .connect_ms = b->config.connect_ms,
+					  .handshake_ms = b->config.handshake_ms,
+					  .data = b,
+					  .recv_cb = on_message,
+					  .origin_cb = on_origin,
+					  .lost_cb = on_lost,
+					  .refused_cb = on_refused,
+					  .other_cb = b->config.other_cb == NULL ? NULL : on_other,
+					  .close_cb = on_transport_closed};
 }
 
 int io_init(struct raft_io *io, const struct io_config *config)
@@ -940,20 +939,20 @@ int io_init(struct raft_io *io, const struct io_config *config)
 		return fail(io, ERR_NOMEM, config->dir, "out of memory");
 	}
 	*io = (struct raft_io){.version = 2,
-	                       .impl = b,
-	                       .init = on_init,
-	                       .close = on_close,
-	                       .load = on_load,
-	                       .start = on_start,
-	                       .set_term = on_set_term,
-	                       .set_vote = on_set_vote,
-	                       .send = on_send,
-	                       .append = on_append,
-	                       .truncate = on_truncate,
-	                       .snapshot_put = io_snapshot_put,
-	                       .snapshot_get = io_snapshot_get,
-	                       .time = on_time,
-	                       .random = on_random};
+			       .impl = b,
+			       .init = on_init,
+			       .close = on_close,
+			       .load = on_load,
+			       .start = on_start,
+			       .set_term = on_set_term,
+			       .set_vote = on_set_vote,
+			       .send = on_send,
+			       .append = on_append,
+			       .truncate = on_truncate,
+			       .snapshot_put = io_snapshot_put,
+			       .snapshot_get = io_snapshot_get,
+			       .time = on_time,
+			       .random = on_random};
 	b->io = io;
 	b->config = *config;
 	b->dirfd = -1;

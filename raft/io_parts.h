@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 
 enum {
-	LOW_SPACE = 512 << 10,      /* Less surely writable, and no more to be had: the disk is full. */
-	MAX_BACKLOG = 32 << 20,     /* A leader's bytes on their way to the disk. */
+	LOW_SPACE = 512 << 10,          /* Less surely writable, and no more to be had: the disk is full. */
+	MAX_BACKLOG = 32 << 20,         /* A leader's bytes on their way to the disk. */
 	MAX_FOLLOWER_BACKLOG = 8 << 20, /* Entries that come beyond this are ignored for now. */
 	MIN_TICK_MS = 5,
 	PUT_RETRY_MS = 500,       /* A snapshot that could not be written is tried again, */
@@ -51,10 +51,10 @@ struct backend {
 	uint64_t term;
 	uint64_t voted_for;
 	struct journal journal;
-	bool opened;  /* The journal is; */
-	bool running; /* its threads are; */
-	bool joined;  /* they have ended; */
-	bool closed;  /* it was closed. */
+	bool opened;        /* The journal is; */
+	bool running;       /* its threads are; */
+	bool joined;        /* they have ended; */
+	bool closed;        /* it was closed. */
 	unsigned n_workers; /* On the pool, that use the journal. */
 	bool started;
 	atomic_bool closing;
@@ -97,7 +97,7 @@ void io_close_journal(struct backend *b);
 /* libraft's wish for the newest snapshot: a new struct that names the file. */
 int io_load_snapshot(struct backend *b, struct raft_snapshot **snapshot);
 int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *req,
-                    const struct raft_snapshot *s, raft_io_snapshot_put_cb cb);
+		    const struct raft_snapshot *s, raft_io_snapshot_put_cb cb);
 int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req, raft_io_snapshot_get_cb cb);
 void io_put_finish(struct put *p, int status);
 void io_put_cancel(struct backend *b);

@@ -225,7 +225,7 @@ void io_put_finish(struct put *p, int status)
 		}
 		put_adopt(p);
 		log_info("raft", "%s %s, %llu bytes", p->trailing == 0 ? "installed" : "took", p->name,
-		         (unsigned long long)p->size);
+			 (unsigned long long)p->size);
 	}
 	b->put = NULL;
 	uv_close((uv_handle_t *)&p->retry, on_put_closed);
@@ -257,17 +257,17 @@ static struct put *put_new(struct backend *b, const struct raft_snapshot *s, uns
 	p->trailing = trailing;
 	p->retry_ms = PUT_RETRY_MS;
 	p->meta = (struct snapshot_meta){.index = s->index,
-	                                 .term = s->term,
-	                                 .conf_index = s->configuration_index,
-	                                 .conf = conf.base,
-	                                 .conf_len = conf.len};
+					 .term = s->term,
+					 .conf_index = s->configuration_index,
+					 .conf = conf.base,
+					 .conf_len = conf.len};
 	snapshot_name(p->name, s->index, s->term);
 	return p;
 }
 
 /* A trailing of 0 is libraft's way to say "install". fsm.restore will then look for the lasting name. */
 int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *req,
-                    const struct raft_snapshot *s, raft_io_snapshot_put_cb cb)
+		    const struct raft_snapshot *s, raft_io_snapshot_put_cb cb)
 {
 	struct backend *b = io->impl;
 	struct put *p;

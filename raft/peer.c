@@ -205,7 +205,8 @@ static void on_written(uv_write_t *write, int status)
 	peer_flush(p);
 }
 
-/* The one place where bytes go out; TLS: encrypt here. The number written at once, 0 when none could be, or an error. */
+/* The one place where bytes go out; TLS: encrypt here. The number written at once, 0 when none could be, or an error.
+ */
 static int peer_write(struct link *l, uv_buf_t *bufs, unsigned n)
 {
 	int sent = uv_try_write((uv_stream_t *)l->tcp, bufs, n);
@@ -335,10 +336,10 @@ static struct peer *peer_find(struct transport *t, uint64_t id)
 static void peer_init(struct peer *p, struct transport *t, uint64_t id, const char *address)
 {
 	*p = (struct peer){.t = t,
-	                   .id = id,
-	                   .backoff_ms = MIN_BACKOFF_MS,
-	                   .bulk_backoff_ms = MIN_BULK_BACKOFF_MS,
-	                   .tail = &p->head};
+			   .id = id,
+			   .backoff_ms = MIN_BACKOFF_MS,
+			   .bulk_backoff_ms = MIN_BULK_BACKOFF_MS,
+			   .tail = &p->head};
 	snprintf(p->address, sizeof(p->address), "%s", address);
 }
 

@@ -15,7 +15,7 @@ const char *replica_state_text(enum replica_state state)
 {
 	static const char *const texts[] = {
 #define X(name, text) text,
-	        REPLICA_STATE_LIST(X)
+		REPLICA_STATE_LIST(X)
 #undef X
 	};
 
@@ -26,7 +26,7 @@ const char *replica_role_text(enum replica_role role)
 {
 	static const char *const texts[] = {
 #define X(name, text) text,
-	        REPLICA_ROLE_LIST(X)
+		REPLICA_ROLE_LIST(X)
 #undef X
 	};
 
@@ -254,8 +254,7 @@ struct replica_status replica_status(const struct replica *r)
 	if (leader != 0) {
 		s.leader_id = leader;
 		s.leader_address = address == NULL ? "" : address;
-		s.leader_contact_ms =
-		        leader == r->config.id ? 0 : io_contact_ms((struct raft_io *)&r->io, leader);
+		s.leader_contact_ms = leader == r->config.id ? 0 : io_contact_ms((struct raft_io *)&r->io, leader);
 	}
 	return s;
 }
@@ -308,18 +307,18 @@ static void io_config_of(struct replica *r, struct io_config *c)
 	const struct replica_config *config = &r->config;
 
 	*c = (struct io_config){.loop = config->loop,
-	                        .dir = r->dir,
-	                        .cluster = wire_hash(config->cluster, strlen(config->cluster)),
-	                        .id = config->id,
-	                        .address = r->address,
-	                        .connect_ms = config->connect_ms,
-	                        .handshake_ms = config->handshake_ms,
-	                        .ctx = r,
-	                        .encode_cb = replica_on_encode,
-	                        .turn_cb = on_turn,
-	                        .removed_cb = replica_on_removed,
-	                        .refused_cb = replica_on_refused,
-	                        .other_cb = config->callbacks.connection == NULL ? NULL : on_other};
+				.dir = r->dir,
+				.cluster = wire_hash(config->cluster, strlen(config->cluster)),
+				.id = config->id,
+				.address = r->address,
+				.connect_ms = config->connect_ms,
+				.handshake_ms = config->handshake_ms,
+				.ctx = r,
+				.encode_cb = replica_on_encode,
+				.turn_cb = on_turn,
+				.removed_cb = replica_on_removed,
+				.refused_cb = replica_on_refused,
+				.other_cb = config->callbacks.connection == NULL ? NULL : on_other};
 }
 
 /* LIBRAFT_TRACE aside, libraft formats a text for each of its steps: not for nothing. */
@@ -405,8 +404,11 @@ int replica_start(struct replica *r, struct replica_fault *f)
 	if (rc != 0) {
 		const char *text = raft_errmsg(&r->raft);
 
-		return fail(f, rc == RAFT_NOMEM ? ERR_NOMEM : rc == RAFT_CORRUPT ? ERR_CORRUPT : ERR_IO,
-		            text[0] != 0 ? text : raft_strerror(rc));
+		return fail(f,
+			    rc == RAFT_NOMEM     ? ERR_NOMEM
+			    : rc == RAFT_CORRUPT ? ERR_CORRUPT
+						 : ERR_IO,
+			    text[0] != 0 ? text : raft_strerror(rc));
 	}
 	r->started = true;
 	return 0;
@@ -440,8 +442,8 @@ static int encode_first(const struct replica_server *servers, unsigned n, struct
 		unsigned port;
 
 		rc = sorted[i].id == 0 || !address_split(sorted[i].address, host, &port)
-		             ? RAFT_INVALID
-		             : raft_configuration_add(&conf, sorted[i].id, sorted[i].address, RAFT_VOTER);
+			     ? RAFT_INVALID
+			     : raft_configuration_add(&conf, sorted[i].id, sorted[i].address, RAFT_VOTER);
 	}
 	if (rc == 0) {
 		rc = raft_configuration_encode(&conf, buf);
@@ -473,7 +475,7 @@ static void deliver_first(struct replica *r, const struct raft_buffer *conf)
 	}
 	*entry = (struct raft_entry){.term = 1, .type = RAFT_CHANGE, .buf = *conf, .batch = conf->base};
 	m.append_entries =
-	        (struct raft_append_entries){.term = 1, .leader_commit = 1, .entries = entry, .n_entries = 1};
+		(struct raft_append_entries){.term = 1, .leader_commit = 1, .entries = entry, .n_entries = 1};
 	io_deliver(&r->io, &m);
 	assert(raft->state == RAFT_FOLLOWER && raft->configuration.n > 0);
 	raft_free(raft->follower_state.current_leader.address);
@@ -523,11 +525,11 @@ static int encode_given(const struct replica_server *servers, unsigned n, struct
 	raft_configuration_init(conf);
 	for (unsigned i = 0; i < n && rc == 0; i++) {
 		int role = servers[i].role == REPLICA_VOTER     ? RAFT_VOTER
-		           : servers[i].role == REPLICA_STANDBY ? RAFT_STANDBY
-		                                                : RAFT_SPARE;
+			   : servers[i].role == REPLICA_STANDBY ? RAFT_STANDBY
+								: RAFT_SPARE;
 
 		rc = servers[i].id == 0 ? RAFT_INVALID
-		                        : raft_configuration_add(conf, servers[i].id, servers[i].address, role);
+					: raft_configuration_add(conf, servers[i].id, servers[i].address, role);
 	}
 	return rc == 0 && n > 0 && n <= REPLICA_MAX_SERVERS ? 0 : ERR_INVALID;
 }

@@ -15,8 +15,8 @@
  *    ERR_UNKNOWN: leadership or the process ended first; the entry may or may not be committed by another leader.
  *
  * Leading. Between two elections at most one server is `ready`: it leads, and a barrier of its own has been applied, so
- * that its state holds everything that any leader before it has committed. Only then are proposals taken. A leader whose
- * disk is full hands leadership to another server.
+ * that its state holds everything that any leader before it has committed. Only then are proposals taken. A leader
+ * whose disk is full hands leadership to another server.
  *
  * A life: replica_new() checks and locks the directory and loads it; callbacks may come from replica_start() on, and
  * restore and apply come inside it. A server whose directory is empty is `uninitialized`: it waits until it is
@@ -38,18 +38,18 @@
 struct replica;
 
 enum {
-	REPLICA_MAX_ENTRY = 8 << 20,   /* Bytes; a longer proposal is ERR_TOOBIG. Best are 16 to 64 KiB. */
-	REPLICA_MAX_SERVERS = 64,      /* In a configuration. */
-	REPLICA_ADDRESS_MAX = 264,     /* With the closing zero: a host name of 253 bytes, a colon and a port. */
-	REPLICA_DEFAULT_WINDOW = 4,    /* Proposals under way; one more is ERR_BUSY. */
+	REPLICA_MAX_ENTRY = 8 << 20, /* Bytes; a longer proposal is ERR_TOOBIG. Best are 16 to 64 KiB. */
+	REPLICA_MAX_SERVERS = 64,    /* In a configuration. */
+	REPLICA_ADDRESS_MAX = 264,   /* With the closing zero: a host name of 253 bytes, a colon and a port. */
+	REPLICA_DEFAULT_WINDOW = 4,  /* Proposals under way; one more is ERR_BUSY. */
 	REPLICA_WINDOW_MAX = 16,
 	REPLICA_TURN_BUCKETS = 24,
 };
 
-#define REPLICA_STATE_LIST(X)           \
-	X(UNINITIALIZED, "uninitialized") \
-	X(FOLLOWER, "follower")           \
-	X(CANDIDATE, "candidate")         \
+#define REPLICA_STATE_LIST(X)                                                                                          \
+	X(UNINITIALIZED, "uninitialized")                                                                              \
+	X(FOLLOWER, "follower")                                                                                        \
+	X(CANDIDATE, "candidate")                                                                                      \
 	X(LEADER, "leader")
 
 enum replica_state {
@@ -60,9 +60,9 @@ enum replica_state {
 
 const char *replica_state_text(enum replica_state state);
 
-#define REPLICA_ROLE_LIST(X)                                              \
-	X(SPARE, "spare")     /* Known, gets no entries. A new server begins so. */ \
-	X(STANDBY, "standby") /* Gets entries, has no vote. */                \
+#define REPLICA_ROLE_LIST(X)                                                                                           \
+	X(SPARE, "spare")     /* Known, gets no entries. A new server begins so. */                                    \
+	X(STANDBY, "standby") /* Gets entries, has no vote. */                                                         \
 	X(VOTER, "voter")
 
 enum replica_role {
@@ -74,7 +74,7 @@ enum replica_role {
 const char *replica_role_text(enum replica_role role);
 
 struct replica_server {
-	uint64_t id; /* Never 0. Never used again for a server whose directory was lost. */
+	uint64_t id;         /* Never 0. Never used again for a server whose directory was lost. */
 	const char *address; /* "host:port", "10.0.0.1:4647", "[::1]:4647". */
 	enum replica_role role;
 };
@@ -133,14 +133,14 @@ struct replica_config {
 	const char *dir;     /* Exists; nobody else's. */
 	const char *cluster; /* A name: servers of another cluster are turned away. */
 	uint64_t id;
-	const char *address; /* That others reach us at. */
-	unsigned election_ms;  /* 200: a follower without leader waits this to twice this. */
-	unsigned heartbeat_ms; /* 40. */
-	unsigned connect_ms;   /* 1000: to reach one address of a server. */
-	unsigned handshake_ms; /* 5000: an accepted connection must say what it is. */
-	unsigned window;       /* Proposals under way: REPLICA_DEFAULT_WINDOW. */
+	const char *address;         /* That others reach us at. */
+	unsigned election_ms;        /* 200: a follower without leader waits this to twice this. */
+	unsigned heartbeat_ms;       /* 40. */
+	unsigned connect_ms;         /* 1000: to reach one address of a server. */
+	unsigned handshake_ms;       /* 5000: an accepted connection must say what it is. */
+	unsigned window;             /* Proposals under way: REPLICA_DEFAULT_WINDOW. */
 	uint64_t snapshot_log_bytes; /* 16 MiB: a snapshot is taken when the log since the last one is larger than
-	                              * this and than half of that one, */
+				      * this and than half of that one, */
 	uint64_t snapshot_entries;   /* 1,000,000: or has more entries. */
 	uint64_t trailing_bytes;     /* 4 MiB of entries are kept behind a snapshot, for followers that lag. */
 	struct replica_callbacks callbacks;
@@ -216,7 +216,8 @@ struct replica_status {
 	uint64_t term;
 	uint64_t last_index;   /* In the log. */
 	uint64_t stored_index; /* Durable here. */
-	uint64_t commit_index; /* On the leader: what a reader elsewhere must have applied to see all that was answered. */
+	uint64_t commit_index; /* On the leader: what a reader elsewhere must have applied to see all that was answered.
+				*/
 	uint64_t applied_index;
 	uint64_t snapshot_index; /* 0: none. */
 	uint64_t snapshot_bytes;
@@ -235,7 +236,7 @@ struct replica_status replica_status(const struct replica *r);
 /* The loop's turns: the time from one wait to the next. */
 struct replica_turns {
 	uint64_t n;
-	uint64_t longest_ns;                   /* Since the last call with `reset`. */
+	uint64_t longest_ns;                    /* Since the last call with `reset`. */
 	uint64_t buckets[REPLICA_TURN_BUCKETS]; /* [i]: turns shorter than 2^i microseconds, and in no bucket before. */
 };
 

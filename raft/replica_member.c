@@ -61,9 +61,9 @@ unsigned replica_configuration(const struct replica *r, struct replica_peer *pee
 
 		raft_match_index(&r->raft, s->id, &match);
 		peers[i] = (struct replica_peer){
-		        .server = {s->id, s->address, role_of(s->role)},
-		        .match_index = match,
-		        .contact_ms = s->id == r->config.id ? 0 : io_contact_ms((struct raft_io *)&r->io, s->id)};
+			.server = {s->id, s->address, role_of(s->role)},
+			.match_index = match,
+			.contact_ms = s->id == r->config.id ? 0 : io_contact_ms((struct raft_io *)&r->io, s->id)};
 	}
 	return conf->n;
 }
@@ -93,7 +93,7 @@ static void on_changed(struct raft_change *req, int status)
 	r->changing = false;
 	if (status == 0 && r->removing != 0) {
 		transport_send_removed(io_transport(&r->io), r->removing, r->removing_address,
-		                       r->raft.configuration_committed_index);
+				       r->raft.configuration_committed_index);
 	}
 	r->removing = 0;
 	if (cb != NULL) {
@@ -189,8 +189,7 @@ int replica_assign(struct replica *r, uint64_t id, enum replica_role role, repli
 	if (s == NULL) {
 		return ERR_NOTFOUND;
 	}
-	if (role_of(s->role) == role ||
-	    (s->role == RAFT_VOTER && count_voters(&r->raft.configuration) == 1)) {
+	if (role_of(s->role) == role || (s->role == RAFT_VOTER && count_voters(&r->raft.configuration) == 1)) {
 		return ERR_INVALID;
 	}
 	r->change.data = r;
@@ -261,7 +260,7 @@ static void set_ready(struct replica *r, bool ready)
 {
 	r->ready = ready;
 	log_info("raft", "%s in term %llu", ready ? "leading" : "no longer leading",
-	         (unsigned long long)raft_current_term(&r->raft));
+		 (unsigned long long)raft_current_term(&r->raft));
 	if (r->config.callbacks.ready != NULL) {
 		r->config.callbacks.ready(r->config.ctx, ready, raft_current_term(&r->raft));
 	}
@@ -352,7 +351,7 @@ void replica_hasten(struct replica *r, unsigned delay_ms)
 {
 	struct raft *raft = &r->raft;
 	unsigned timeout = raft->state == RAFT_FOLLOWER ? raft->follower_state.randomized_election_timeout
-	                                                : raft->candidate_state.randomized_election_timeout;
+							: raft->candidate_state.randomized_election_timeout;
 
 	if (raft->state != RAFT_LEADER) {
 		raft->election_timer_start = replica_now(r) + delay_ms - timeout;
@@ -448,8 +447,8 @@ void replica_on_removed(void *ctx, uint64_t conf_index)
 {
 	struct replica *r = ctx;
 
-	if (conf_index > r->raft.configuration_committed_index && conf_index > r->raft.configuration_uncommitted_index &&
-	    !r->stopping) {
+	if (conf_index > r->raft.configuration_committed_index &&
+	    conf_index > r->raft.configuration_uncommitted_index && !r->stopping) {
 		set_removed(r);
 	}
 }

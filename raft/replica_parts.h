@@ -10,16 +10,17 @@
 
 enum {
 	MAX_BARRIERS = 64,
-	MAX_INFLIGHT = 256,         /* Entries sent to a server and not yet acknowledged. */
-	INSTALL_TIMEOUT_MS = 1000,  /* libraft asks again; bulk.c sends one at a time. */
-	CAPACITY_KIB = 512,         /* libraft refuses entries when a majority of servers has less. */
-	CATCH_UP_MS = 10000,        /* A server to be made a voter has this long for one round. */
-	STOP_TRANSFER_MS = 100,     /* To hand on leadership before the end. */
-	HAND_ON_MS = 1000,          /* Between two attempts of a full leader, doubled up to */
-	HAND_ON_MAX_MS = 60000,     /* this. */
+	MAX_INFLIGHT = 256,        /* Entries sent to a server and not yet acknowledged. */
+	INSTALL_TIMEOUT_MS = 1000, /* libraft asks again; bulk.c sends one at a time. */
+	CAPACITY_KIB = 512,        /* libraft refuses entries when a majority of servers has less. */
+	CATCH_UP_MS = 10000,       /* A server to be made a voter has this long for one round. */
+	STOP_TRANSFER_MS = 100,    /* To hand on leadership before the end. */
+	HAND_ON_MS = 1000,         /* Between two attempts of a full leader, doubled up to */
+	HAND_ON_MAX_MS = 60000,    /* this. */
 	CAPTURE_RETRY_MS = 1000,
-	HURRY_TIMEOUTS = 5,   /* Election timeouts in which a leader that is known to be gone should be replaced. */
-	REMOVED_TIMEOUTS = 5, /* Election timeouts without a leader, before a server out of the configuration is sure. */
+	HURRY_TIMEOUTS = 5, /* Election timeouts in which a leader that is known to be gone should be replaced. */
+	REMOVED_TIMEOUTS =
+		5, /* Election timeouts without a leader, before a server out of the configuration is sure. */
 };
 
 struct proposal {
@@ -67,7 +68,7 @@ struct replica {
 	unsigned hand_on_ms;
 	uint64_t hurry_until; /* The leader's process is gone: candidates try again soon, */
 	uint64_t hurry_at;    /* next at this time. */
-	bool hasten; /* Bootstrapped, alone: no need to wait for anybody. */
+	bool hasten;          /* Bootstrapped, alone: no need to wait for anybody. */
 
 	/* Membership. */
 	bool changing;
@@ -77,7 +78,7 @@ struct replica {
 	uint64_t removing; /* The server that the change removes, or 0. */
 	char removing_address[REPLICA_ADDRESS_MAX];
 	bool was_member;
-	bool removed; /* And told so. */
+	bool removed;          /* And told so. */
 	uint64_t absent_since; /* When we first were in no configuration any more; 0: we are. */
 
 	/* What was last told to the owner. */

@@ -148,11 +148,11 @@ static int on_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 void replica_fsm_init(struct replica *r)
 {
 	r->fsm = (struct raft_fsm){.version = 2,
-	                           .data = r,
-	                           .apply = on_apply,
-	                           .snapshot = on_snapshot,
-	                           .restore = on_restore,
-	                           .snapshot_finalize = on_finalize};
+				   .data = r,
+				   .apply = on_apply,
+				   .snapshot = on_snapshot,
+				   .restore = on_restore,
+				   .snapshot_finalize = on_finalize};
 }
 
 /* --- when --- */

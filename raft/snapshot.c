@@ -78,10 +78,10 @@ static void put_chunk(struct snapshot_writer *w)
 int snapshot_create(struct snapshot_writer *w, int dirfd, const struct snapshot_meta *meta)
 {
 	struct header h = {.magic = FILE_MAGIC,
-	                   .index = meta->index,
-	                   .term = meta->term,
-	                   .conf_index = meta->conf_index,
-	                   .conf_len = (uint32_t)meta->conf_len};
+			   .index = meta->index,
+			   .term = meta->term,
+			   .conf_index = meta->conf_index,
+			   .conf_len = (uint32_t)meta->conf_len};
 
 	*w = (struct snapshot_writer){.dirfd = dirfd, .chunk = malloc(SNAPSHOT_CHUNK)};
 	if (w->chunk == NULL) {

@@ -18,7 +18,7 @@ enum {
 	SNAPSHOT_CHUNK = 256 << 10,
 	SNAPSHOT_NAME = 64,
 	SNAPSHOT_MAX_CONF = 64 << 10, /* Bytes of an encoded configuration: 64 servers are 17 KiB. */
-	SNAPSHOT_SYNC = 4 << 20, /* Synced in steps, so that the log's sync never waits for a whole image. */
+	SNAPSHOT_SYNC = 4 << 20,      /* Synced in steps, so that the log's sync never waits for a whole image. */
 };
 
 struct snapshot_meta {

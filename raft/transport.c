@@ -75,7 +75,7 @@ static int resolve(const char *text, struct sockaddr_storage *address)
 static int bind_and_listen(struct listener *l, const struct sockaddr_storage *address)
 {
 	int rc = uv_tcp_bind(&l->tcp, (const struct sockaddr *)address,
-	                     address->ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0);
+			     address->ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0);
 
 	return rc != 0 ? rc : uv_listen((uv_stream_t *)&l->tcp, 1024, on_accept);
 }
@@ -123,7 +123,7 @@ static unsigned port_of(const uv_tcp_t *tcp)
 		return 0;
 	}
 	return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
-	                                     : ntohs(((struct sockaddr_in *)&address)->sin_port);
+					     : ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
 unsigned transport_port(const struct transport *t, const char *name)

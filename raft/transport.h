@@ -28,11 +28,11 @@ enum {
 	TRANSPORT_MAX_QUEUE = 32 << 20, /* Past this, messages to a server are dropped. */
 	TRANSPORT_MAX_WAITING = 4,      /* Messages kept for a server not yet connected. */
 	TRANSPORT_MAX_PEERS = 64,
-	TRANSPORT_MAX_INLETS = 256,    /* Of Raft's; further ones are closed. */
+	TRANSPORT_MAX_INLETS = 256,     /* Of Raft's; further ones are closed. */
 	TRANSPORT_MAX_STRANGERS = 1024, /* That have not said yet what they are; further ones are closed. */
 	TRANSPORT_MAX_LISTENERS = 8,
-	TRANSPORT_STALL_MS = 10000,  /* A server that takes nothing for so long is disconnected. */
-	TRANSPORT_BULK_MS = 60000,   /* The same while it installs a snapshot. */
+	TRANSPORT_STALL_MS = 10000, /* A server that takes nothing for so long is disconnected. */
+	TRANSPORT_BULK_MS = 60000,  /* The same while it installs a snapshot. */
 	TRANSPORT_LISTENER_NAME = 16,
 };
 
@@ -74,7 +74,7 @@ struct transport {
 	struct peer *peers[TRANSPORT_MAX_PEERS];
 	unsigned n_peers;
 	struct inlet *inlets;
-	unsigned n_inlets;     /* Accepted ones, of which these */
+	unsigned n_inlets;    /* Accepted ones, of which these */
 	unsigned n_strangers; /* have not said what they are. */
 	unsigned n_handles;   /* What must end before close_cb. */
 	unsigned n_incoming;  /* Numbers the files that come in. */

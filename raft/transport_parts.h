@@ -48,8 +48,8 @@ struct peer {
 	unsigned n_waiting;
 	unsigned backoff_ms;
 	uint64_t next_try;
-	uint64_t moved; /* When bytes last left. */
-	uint64_t used;  /* When there was last something to send. */
+	uint64_t moved;  /* When bytes last left. */
+	uint64_t used;   /* When there was last something to send. */
 	uint64_t probed; /* When, and how often in the second since. */
 	unsigned n_probes;
 	struct bulk *bulk;
@@ -122,8 +122,8 @@ struct link *link_new(struct transport *t, uv_tcp_t *tcp);
 /* Close it; whatever it belongs to has let go of it. */
 void link_close(struct link *l);
 
-/* The peer of that id, made with this address if need be; NULL: no memory. There are TRANSPORT_MAX_PEERS: one more takes
- * the place of the one that was used longest ago. */
+/* The peer of that id, made with this address if need be; NULL: no memory. There are TRANSPORT_MAX_PEERS: one more
+ * takes the place of the one that was used longest ago. */
 struct peer *peer_get(struct transport *t, uint64_t id, const char *address);
 
 /* As its own greeting says. */

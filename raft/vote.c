@@ -94,7 +94,7 @@ int vote_open(struct vote *v, int dirfd)
 int vote_put(struct vote *v, uint64_t term, uint64_t voted_for, uint64_t origin)
 {
 	struct slot s = {
-	        .magic = MAGIC, .version = v->version + 1, .term = term, .voted_for = voted_for, .origin = origin};
+		.magic = MAGIC, .version = v->version + 1, .term = term, .voted_for = voted_for, .origin = origin};
 
 	s.crc = slot_crc(&s);
 	if (disk_put(DISK_VOTE, v->fd, &s, sizeof(s), s.version % 2 * SLOT) != 0 || disk_sync(DISK_VOTE, v->fd) != 0) {

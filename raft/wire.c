@@ -28,7 +28,7 @@ static uint64_t hello_crc(const struct wire_hello *h)
 }
 
 void wire_hello_make(struct wire_hello *h, enum wire_kind kind, uint64_t cluster, uint64_t origin, uint64_t id,
-                     const char *address)
+		     const char *address)
 {
 	memset(h, 0, sizeof(*h));
 	h->version = WIRE_VERSION;
@@ -257,9 +257,9 @@ static void entries_fill(struct raft_append_entries *a, const char *headers, cha
 
 		memcpy(e, headers + (size_t)i * ENTRY, sizeof(e));
 		a->entries[i] = (struct raft_entry){.term = e[0],
-		                                    .type = (enum raft_entry_type)(e[1] & 255),
-		                                    .buf = {batch + at, e[1] >> 8},
-		                                    .batch = batch};
+						    .type = (enum raft_entry_type)(e[1] & 255),
+						    .buf = {batch + at, e[1] >> 8},
+						    .batch = batch};
 		at += e[1] >> 8;
 	}
 }
@@ -290,14 +290,15 @@ static int decode_entries(struct raft_append_entries *a, const char *p, size_t s
 	return 0;
 }
 
-static int decode_append_entries(const uint64_t w[WIRE_WORDS], const char *p, size_t size, struct raft_append_entries *a)
+static int decode_append_entries(const uint64_t w[WIRE_WORDS], const char *p, size_t size,
+				 struct raft_append_entries *a)
 {
 	*a = (struct raft_append_entries){.version = (unsigned char)w[7],
-	                                  .term = w[1],
-	                                  .prev_log_index = w[2],
-	                                  .prev_log_term = w[3],
-	                                  .leader_commit = w[4],
-	                                  .n_entries = (unsigned)w[5]};
+					  .term = w[1],
+					  .prev_log_index = w[2],
+					  .prev_log_term = w[3],
+					  .leader_commit = w[4],
+					  .n_entries = (unsigned)w[5]};
 	if (w[5] > WIRE_MAX_FRAME / ENTRY || !is_index(w[2]) || !is_index(w[4]) || w[1] == 0 || w[3] > w[1] ||
 	    (w[2] == 0) != (w[3] == 0)) {
 		return ERR_CORRUPT;
@@ -317,10 +318,10 @@ static int decode_install_snapshot(const uint64_t w[WIRE_WORDS], const char *p, 
 	m->type = WIRE_FILE;
 	m->file_size = w[6];
 	m->raft.install_snapshot = (struct raft_install_snapshot){.version = (unsigned char)w[7],
-	                                                          .term = w[1],
-	                                                          .last_index = w[2],
-	                                                          .last_term = w[3],
-	                                                          .conf_index = w[4]};
+								  .term = w[1],
+								  .last_index = w[2],
+								  .last_term = w[3],
+								  .conf_index = w[4]};
 	rc = raft_configuration_decode(&conf, &m->raft.install_snapshot.conf);
 	return rc == 0 ? 0 : rc == RAFT_NOMEM ? ERR_NOMEM : ERR_CORRUPT;
 }
@@ -334,16 +335,14 @@ static int decode_numbers(const uint64_t w[WIRE_WORDS], struct raft_message *m)
 
 	switch (w[0]) {
 	case RAFT_APPEND_ENTRIES_RESULT:
-		m->append_entries_result =
-		        (struct raft_append_entries_result){version, w[1], w[2], w[3], low, high};
+		m->append_entries_result = (struct raft_append_entries_result){version, w[1], w[2], w[3], low, high};
 		return is_index(w[2]) && is_index(w[3]) ? 0 : ERR_CORRUPT;
 	case RAFT_REQUEST_VOTE:
-		m->request_vote =
-		        (struct raft_request_vote){version, w[1], w[2], w[3], w[4], w[5] != 0, w[6] != 0};
+		m->request_vote = (struct raft_request_vote){version, w[1], w[2], w[3], w[4], w[5] != 0, w[6] != 0};
 		return is_index(w[3]) ? 0 : ERR_CORRUPT;
 	case RAFT_REQUEST_VOTE_RESULT:
 		m->request_vote_result =
-		        (struct raft_request_vote_result){version, w[1], w[2] != 0, w[3] != 0, low, high};
+			(struct raft_request_vote_result){version, w[1], w[2] != 0, w[3] != 0, low, high};
 		return 0;
 	case RAFT_TIMEOUT_NOW:
 		m->timeout_now = (struct raft_timeout_now){version, w[1], w[2], w[3]};
@@ -384,7 +383,8 @@ void wire_message_close(struct wire_message *m)
 	if (m->type == WIRE_FILE) {
 		raft_configuration_close(&m->raft.install_snapshot.conf);
 		raft_free(m->raft.install_snapshot.data.base);
-	} else if (m->type == WIRE_RAFT && m->raft.type == RAFT_APPEND_ENTRIES && m->raft.append_entries.n_entries > 0) {
+	} else if (m->type == WIRE_RAFT && m->raft.type == RAFT_APPEND_ENTRIES &&
+		   m->raft.append_entries.n_entries > 0) {
 		raft_free(m->raft.append_entries.entries[0].batch);
 		raft_free(m->raft.append_entries.entries);
 	}

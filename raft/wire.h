@@ -65,7 +65,7 @@ struct wire_message {
 uint64_t wire_hash(const void *data, size_t len);
 
 void wire_hello_make(struct wire_hello *h, enum wire_kind kind, uint64_t cluster, uint64_t origin, uint64_t id,
-                     const char *address);
+		     const char *address);
 
 /* Is it whole and of our version, with an address that can be connected to? */
 bool wire_hello_valid(const struct wire_hello *h);
