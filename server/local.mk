@@ -3,13 +3,26 @@
 # The schedulers and the plan applier.
 noinst_LIBRARIES += server/libsched.a
 server_libsched_a_SOURCES = \
-	server/plan_apply.h \
-	server/sched.h \
-	server/sched_holds.h \
+	server/plan_apply.c server/plan_apply.h \
+	server/sched.c server/sched.h server/sched_run.h \
+	server/sched_feasible.c server/sched_feasible.h \
+	server/sched_generic.c \
+	server/sched_group.c \
+	server/sched_holds.c server/sched_holds.h \
 	server/sched_intern.c server/sched_intern.h \
 	server/sched_memory.c server/sched_memory.h \
-	server/sched_nodes.h \
-	server/sched_plan.h
+	server/sched_names.c server/sched_names.h \
+	server/sched_nodes.c server/sched_nodes.h \
+	server/sched_plan.c server/sched_plan.h \
+	server/sched_preempt.c \
+	server/sched_rank.c server/sched_rank.h \
+	server/sched_reconcile.c server/sched_reconcile.h \
+	server/sched_retry.c server/sched_retry.h \
+	server/sched_standing.c server/sched_standing.h \
+	server/sched_system.c \
+	server/sched_update.c server/sched_update.h \
+	server/sched_versions.c server/sched_versions.h
+SCHED_LIBS = server/libsched.a $(STATE_LIBS)
 
 # The HTTP front.
 noinst_LIBRARIES += server/libhttpd.a

@@ -12,6 +12,9 @@
  * picture of nodes holds as claims. What does not fit is refused, with the stops that belong to it; the scheduler tries
  * the rest again on a newer view.
  *
+ * The last of several chunks, which ends the evaluation, is held back until the others have been applied: one of their
+ * places may be rejected there.
+ *
  * A chunk is 250 places, and costs less than a millisecond: the caller looks at its clock between two.
  */
 #ifndef SERVER_PLAN_APPLY_H_
@@ -35,8 +38,8 @@ struct applier_stats {
 
 struct plan_applier {
 	struct nodes nodes;
-	struct list queue; /* Plans with chunks to be sent: by priority, then in order. */
-	struct list sent;  /* Plans all of whose chunks are under way. */
+	struct list queue; /* Plans with chunks to be sent now: by priority, then in order. */
+	struct list sent;  /* Those that wait for chunks to be applied. */
 	struct list done;
 	uint32_t n_queued;
 	uint64_t owners;

@@ -43,7 +43,7 @@ enum {
 struct sched {
 	struct nodes nodes;
 	struct sched_env env;
-	uint64_t owners;
+	uint64_t owners; /* Of claims, given out so far. */
 };
 
 enum sched_step {
@@ -56,7 +56,6 @@ struct sched_run {
 	struct uuid eval;
 	int status;  /* 0: the evaluation has come to its end in the state, or is not there any more (or over). Else an ERR_
 	              * code: it has not, and must be delivered again. */
-	struct run *work; /* Private. */
 	void *ctx;   /* The caller's. */
 };
 
@@ -66,11 +65,12 @@ void sched_close(struct sched *s); /* All runs have ended. */
 /* Come to a newer view: before anything that is given this view. Takes the news. */
 void sched_news(struct sched *s, const struct view *v, struct nodes_news *news);
 
-/* Begin an evaluation. `v` is the view of the latest sched_news(); it is used during the call only. `seed` is random. */
+/* Begin an evaluation. `v` is the view of the latest sched_news(); the caller keeps it until the next sched_resume() or
+ * sched_end() of the run, whose plan points into it. `seed` is random. */
 enum sched_step sched_begin(struct sched *s, const struct view *v, const struct uuid *eval, int64_t now_ns,
                             const struct uuid *seed, struct sched_run **run);
 
-/* Go on after the outcome of run->plan; `v` and `seed` are new ones. */
+/* Go on after the outcome of run->plan, at once; `v` and `seed` are new ones, as above. */
 enum sched_step sched_resume(struct sched *s, struct sched_run *run, const struct view *v, int64_t now_ns,
                              const struct uuid *seed);
 

@@ -444,3 +444,18 @@ test_unit_lib_test_hash_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 test_unit_lib_test_heap_SOURCES = test/unit/lib/test_heap.c
 test_unit_lib_test_heap_CFLAGS = $(UNIT_CFLAGS)
 test_unit_lib_test_heap_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+
+
+# server/: the schedulers and the plan applier, on a cluster in one process.
+SCHED_TESTS = \
+	test/unit/server/test_sched_basic
+if HAVE_CMOCKA
+check_PROGRAMS += $(SCHED_TESTS)
+check_LIBRARIES += test/unit/server/libbed.a
+endif
+SCHED_TEST_LIBS = test/unit/server/libbed.a $(SCHED_LIBS) $(UNIT_LIBS) -lpthread
+test_unit_server_libbed_a_SOURCES = test/unit/server/sched_bed.c test/unit/server/sched_bed.h
+test_unit_server_libbed_a_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_basic_SOURCES = test/unit/server/test_sched_basic.c
+test_unit_server_test_sched_basic_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_basic_LDADD = $(SCHED_TEST_LIBS)
