@@ -49,3 +49,10 @@ server_libleader_a_SOURCES = \
 	server/part.c server/part.h \
 	server/periodic.h
 LEADER_LIBS = server/libleader.a server/libsched.a $(STATE_LIBS)
+
+# The API: handlers of requests, and what they ask the rest of the server.
+noinst_LIBRARIES += server/libapi.a
+server_libapi_a_SOURCES = \
+	server/api.h \
+	server/api_routes.h \
+	server/core_link.c server/core_link.h
