@@ -93,6 +93,25 @@ struct hash_link *hash_next(const struct hash_link *e)
 	return with_hash(e->next, e->hash);
 }
 
+struct hash_link *hash_walk(const struct hash_table *t, const struct hash_link *e)
+{
+	struct hash_link **b = e != NULL ? bucket(t, e->hash) : t->buckets;
+
+	if (e != NULL && e->next != NULL) {
+		return e->next;
+	}
+	if (t->cap == 0) {
+		return e == NULL ? t->only : NULL;
+	}
+	if (e != NULL) {
+		b++;
+	}
+	while (b < t->buckets + t->cap && *b == NULL) {
+		b++;
+	}
+	return b < t->buckets + t->cap ? *b : NULL;
+}
+
 /* Elements go from the last bucket on, and the table shrinks with them, so that emptying it takes one walk. */
 struct hash_link *hash_pop(struct hash_table *t)
 {

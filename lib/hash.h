@@ -41,6 +41,10 @@ void hash_remove(struct hash_table *t, struct hash_link *e);
 struct hash_link *hash_first(const struct hash_table *t, uint64_t hash);
 struct hash_link *hash_next(const struct hash_link *e);
 
+/* The element behind this one among all, in no order; the first for NULL; NULL at the end. Between two calls nothing is
+ * added, and nothing but elements that were passed is removed. */
+struct hash_link *hash_walk(const struct hash_table *t, const struct hash_link *e);
+
 /* To end a table: take out all elements, one a call, in no order; NULL when there are none left. From the first call on
  * the table is good only for more of them and for hash_close(). */
 struct hash_link *hash_pop(struct hash_table *t);

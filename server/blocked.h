@@ -45,7 +45,8 @@ struct blocked_eval {
 	bool duplicate;
 	uint32_t n_classes;
 	struct blocked_class *classes; /* What it says of each. */
-	char key[];                    /* Namespace, zero, job, zero. */
+	size_t len;
+	char key[]; /* Namespace, zero, job's ID, zero. */
 };
 
 struct blocked_note {
@@ -71,6 +72,7 @@ struct blocked {
 	struct blocked_notes next; /* and the next one. */
 	struct hash_table classes; /* Their last changes. */
 	uint64_t floor_index;      /* Of classes that are not in there. */
+	uint64_t last_index;       /* Of all. */
 	size_t n_blocked;          /* Without released ones and duplicates. */
 	size_t n_escaped;
 	size_t n_released;

@@ -69,7 +69,6 @@ struct broker_item {
 	struct sm sm;
 	struct uuid id;
 	struct broker_job *job; /* Its job while it is WAITING, READY, UNACKED or RETRY. */
-	const char *key;        /* Namespace, zero, job, zero. */
 	uint64_t create_index;
 	uint64_t order; /* Of arrival. */
 	uint64_t token; /* Of the last delivery. */
@@ -79,6 +78,8 @@ struct broker_item {
 	uint8_t type;
 	bool over; /* UNACKED, and the state says that it has ended. */
 	bool held; /* UNACKED, and its time stands still. */
+	size_t len;
+	char key[]; /* Namespace, zero, job's ID, zero. */
 };
 
 struct broker {

@@ -38,8 +38,8 @@ HTTPD_LIBS = server/libhttpd.a $(WIRE_LIBS) $(H2O_LIBS) $(OPENSSL_LIBS) $(UV_LIB
 # What the leader decides and keeps.
 noinst_LIBRARIES += server/libleader.a
 server_libleader_a_SOURCES = \
-	server/blocked.h \
-	server/broker.h \
+	server/blocked.c server/blocked.h \
+	server/broker.c server/broker.h \
 	server/deploy.h \
 	server/drain.h \
 	server/gc.h \

@@ -459,3 +459,15 @@ test_unit_server_libbed_a_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_sched_basic_SOURCES = test/unit/server/test_sched_basic.c
 test_unit_server_test_sched_basic_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_sched_basic_LDADD = $(SCHED_TEST_LIBS)
+# What the leader decides and keeps.
+LEADER_TEST_LIBS = test/unit/raft/libkit.a $(LEADER_LIBS) $(UNIT_LIBS) -lpthread
+EXTRA_DIST += test/unit/server/rows.h
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/server/test_blocked test/unit/server/test_broker
+endif
+test_unit_server_test_blocked_SOURCES = test/unit/server/test_blocked.c
+test_unit_server_test_blocked_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_blocked_LDADD = $(LEADER_TEST_LIBS)
+test_unit_server_test_broker_SOURCES = test/unit/server/test_broker.c
+test_unit_server_test_broker_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_broker_LDADD = $(LEADER_TEST_LIBS)

@@ -36,6 +36,18 @@ static struct thing *find(const struct hash_table *t, uint64_t hash, unsigned ke
 	return NULL;
 }
 
+static size_t walk(const struct hash_table *t)
+{
+	const struct hash_link *l;
+	size_t n = 0;
+
+	for (l = hash_walk(t, NULL); l != NULL; l = hash_walk(t, l)) {
+		assert_true(CONTAINER_OF(l, struct thing, link)->in);
+		n++;
+	}
+	return n;
+}
+
 static void against_a_model(uint64_t (*hash)(unsigned key), unsigned seed)
 {
 	static struct thing things[N];
@@ -59,6 +71,9 @@ static void against_a_model(uint64_t (*hash)(unsigned key), unsigned seed)
 		thing->in = !thing->in;
 		n = thing->in ? n + 1 : n - 1;
 		assert_int_equal(t.n, n);
+		if (i % 100 == 0) {
+			assert_int_equal(walk(&t), n);
+		}
 	}
 	while (n > 0) {
 		struct thing *thing = CONTAINER_OF(hash_pop(&t), struct thing, link);
@@ -89,6 +104,7 @@ static void an_empty_table_has_nothing(void **state)
 
 	(void)state;
 	assert_null(hash_first(&t, 7));
+	assert_null(hash_walk(&t, NULL));
 	assert_null(hash_pop(&t));
 	hash_close(&t);
 }

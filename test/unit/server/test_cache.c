@@ -140,11 +140,11 @@ static void it_agrees_with_a_plain_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(what_was_put_is_found_while_its_stamp_holds),
-	        cmocka_unit_test(the_least_used_go_first),
-	        cmocka_unit_test(what_is_too_large_is_not_kept),
-	        cmocka_unit_test(a_body_outlives_the_cache),
-	        cmocka_unit_test(it_agrees_with_a_plain_table),
+		cmocka_unit_test(what_was_put_is_found_while_its_stamp_holds),
+		cmocka_unit_test(the_least_used_go_first),
+		cmocka_unit_test(what_is_too_large_is_not_kept),
+		cmocka_unit_test(a_body_outlives_the_cache),
+		cmocka_unit_test(it_agrees_with_a_plain_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

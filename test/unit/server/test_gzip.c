@@ -56,10 +56,21 @@ static void headers_are_understood(void **state)
 		const char *text;
 		bool yes;
 	} cases[] = {
-	        {"gzip", true},          {"GZIP", true},           {"deflate, gzip", true},   {"gzip;q=1.0", true},
-	        {"gzip;q=0.001", true},  {"gzip;q=0", false},      {"gzip; q=0.000", false},  {"identity", false},
-	        {"", false},             {"gzipx", false},         {"x-gzip", false},         {"deflate;q=0, gzip", true},
-	        {"gzip;q=0, deflate", false}, {"br,gzip , deflate", true}, {",,gzip", true},
+		{"gzip", true},
+		{"GZIP", true},
+		{"deflate, gzip", true},
+		{"gzip;q=1.0", true},
+		{"gzip;q=0.001", true},
+		{"gzip;q=0", false},
+		{"gzip; q=0.000", false},
+		{"identity", false},
+		{"", false},
+		{"gzipx", false},
+		{"x-gzip", false},
+		{"deflate;q=0, gzip", true},
+		{"gzip;q=0, deflate", false},
+		{"br,gzip , deflate", true},
+		{",,gzip", true},
 	};
 
 	(void)state;
@@ -71,8 +82,8 @@ static void headers_are_understood(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(whole_and_sliced_texts_come_back),
-	        cmocka_unit_test(headers_are_understood),
+		cmocka_unit_test(whole_and_sliced_texts_come_back),
+		cmocka_unit_test(headers_are_understood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
