@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/alloc_health.h"
+#include "client/alloc_runner_int.h"
 #include "lib/list.h"
 #include "proto/error.h"
 
@@ -17,7 +18,7 @@ static const struct sm_state steps[] = {
         [ALLOC_DEAD] = {"dead", 0},
 };
 
-static const char *const causes[] = {
+const char *const alloc_causes[] = {
 #define X(id, text) text,
         ALLOC_CAUSE_LIST(X)
 #undef X
@@ -50,71 +51,6 @@ static bool sound(const struct sm *m)
 		return all_in(ar, TASK_DEAD);
 	}
 	return false;
-}
-
-/* ---- specifications ---- */
-
-static bool tasks_usable(const struct task_group *group)
-{
-	uint32_t i;
-	uint32_t k;
-
-	for (i = 0; i < group->tasks.n; i++) {
-		if (group->tasks.at[i].name[0] == '\0') {
-			return false;
-		}
-		for (k = 0; k < i; k++) {
-			if (strcmp(group->tasks.at[i].name, group->tasks.at[k].name) == 0) {
-				return false;
-			}
-		}
-	}
-	return group->tasks.n > 0;
-}
-
-struct alloc_source *alloc_source_new(void)
-{
-	struct alloc_source *source = calloc(1, sizeof(*source));
-
-	if (source != NULL) {
-		source->refs = 1;
-	}
-	return source;
-}
-
-void alloc_source_unref(struct alloc_source *source)
-{
-	if (--source->refs == 0) {
-		arena_close(&source->mem);
-		free(source);
-	}
-}
-
-struct alloc_spec *alloc_spec_make(const struct allocation *alloc, struct alloc_source *source)
-{
-	const struct task_group *group = alloc->job == NULL ? NULL : job_group(alloc->job, alloc->task_group);
-	struct alloc_spec *spec = group == NULL || !tasks_usable(group) ? NULL : malloc(sizeof(*spec));
-
-	if (spec == NULL) {
-		return NULL;
-	}
-	*spec = (struct alloc_spec){.refs = 1, .source = source, .group = group, .alloc = *alloc};
-	source->refs++;
-	return spec;
-}
-
-struct alloc_spec *alloc_spec_ref(struct alloc_spec *spec)
-{
-	spec->refs++;
-	return spec;
-}
-
-void alloc_spec_unref(struct alloc_spec *spec)
-{
-	if (spec != NULL && --spec->refs == 0) {
-		alloc_source_unref(spec->source);
-		free(spec);
-	}
 }
 
 /* ---- the tasks among each other ---- */
@@ -186,8 +122,7 @@ static bool any_live(const struct alloc_runner *ar, task_kind kind)
 	return false;
 }
 
-/* Something lives that is there for more than to clean up. */
-static bool any_working(const struct alloc_runner *ar)
+bool alloc_any_working(const struct alloc_runner *ar)
 {
 	return any_live(ar, is_plain) || any_live(ar, is_sidecar);
 }
@@ -242,7 +177,7 @@ static bool start_all(struct alloc_runner *ar, task_kind kind, const struct mome
 /* All that comes before the poststop tasks has ended: their turn. */
 static bool finish(struct alloc_runner *ar, const struct moment *at)
 {
-	if (any_working(ar)) {
+	if (alloc_any_working(ar)) {
 		return false;
 	}
 	return any_begun(ar) && start_all(ar, is_poststop, at);
@@ -356,7 +291,7 @@ static bool find_dead_cause(struct alloc_runner *ar, const struct moment *at)
 /* Look for a reason to take down what lives. */
 static bool find_cause(struct alloc_runner *ar, const struct moment *at)
 {
-	if (!any_working(ar)) {
+	if (!alloc_any_working(ar)) {
 		return false;
 	}
 	if (find_dead_cause(ar, at)) {
@@ -406,7 +341,7 @@ static int64_t next_due(const struct alloc_runner *ar)
 	}
 	if (ar->sm.at == ALLOC_RUNNING) {
 		sooner(&due, ar->leave_until_ns);
-		sooner(&due, ar->cause == CAUSE_NONE && any_working(ar) ? ar->run_until_ns : 0);
+		sooner(&due, ar->cause == CAUSE_NONE && alloc_any_working(ar) ? ar->run_until_ns : 0);
 		sooner(&due, alloc_health_due(ar));
 	}
 	return due;
@@ -420,8 +355,8 @@ static bool step_on(struct alloc_runner *ar, const struct moment *at)
 	return ar->cause == CAUSE_NONE ? bring_up(ar, at) : take_down(ar, at);
 }
 
-/* Ends: each turn brings at least one task nearer to its end, or gives the one cause. */
-static void settle(struct alloc_runner *ar, const struct moment *at)
+/* The loop ends: each turn brings at least one task nearer to its end, or gives the one cause. */
+void alloc_settle(struct alloc_runner *ar, const struct moment *at)
 {
 	if (ar->sm.at == ALLOC_RUNNING) {
 		while (step_on(ar, at)) {
@@ -455,7 +390,7 @@ static void run(struct alloc_runner *ar, const struct moment *at)
 	alloc_health_begin(ar, at);
 }
 
-static bool wanted(const struct alloc_runner *ar)
+bool alloc_wanted(const struct alloc_runner *ar)
 {
 	return strcmp(ar->spec->alloc.desired_status, "run") == 0;
 }
@@ -463,7 +398,7 @@ static bool wanted(const struct alloc_runner *ar)
 void alloc_runner_begin(struct alloc_runner *ar, const struct moment *at)
 {
 	assert(ar->sm.at == ALLOC_NEW);
-	if (!wanted(ar) && ar->cause == CAUSE_NONE) {
+	if (!alloc_wanted(ar) && ar->cause == CAUSE_NONE) {
 		set_cause(ar, CAUSE_STOPPED, at);
 	}
 	if (ar->began_ns != 0 || ar->cause != CAUSE_NONE) {
@@ -473,7 +408,7 @@ void alloc_runner_begin(struct alloc_runner *ar, const struct moment *at)
 		ar->changed = true;
 		ar->ops->await_previous(ar);
 	}
-	settle(ar, at);
+	alloc_settle(ar, at);
 }
 
 void alloc_runner_previous_ended(struct alloc_runner *ar, const struct moment *at)
@@ -482,7 +417,7 @@ void alloc_runner_previous_ended(struct alloc_runner *ar, const struct moment *a
 		sm_move(&ar->sm, ALLOC_SETUP);
 		ar->ops->setup(ar);
 	}
-	settle(ar, at);
+	alloc_settle(ar, at);
 }
 
 void alloc_runner_set_up(struct alloc_runner *ar, const char *error, const struct moment *at)
@@ -495,7 +430,7 @@ void alloc_runner_set_up(struct alloc_runner *ar, const char *error, const struc
 			task_runner_fail(&ar->tasks[i], TASK_EVENT_SETUP_FAILURE, error, at);
 		}
 	}
-	settle(ar, at);
+	alloc_settle(ar, at);
 }
 
 void alloc_runner_stop(struct alloc_runner *ar, const struct moment *at)
@@ -507,7 +442,7 @@ void alloc_runner_stop(struct alloc_runner *ar, const struct moment *at)
 	if (ar->sm.at == ALLOC_WAITING) {
 		run(ar, at);
 	}
-	settle(ar, at);
+	alloc_settle(ar, at);
 }
 
 static bool no_delay_wanted(const struct allocation *alloc)
@@ -557,8 +492,8 @@ void alloc_runner_update(struct alloc_runner *ar, struct alloc_spec *spec, const
 	alloc_spec_unref(old);
 	ar->shut = ar->shut || no_delay_wanted(&spec->alloc);
 	ar->changed = true;
-	if (wanted(ar)) {
-		settle(ar, at);
+	if (alloc_wanted(ar)) {
+		alloc_settle(ar, at);
 	} else {
 		alloc_runner_stop(ar, at);
 	}
@@ -567,31 +502,31 @@ void alloc_runner_update(struct alloc_runner *ar, struct alloc_spec *spec, const
 void alloc_runner_adopted(struct task_runner *tr, bool found, const struct moment *at)
 {
 	task_runner_adopted(tr, found, at);
-	settle(tr->alloc, at);
+	alloc_settle(tr->alloc, at);
 }
 
 void alloc_runner_prepared(struct task_runner *tr, const struct task_failure *failure, const struct moment *at)
 {
 	task_runner_prepared(tr, failure, at);
-	settle(tr->alloc, at);
+	alloc_settle(tr->alloc, at);
 }
 
 void alloc_runner_started(struct task_runner *tr, const struct task_failure *failure, const struct moment *at)
 {
 	task_runner_started(tr, failure, at);
-	settle(tr->alloc, at);
+	alloc_settle(tr->alloc, at);
 }
 
 void alloc_runner_exited(struct task_runner *tr, const struct task_exit *end, const struct moment *at)
 {
 	task_runner_exited(tr, end, at);
-	settle(tr->alloc, at);
+	alloc_settle(tr->alloc, at);
 }
 
 void alloc_runner_event(struct task_runner *tr, enum task_event_kind kind, const char *text, const struct moment *at)
 {
 	task_runner_event(tr, kind, text, at);
-	settle(tr->alloc, at);
+	alloc_settle(tr->alloc, at);
 }
 
 void alloc_runner_contacted(struct alloc_runner *ar, const struct moment *at)
@@ -601,13 +536,13 @@ void alloc_runner_contacted(struct alloc_runner *ar, const struct moment *at)
 	for (i = 0; i < ar->n; i++) {
 		ar->tasks[i].hold = false;
 	}
-	settle(ar, at);
+	alloc_settle(ar, at);
 }
 
 void alloc_runner_checks(struct alloc_runner *ar, bool pass, const struct moment *at)
 {
 	ar->health.checks_pass = pass;
-	settle(ar, at);
+	alloc_settle(ar, at);
 }
 
 void alloc_runner_wake(struct alloc_runner *ar, const struct moment *at)
@@ -617,216 +552,7 @@ void alloc_runner_wake(struct alloc_runner *ar, const struct moment *at)
 	for (i = 0; i < ar->n; i++) {
 		task_runner_wake(&ar->tasks[i], at);
 	}
-	settle(ar, at);
-}
-
-/* ---- users' wishes ---- */
-
-static int refuse(struct buf *why, int code, const char *text)
-{
-	buf_str(why, text);
-	return code;
-}
-
-static bool signal_one(struct task_runner *tr, const char *signal, const struct moment *at)
-{
-	if (tr->sm.at != TASK_RUNNING) {
-		return false;
-	}
-	task_runner_event(tr, TASK_EVENT_SIGNALING, signal, at);
-	tr->alloc->ops->signal(tr, signal);
-	return true;
-}
-
-static int signal_all(struct alloc_runner *ar, const char *signal, const struct moment *at, struct buf *why)
-{
-	struct buf list = {0};
-	uint32_t failed = 0;
-	uint32_t i;
-
-	for (i = 0; i < ar->n; i++) {
-		if (!signal_one(&ar->tasks[i], signal, at)) {
-			buf_printf(&list, "\t* Failed to signal task: %s, err: Task not running\n", ar->tasks[i].task->name);
-			failed++;
-		}
-	}
-	if (failed > 0) {
-		buf_printf(why, "%u error%s occurred:\n%s\n", failed, failed == 1 ? "" : "s", buf_text(&list));
-	}
-	buf_close(&list);
-	return failed > 0 ? ERR_CONFLICT : 0;
-}
-
-int alloc_runner_signal(struct alloc_runner *ar, const char *task, const char *signal, const struct moment *at,
-                        struct buf *why)
-{
-	struct task_runner *tr = alloc_runner_task(ar, task);
-	int rc = 0;
-
-	if (task[0] == '\0') {
-		rc = signal_all(ar, signal, at, why);
-	} else if (tr == NULL) {
-		return refuse(why, ERR_NOTFOUND, "Task not found");
-	} else if (!signal_one(tr, signal, at)) {
-		rc = refuse(why, ERR_CONFLICT, "Task not running");
-	}
-	settle(ar, at);
-	return rc;
-}
-
-static void restart_many(struct alloc_runner *ar, bool dead_too, const struct moment *at)
-{
-	const char *reason =
-	        dead_too ? "User requested all tasks to restart" : "User requested running tasks to restart";
-	uint32_t i;
-
-	for (i = 0; i < ar->n; i++) {
-		struct task_runner *tr = &ar->tasks[i];
-
-		if (dead_too && tr->sm.at == TASK_DEAD && !is_poststop(tr)) {
-			task_runner_revive(tr, reason, at);
-		} else {
-			(void)task_runner_restart(tr, reason, at); /* One that does not run is left alone. */
-		}
-	}
-}
-
-static bool should_run(const struct alloc_runner *ar)
-{
-	const char *description;
-	enum alloc_client status = alloc_runner_status(ar, &description);
-
-	return wanted(ar) && ar->cause == CAUSE_NONE && any_working(ar) && status != ALLOC_CLIENT_FAILED;
-}
-
-int alloc_runner_restart(struct alloc_runner *ar, const char *task, bool all_tasks, const struct moment *at,
-                         struct buf *why)
-{
-	struct task_runner *tr = alloc_runner_task(ar, task);
-	int rc = 0;
-
-	if (task[0] != '\0' && all_tasks) {
-		return refuse(why, ERR_INVALID, "task name cannot be set when restarting all tasks");
-	}
-	if (task[0] != '\0' && tr == NULL) {
-		buf_printf(why, "Could not find task runner for task: %s", task);
-		return ERR_NOTFOUND;
-	}
-	if (!should_run(ar)) {
-		return refuse(why, ERR_CONFLICT, "restart of an alloc that should not run");
-	}
-	if (task[0] == '\0') {
-		restart_many(ar, all_tasks, at);
-	} else if (task_runner_restart(tr, "User requested task to restart", at) != 0) {
-		rc = refuse(why, ERR_CONFLICT, "Task not running");
-	}
-	settle(ar, at);
-	return rc;
-}
-
-/* ---- what is told ---- */
-
-struct tally {
-	bool failed, running, pending, dead;
-};
-
-static struct tally tally_tasks(const struct alloc_runner *ar)
-{
-	struct tally t = {0};
-	uint32_t i;
-
-	for (i = 0; i < ar->n; i++) {
-		const struct task_runner *tr = &ar->tasks[i];
-
-		t.failed = t.failed || tr->failed;
-		t.running = t.running || tr->alive;
-		t.dead = t.dead || tr->sm.at == TASK_DEAD;
-		/* What has only to clean up afterwards does not keep an allocation from having run. */
-		t.pending = t.pending || (!tr->alive && is_live(tr) && !is_poststop(tr));
-	}
-	return t;
-}
-
-enum alloc_client alloc_runner_status(const struct alloc_runner *ar, const char **description)
-{
-	struct tally t = tally_tasks(ar);
-
-	if (t.failed) {
-		*description = "Failed tasks";
-		return ALLOC_CLIENT_FAILED;
-	}
-	if (t.running || (t.dead && !t.pending && ar->sm.at != ALLOC_DEAD)) {
-		*description = "Tasks are running";
-		return ALLOC_CLIENT_RUNNING;
-	}
-	if (ar->sm.at != ALLOC_DEAD) {
-		*description = "No tasks have started";
-		return ALLOC_CLIENT_PENDING;
-	}
-	*description = "All tasks have completed";
-	return ALLOC_CLIENT_COMPLETE;
-}
-
-static int report_tasks(const struct alloc_runner *ar, struct alloc_update *out, struct arena *mem)
-{
-	uint32_t i;
-	uint32_t k;
-
-	out->task_states.keys = arena_calloc(mem, ar->n, sizeof(out->task_states.keys[0]));
-	out->task_states.at = arena_calloc(mem, ar->n, sizeof(out->task_states.at[0]));
-	if (out->task_states.keys == NULL || out->task_states.at == NULL) {
-		return ERR_NOMEM;
-	}
-	for (i = 0; i < ar->n; i++) {
-		struct task_state state;
-
-		if (task_runner_render(&ar->tasks[i], &state, mem) != 0) {
-			return ERR_NOMEM;
-		}
-		/* Maps are kept in the order of their keys. */
-		for (k = i; k > 0 && strcmp(out->task_states.keys[k - 1], ar->tasks[i].task->name) > 0; k--) {
-			out->task_states.keys[k] = out->task_states.keys[k - 1];
-			out->task_states.at[k] = out->task_states.at[k - 1];
-		}
-		out->task_states.keys[k] = ar->tasks[i].task->name;
-		out->task_states.at[k] = state;
-	}
-	out->task_states.n = ar->n;
-	return 0;
-}
-
-static int report_health(const struct alloc_runner *ar, struct alloc_update *out, struct arena *mem)
-{
-	const struct alloc_deployment_status *known = ar->spec->alloc.deployment_status;
-	struct alloc_deployment_status *status;
-
-	if (ar->health.state != HEALTH_GOOD && ar->health.state != HEALTH_BAD) {
-		return 0;
-	}
-	status = arena_alloc(mem, sizeof(*status));
-	if (status == NULL) {
-		return ERR_NOMEM;
-	}
-	object_init(&alloc_deployment_status_type, status);
-	status->healthy = (struct opt){.at = ar->health.state == HEALTH_GOOD, .set = true};
-	status->timestamp = ar->health.at_ns;
-	if (known != NULL) {
-		status->canary = known->canary;
-		status->modify_index = known->modify_index;
-	}
-	out->deployment_status = status;
-	return 0;
-}
-
-int alloc_runner_report(const struct alloc_runner *ar, struct alloc_update *out, struct arena *mem)
-{
-	object_init(&alloc_update_type, out);
-	out->id = ar->spec->alloc.id;
-	out->client_status = alloc_client_text((int)alloc_runner_status(ar, &out->client_description));
-	if (report_tasks(ar, out, mem) != 0 || report_health(ar, out, mem) != 0) {
-		return ERR_NOMEM;
-	}
-	return 0;
+	alloc_settle(ar, at);
 }
 
 /* ---- begin and end ---- */
@@ -877,7 +603,7 @@ static enum alloc_cause cause_of(const char *text)
 	int i;
 
 	for (i = 0; i < CAUSE_COUNT; i++) {
-		if (strcmp(causes[i], text) == 0) {
+		if (strcmp(alloc_causes[i], text) == 0) {
 			return (enum alloc_cause)i;
 		}
 	}
@@ -928,32 +654,4 @@ void alloc_runner_close(struct alloc_runner *ar)
 	free(ar->tasks);
 	alloc_spec_unref(ar->spec);
 	*ar = (struct alloc_runner){.n = 0};
-}
-
-int alloc_runner_save(const struct alloc_runner *ar, struct saved_alloc *out, struct arena *mem)
-{
-	const char *description;
-	uint32_t i;
-
-	object_init(&saved_alloc_type, out);
-	out->id = ar->spec->alloc.id;
-	out->client_status = alloc_client_text((int)alloc_runner_status(ar, &description));
-	out->cause = causes[ar->cause];
-	out->began = ar->began_ns;
-	if (ar->health.state == HEALTH_GOOD || ar->health.state == HEALTH_BAD) {
-		out->healthy = (struct opt){.at = ar->health.state == HEALTH_GOOD, .set = true};
-		out->healthy_at = ar->health.at_ns;
-		out->healthy_deployment = ar->health.deployment_id;
-	}
-	out->tasks.at = arena_calloc(mem, ar->n, sizeof(out->tasks.at[0]));
-	if (out->tasks.at == NULL) {
-		return ERR_NOMEM;
-	}
-	for (i = 0; i < ar->n; i++) {
-		if (task_runner_save(&ar->tasks[i], &out->tasks.at[i], mem) != 0) {
-			return ERR_NOMEM;
-		}
-	}
-	out->tasks.n = ar->n;
-	return 0;
 }

@@ -2,7 +2,9 @@
 noinst_LIBRARIES += client/librunner.a
 client_librunner_a_SOURCES = \
 	client/alloc_health.c client/alloc_health.h \
-	client/alloc_runner.c client/alloc_runner.h \
+	client/alloc_report.c \
+	client/alloc_runner.c client/alloc_runner.h client/alloc_runner_int.h \
+	client/alloc_spec.c client/alloc_wish.c \
 	client/restart.c client/restart.h \
 	client/saved.c client/saved.h \
 	client/task_event.c client/task_event.h \
@@ -24,7 +26,8 @@ client_libclient_a_SOURCES = \
 	client/handlers.c \
 	client/handlers_fs.c client/handlers_fs.h \
 	client/hooks.c client/hooks.h \
-	client/host.c \
+	client/host.c client/host_int.h \
+	client/host_driver.c client/host_life.c client/host_prepare.c \
 	client/link.h \
 	client/link_rpc.c client/link_rpc.h \
 	client/place.c client/place.h \
