@@ -32,13 +32,23 @@ static void put_text(struct buf *out, const char *text)
 	buf_put(out, text, strlen(text) + 1);
 }
 
-static char group_flags(const struct task_group *group)
+static bool reschedules(const struct task_group *group)
 {
 	const struct reschedule_policy *p = group->reschedule_policy;
-	bool reschedules =
-		p != NULL && ((p->unlimited.set && p->unlimited.at != 0) || (p->attempts.set && p->attempts.at > 0));
 
-	return reschedules ? SPEC_GROUP_RESCHEDULES : 0;
+	return p != NULL && ((p->unlimited.set && p->unlimited.at != 0) || (p->attempts.set && p->attempts.at > 0));
+}
+
+static bool disconnects(const struct task_group *group)
+{
+	return (group->disconnect != NULL && group->disconnect->lost_after.at > 0) ||
+	       group->max_client_disconnect.at > 0;
+}
+
+static char group_flags(const struct task_group *group)
+{
+	return (char)((reschedules(group) ? SPEC_GROUP_RESCHEDULES : 0) |
+		      (disconnects(group) ? SPEC_GROUP_DISCONNECTS : 0));
 }
 
 /* What a user specifies, and what is not told elsewhere. */

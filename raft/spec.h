@@ -1,4 +1,4 @@
-/** What the state's own modules know of a stored specification; see job_spec_encode() in raft/state.h. */
+/** What can be told of a stored specification without decoding it; see job_spec_encode() in raft/state.h. */
 #ifndef RAFT_SPEC_H_
 #define RAFT_SPEC_H_
 
@@ -6,6 +6,7 @@
 
 enum {
 	SPEC_GROUP_RESCHEDULES = 1, /* A failed allocation may be replaced. */
+	SPEC_GROUP_DISCONNECTS = 2, /* One whose node is cut off may go on for a while. */
 };
 
 unsigned job_row_group_flags(const struct job_row *row, unsigned i);

@@ -43,13 +43,13 @@ enum gc_stage {
 struct gc {
 	struct gc_config config;
 	enum gc_stage stage;
-	bool forced;        /* This collection is. */
-	bool want_forced;   /* The next one will be, at once. */
-	bool pending;       /* A command is under way. */
-	int64_t begun_ns;   /* Wall time at which this collection began. */
-	int64_t next_ns;    /* Monotonic: the next collection, or the next try after a failure. */
-	struct place place; /* In the stage's table; */
-	struct place inner; /* in what belongs to the row there. */
+	bool forced;           /* This collection is. */
+	bool want_forced;      /* The next one will be, at once. */
+	bool pending;          /* A command is under way. */
+	int64_t begun_ns;      /* Wall time at which this collection began. */
+	int64_t next_ns;       /* Monotonic: the next collection, or the next try after a failure. */
+	struct row_mark place; /* In the stage's table; */
+	struct row_mark inner; /* in what belongs to the row there. */
 #define X(name) uint64_t name;
 	GC_COUNTS(X)
 #undef X

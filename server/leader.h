@@ -115,13 +115,13 @@ struct leader {
 	struct gc gc;
 
 	enum leader_load load;
-	struct place load_at;   /* Where loading goes on. */
-	struct hash_table ops;  /* Commands under way, by their token. */
-	uint64_t tokens;        /* Of commands. */
-	unsigned chunks;        /* Of plans under way. */
-	struct leader_op *held; /* A chunk that found the queue full. */
-	int64_t busy_ns;        /* Monotonic: the queue is not tried again before this. */
-	int64_t timer_ns;       /* What was asked for last. */
+	struct row_mark load_at; /* Where loading goes on. */
+	struct hash_table ops;   /* Commands under way, by their token. */
+	uint64_t tokens;         /* Of commands. */
+	unsigned chunks;         /* Of plans under way. */
+	struct leader_op *held;  /* A chunk that found the queue full. */
+	int64_t busy_ns;         /* Monotonic: the queue is not tried again before this. */
+	int64_t timer_ns;        /* What was asked for last. */
 };
 
 void leader_init(struct leader *l, const struct leader_config *config, const struct leader_effects *effects, void *ctx);

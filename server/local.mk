@@ -43,7 +43,7 @@ server_libleader_a_SOURCES = \
 	server/deploy.h \
 	server/drain.h \
 	server/gc.h \
-	server/heartbeat.h \
+	server/heartbeat.c server/heartbeat.h \
 	server/leader.h \
 	server/metrics.h \
 	server/part.c server/part.h \

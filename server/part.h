@@ -76,7 +76,7 @@ const char *turn_id_text(struct turn *turn, const struct uuid *id);
 int64_t due_mono(int64_t wall_ns, const struct moment *at);
 
 /* Where an iteration that was cut goes on: the key of the next row. */
-struct place {
+struct row_mark {
 	size_t len; /* 0: at the beginning. */
 	uint8_t key[ROWS_PREFIX_MAX];
 };
