@@ -31,7 +31,7 @@ cli_libcommands_a_SOURCES = \
 	cli/monitor.c cli/monitor.h \
 	cli/show.c cli/show.h \
 	cli/table.c cli/table.h
-COMMAND_LIBS = cli/libcommands.a $(CONFIG_LIBS) $(CURL_LIBS)
+COMMAND_LIBS = cli/libcommands.a $(CONFIG_LIBS) $(LATE_LIBS)
 
 bin_PROGRAMS += drover
 drover_SOURCES = cli/main.c

@@ -407,9 +407,26 @@ static void add_service(struct check_set *set, struct task_runner *tr, const str
 	arena_close(&mem);
 }
 
+/* curl is asked for with the first check only. */
+static bool have_curl(struct checks *k)
+{
+	if (k->multi != NULL) {
+		return true;
+	}
+	k->multi = curl_multi_init();
+	if (k->multi == NULL) {
+		return false;
+	}
+	curl_multi_setopt(k->multi, CURLMOPT_SOCKETFUNCTION, socket_cb);
+	curl_multi_setopt(k->multi, CURLMOPT_SOCKETDATA, k);
+	curl_multi_setopt(k->multi, CURLMOPT_TIMERFUNCTION, timer_cb);
+	curl_multi_setopt(k->multi, CURLMOPT_TIMERDATA, k);
+	return true;
+}
+
 static void begin(struct checks *k, struct client_alloc *ca)
 {
-	struct check_set *set = calloc(1, sizeof(*set));
+	struct check_set *set = have_curl(k) ? calloc(1, sizeof(*set)) : NULL;
 	const struct task_group *group = ca->ar.spec->group;
 	uint32_t i;
 	uint32_t j;
@@ -485,16 +502,7 @@ struct checks *checks_new(struct client *c)
 		return NULL;
 	}
 	k->client = c;
-	k->multi = curl_multi_init();
-	if (k->multi == NULL) {
-		free(k);
-		return NULL;
-	}
 	list_init(&k->sets);
-	curl_multi_setopt(k->multi, CURLMOPT_SOCKETFUNCTION, socket_cb);
-	curl_multi_setopt(k->multi, CURLMOPT_SOCKETDATA, k);
-	curl_multi_setopt(k->multi, CURLMOPT_TIMERFUNCTION, timer_cb);
-	curl_multi_setopt(k->multi, CURLMOPT_TIMERDATA, k);
 	uv_timer_init(c->loop, &k->timer);
 	k->timer.data = k;
 	c->handles++;
@@ -515,6 +523,8 @@ void checks_close(struct checks *k)
 	LIST_EACH(e, &k->sets) {
 		end(k, CONTAINER_OF(e, struct check_set, link));
 	}
-	curl_multi_cleanup(k->multi); /* Lets go of its sockets, which are closed before the timer's callback. */
+	if (k->multi != NULL) {
+		curl_multi_cleanup(k->multi); /* Lets go of its sockets, which are closed before the timer's callback. */
+	}
 	uv_close((uv_handle_t *)&k->timer, closed_cb);
 }

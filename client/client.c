@@ -1,6 +1,5 @@
 #include "client/client.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -347,7 +346,6 @@ struct client *client_open(struct uv_loop_s *loop, const struct client_config *c
 	c->loop = loop;
 	c->config = config;
 	c->link = link;
-	curl_global_init(CURL_GLOBAL_DEFAULT);
 	(void)uv_random(NULL, NULL, &c->random, sizeof(c->random), 0, NULL);
 	c->random |= 1;
 	init_lists(c);

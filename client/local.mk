@@ -39,7 +39,7 @@ client_libclient_a_SOURCES = \
 	client/unpack.c client/unpack.h \
 	client/work.c client/work.h
 CLIENT_LIBS = client/libclient.a $(DRIVER_LIBS) proto/libstream.a proto/libwire.a $(RUNNER_LIBS) $(UV_LIBS) \
-	$(CURL_LIBS) $(ARCHIVE_LIBS) $(OPENSSL_LIBS)
+	$(OPENSSL_LIBS) $(LATE_LIBS)
 
 # What runs: drivers, the executor, the files of allocations.
 noinst_LIBRARIES += client/libdriver.a client/executor/libexecutor.a

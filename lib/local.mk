@@ -18,3 +18,8 @@ lib_libbase_a_SOURCES = \
 
 # What a program links, from the bottom up: each folder's library needs those before it.
 BASE_LIBS = lib/libbase.a $(XXHASH_LIBS)
+
+# Libraries that are loaded when they are first needed: in the place of -lcurl and -larchive.
+noinst_LIBRARIES += lib/liblate.a
+lib_liblate_a_SOURCES = lib/late.c lib/late.h lib/late_archive.c lib/late_curl.c
+LATE_LIBS = lib/liblate.a $(BASE_LIBS)
