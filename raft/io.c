@@ -242,6 +242,24 @@ static void weigh(struct backend *b, const struct journal *j, uint64_t start)
 	}
 }
 
+static int load_snapshot(struct raft_io *io, struct backend *b, struct raft_snapshot **snapshot)
+{
+	struct raft_snapshot *s = NULL;
+	int rc = io_load_snapshot(b, &s);
+
+	if (rc != 0) {
+		return rc;
+	}
+	rc = b->config.restore_cb(b->config.ctx, &s->bufs[0]);
+	if (rc != 0) {
+		io_free_snapshot(s);
+		fail(io, rc, "the state cannot be restored from its snapshot", error_text(rc));
+		return io_raft_code(rc);
+	}
+	*snapshot = s;
+	return 0;
+}
+
 static int on_load(struct raft_io *io, raft_term *term, raft_id *voted_for, struct raft_snapshot **snapshot,
 		   raft_index *start_index, struct raft_entry **entries, size_t *n_entries)
 {
@@ -257,7 +275,7 @@ static int on_load(struct raft_io *io, raft_term *term, raft_id *voted_for, stru
 	}
 	rc = check_entries(io, j, last);
 	if (rc == 0 && last > 0) {
-		rc = io_load_snapshot(b, snapshot);
+		rc = load_snapshot(io, b, snapshot);
 	}
 	if (rc != 0) {
 		return rc;

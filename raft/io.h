@@ -24,6 +24,9 @@ struct io_config {
 	unsigned handshake_ms;
 	void *ctx;
 
+	/* Inside raft_start(): restores the state from the newest snapshot, in place of fsm.restore, which is called
+	 * all the same; for libraft forgets to free the entries when that one fails. 0 or an ERR_ code. */
+	int (*restore_cb)(void *ctx, const struct raft_buffer *image);
 	/* On a worker: writes the image of what fsm.snapshot captured. Once io_closing() it should give up. */
 	int (*encode_cb)(void *ctx, struct snapshot_writer *w);
 	/* Twice in each turn of the loop, after its poll and at its end; what was queued is sent after it. Requests of

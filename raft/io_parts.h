@@ -96,6 +96,7 @@ void io_close_journal(struct backend *b);
 
 /* libraft's wish for the newest snapshot: a new struct that names the file. */
 int io_load_snapshot(struct backend *b, struct raft_snapshot **snapshot);
+void io_free_snapshot(struct raft_snapshot *s);
 int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *req,
 		    const struct raft_snapshot *s, raft_io_snapshot_put_cb cb);
 int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req, raft_io_snapshot_get_cb cb);

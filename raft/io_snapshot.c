@@ -11,6 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
+void io_free_snapshot(struct raft_snapshot *s)
+{
+	if (s->bufs != NULL) {
+		raft_free(s->bufs[0].base);
+	}
+	raft_free(s->bufs);
+	raft_configuration_close(&s->configuration);
+	raft_free(s);
+}
+
 int io_load_snapshot(struct backend *b, struct raft_snapshot **snapshot)
 {
 	struct raft_buffer conf = {b->snapshot.conf, b->snapshot.conf_len};
@@ -35,11 +45,7 @@ int io_load_snapshot(struct backend *b, struct raft_snapshot **snapshot)
 		*snapshot = s;
 		return 0;
 	}
-	if (s->bufs != NULL) {
-		raft_free(s->bufs[0].base);
-	}
-	raft_free(s->bufs);
-	raft_free(s);
+	io_free_snapshot(s);
 	return rc;
 }
 

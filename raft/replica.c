@@ -283,6 +283,9 @@ static const char *config_fault(const struct replica_config *c)
 	if (c->id == 0) {
 		return "the server's ID is 0";
 	}
+	if (c->cluster == NULL) {
+		return "the cluster has no name";
+	}
 	if (!address_split(c->address, host, &port) || port == 0) {
 		return "the advertised address is not host:port";
 	}
@@ -314,6 +317,7 @@ static void io_config_of(struct replica *r, struct io_config *c)
 				.connect_ms = config->connect_ms,
 				.handshake_ms = config->handshake_ms,
 				.ctx = r,
+				.restore_cb = replica_on_load,
 				.encode_cb = replica_on_encode,
 				.turn_cb = on_turn,
 				.removed_cb = replica_on_removed,

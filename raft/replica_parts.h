@@ -90,6 +90,7 @@ struct replica {
 	/* Snapshots. */
 	void *capture;
 	bool snapshot_wanted;
+	bool restored; /* The state is that of the snapshot that libraft is about to give us. */
 	uint64_t capture_retry_at;
 
 	/* Turns. */
@@ -126,6 +127,7 @@ void replica_on_removed(void *ctx, uint64_t conf_index);
 void replica_watch_log(struct replica *r);
 
 void replica_fsm_init(struct replica *r);
+int replica_on_load(void *ctx, const struct raft_buffer *image);
 int replica_on_encode(void *ctx, struct snapshot_writer *w);
 
 #endif /* RAFT_REPLICA_PARTS_H_ */

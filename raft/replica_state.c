@@ -111,7 +111,7 @@ static int source_read(struct replica_source *from, void *data, size_t len)
 	return snapshot_read(CONTAINER_OF(from, struct source, source)->reader, data, len);
 }
 
-static int restore(struct replica *r, struct raft_buffer *buf)
+static int restore(struct replica *r, const struct raft_buffer *buf)
 {
 	struct snapshot_reader reader;
 	struct source s = {{source_read}, &reader};
@@ -128,21 +128,29 @@ static int restore(struct replica *r, struct raft_buffer *buf)
 	return rc;
 }
 
-/* At the start the caller is told. Later there is nobody, and a state that is no state: the process ends. */
+/* At the start, where a failure is told to the caller. */
+int replica_on_load(void *ctx, const struct raft_buffer *image)
+{
+	struct replica *r = ctx;
+	int rc = restore(r, image);
+
+	r->restored = rc == 0;
+	return rc;
+}
+
+/* Later there is nobody to tell, and a state that is no state: the process ends. */
 static int on_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 {
 	struct replica *r = fsm->data;
-	int rc = restore(r, buf);
+	int rc = r->restored ? 0 : restore(r, buf);
 
-	if (rc == 0) {
-		raft_free(buf->base);
-		return 0;
-	}
-	log_error("raft", "the state cannot be restored from its snapshot: %s", error_text(rc));
-	if (r->started) {
+	if (rc != 0) {
+		log_error("raft", "the state cannot be restored from its snapshot: %s", error_text(rc));
 		abort();
 	}
-	return rc == ERR_NOMEM ? RAFT_NOMEM : RAFT_CORRUPT;
+	r->restored = false;
+	raft_free(buf->base);
+	return 0;
 }
 
 void replica_fsm_init(struct replica *r)

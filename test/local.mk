@@ -129,7 +129,7 @@ check-local: test/integration/replica_server
 test_integration_replica_server_SOURCES = test/integration/replica_server.c
 test_integration_replica_server_CFLAGS = $(AM_CFLAGS) -UNDEBUG
 test_integration_replica_server_LDADD = raft/libstate.a $(REPLICA_LIBS) $(JEMALLOC_LIBS)
-LOG_TESTS = test/unit/raft/test_journal test/unit/raft/test_snapshot test/unit/raft/test_vote \
+LOG_TESTS = test/unit/raft/test_journal test/unit/raft/test_replica test/unit/raft/test_snapshot test/unit/raft/test_vote \
 	test/unit/raft/test_transport test/unit/raft/test_weight test/unit/raft/test_wire
 EXTRA_DIST += test/unit/raft/files.h
 if HAVE_CMOCKA
@@ -154,6 +154,9 @@ test_unit_raft_test_vote_LDADD = $(LOG_TEST_LIBS)
 test_unit_raft_test_transport_SOURCES = test/unit/raft/test_transport.c
 test_unit_raft_test_transport_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_transport_LDADD = $(LOG_TEST_LIBS)
+test_unit_raft_test_replica_SOURCES = test/unit/raft/test_replica.c
+test_unit_raft_test_replica_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_replica_LDADD = $(LOG_TEST_LIBS)
 test_unit_raft_test_weight_SOURCES = test/unit/raft/test_weight.c
 test_unit_raft_test_weight_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_weight_LDADD = $(LOG_TEST_LIBS)

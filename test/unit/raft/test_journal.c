@@ -611,7 +611,6 @@ static void fault_set(enum disk_op op, enum disk_file file, int after, int code)
 	fault.file = file;
 	fault.code = code;
 	fault.after = after;
-	disk_fault = on_disk;
 	fault.on = true;
 }
 
@@ -871,5 +870,6 @@ int main(void)
 	};
 
 	log_set_level(LOG_ERROR);
+	disk_fault = on_disk;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
