@@ -314,24 +314,28 @@ static void on_watch(uv_timer_t *timer)
 
 /* --- Turns -------------------------------------------------------------------------------------------------------- */
 
-/* Returns whether there is more. */
+/* Returns whether there may be more. What came while older mail was left over has woken us already and will not do so
+ * again, so the box must be seen to be empty. */
 static bool run_mail(struct httpd *h)
 {
 	unsigned n = 0;
 
-	if (h->mails == NULL) {
-		h->mails = mailbox_take(&h->box);
-	}
-	while (h->mails != NULL) {
-		struct mail *m = h->mails;
+	for (;;) {
+		struct mail *m;
 
+		if (h->mails == NULL) {
+			h->mails = mailbox_take(&h->box);
+		}
+		m = h->mails;
+		if (m == NULL) {
+			return false;
+		}
 		h->mails = m->next;
 		m->run_cb(m);
 		if (++n % 4 == 0 && turn_is_over(h)) {
-			break;
+			return true;
 		}
 	}
-	return h->mails != NULL;
 }
 
 static void begin_stop(struct httpd *h);
@@ -693,13 +697,17 @@ void httpd_stop(struct httpd *h, uint32_t grace_ms)
 	h->joined = true;
 }
 
-void httpd_close(struct httpd *h)
+void httpd_run_mail(struct httpd *h)
 {
 	assert(h->joined);
 	do {
 		h->slice_began_ns = uv_hrtime();
 	} while (run_mail(h));
-	(void)mailbox_run(&h->box);
+}
+
+void httpd_close(struct httpd *h)
+{
+	httpd_run_mail(h);
 	destroy(h);
 }
 

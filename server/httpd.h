@@ -71,7 +71,11 @@ void httpd_post(struct httpd *h, struct mail *mail);
  * until httpd_close(). Not from the server's thread. */
 void httpd_stop(struct httpd *h, uint32_t grace_ms);
 
-/* After httpd_stop(), when no other thread posts any more: runs the last mail on the calling thread and frees. */
+/* After httpd_stop(), when no other thread posts any more, on the calling thread: run the last mail. Whose mail makes
+ * others send mail may have to do so several times. */
+void httpd_run_mail(struct httpd *h);
+
+/* Afterwards: free. */
 void httpd_close(struct httpd *h);
 
 void httpd_get_stats(struct httpd *h, struct httpd_stats *stats);

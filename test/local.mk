@@ -435,7 +435,7 @@ test_unit_server_test_gzip_LDADD = $(HTTPD_LIBS) $(UNIT_LIBS)
 EXTRA_PROGRAMS += test/integration/http_server
 check-local: test/integration/http_server
 test_integration_http_server_SOURCES = test/integration/http_server.c
-test_integration_http_server_LDADD = $(HTTPD_LIBS) $(JEMALLOC_LIBS)
+test_integration_http_server_LDADD = $(STREAM_LIBS) $(HTTPD_LIBS) $(JEMALLOC_LIBS)
 
 # What the leader's parts stand on.
 if HAVE_CMOCKA

@@ -43,7 +43,7 @@ class Server(object):
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         line = self.process.stdout.readline().decode().split()
         check(line and line[0] == "port", "the server did not start:", line)
-        self.port = int(line[1])
+        self.port, self.rpc = int(line[1]), int(line[2])
 
     def connect(self, timeout=10):
         s = socket.create_connection(("127.0.0.1", self.port), timeout)
@@ -584,6 +584,150 @@ def many_requests_at_once_from_many_threads(server):
     for t in threads:
         t.join()
     same(wrong, [])
+
+
+# ---- From agent to agent
+
+def pair(**options):
+    there = Server()
+    here = Server(peer=there.rpc, **options)
+    end = time.time() + 5
+    while here.ask("GET", "/hello?far").status != 200:
+        check(time.time() < end, "no connection")
+        time.sleep(0.05)
+    return here, there
+
+
+@case
+def far_requests_are_answered_by_the_other():
+    here, there = pair()
+    rng = random.Random(3)
+    for n in (0, 1, 5000, 300000, 5000000):
+        body = rng.randbytes(n)
+        r = here.ask("POST", "/echo?far", body)
+        same((r.status, r.text), (200, body), n)
+    for n in (100, 10000, 262000, 300000, 5000000):
+        r = here.ask("GET", "/json?far&n=%d" % n, None, {"Accept-Encoding": "gzip"})
+        same(r.headers["X-Nomad-Index"], "42")
+        same(gzip.decompress(r.text) if "Content-Encoding" in r.headers else r.text, there.ask("GET", "/json?n=%d" % n).text)
+    same(here.ask("GET", "/stream?far&n=300&size=10000").text, there.ask("GET", "/stream?n=300&size=10000").text)
+    same(here.ask("DELETE", "/hello?far").status, 405)
+    same(here.ask("GET", "/nope?far").status, 404)
+    same(here.ask("GET", "/later?far&ms=500&timeout=100").status, 500)
+    check(here.ask("GET", "/json?far&n=500&pretty").text.startswith(b"[\n    {\n"))
+    before = there.stats()["requests"]
+    here.ask("GET", "/hello?far")
+    same(there.stats()["requests"] - before, 1, "requests of its own sockets")
+    here.stop()
+    there.stop()
+
+
+@case
+def bursts_from_afar_are_not_left_lying():
+    here, there = pair()
+    held = [here.connect() for _ in range(100)]
+    for _ in range(5):
+        began = time.time()
+        for s in held:
+            s.sendall(get("/json?far&n=40000"))
+        for s in held:
+            same(recv_answer(s)[0], 200)
+        check(SANITIZED or time.time() - began < 0.6, "it took", time.time() - began)
+    here.stop()
+    there.stop()
+
+
+@case
+def far_clients_that_leave_are_noticed():
+    here, there = pair()
+    held = []
+    for i in range(60):
+        held.append(here.connect())
+        held[-1].sendall(get("/park?far" if i % 2 else "/follow?far"))
+    there.wait_for("parked", 30)
+    there.wait_for("streams", 30)
+    for s in held:
+        s.close()
+    there.wait_for("parked", 0)
+    there.wait_for("streams", 0)
+    here.wait_for("waiting", 0)
+    here.stop()
+    there.stop()
+
+
+@case
+def far_slow_readers_hold_the_writer_up():
+    here, there = pair(stall_ms=60000)
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    s.connect(("127.0.0.1", here.port))
+    s.sendall(get("/stream?far&n=600&size=100000", "Connection: close\r\n"))
+    time.sleep(1)
+    rss = here.stats()["rss_kb"], there.stats()["rss_kb"]
+    if not SANITIZED:
+        check(max(rss) < 40000, "it piles up:", rss)
+    same(there.stats()["streams"], 1)
+    check(len(recv_all(s)) > 60000000)
+    here.stop()
+    there.stop()
+
+
+@case
+def a_peer_that_dies_is_told_and_found_again():
+    here, there = pair()
+    parked = here.connect()
+    parked.sendall(get("/park?far"))
+    stream = here.connect()
+    stream.sendall(get("/follow?far"))
+    there.wait_for("streams", 1)
+    there.process.kill()
+    there.process.wait()
+    status, text, _ = recv_answer(parked)
+    check(status == 500, status, text)
+    recv_all(stream)
+    r = here.ask("POST", "/echo?far", b"x")
+    same((r.status, r.text), (500, b"No cluster leader"))
+    again = Server(rpc=there.rpc)
+    end = time.time() + 5
+    while here.ask("POST", "/echo?far", b"x").status != 200:
+        check(time.time() < end, "not found again")
+        time.sleep(0.05)
+    here.stop()
+    again.stop()
+
+
+@case
+def requests_that_cannot_be_passed_on_now_are_kept_a_while():
+    here, there = pair(hold_ms=4000)
+    there.process.kill()
+    there.process.wait()
+    answers = []
+
+    def go():
+        answers.append(here.ask("POST", "/echo?far", b"kept").text)
+    threads = [threading.Thread(target=go) for _ in range(20)]
+    for t in threads:
+        t.start()
+    time.sleep(0.5)
+    same(answers, [])
+    again = Server(rpc=there.rpc)
+    for t in threads:
+        t.join()
+    same(answers, [b"kept"] * 20)
+    here.stop()
+    again.stop()
+
+
+@case
+def stopping_with_far_requests_under_way_is_clean():
+    for first in (0, 1):
+        here, there = pair(hold_ms=1000)
+        held = [here.connect() for _ in range(40)]
+        for i, s in enumerate(held):
+            s.sendall(get(["/park?far", "/follow?far", "/stream?far&n=100000&size=9000", "/later?far&ms=300"][i % 4]))
+        time.sleep(0.3)
+        for server in ((here, there), (there, here))[first]:
+            server.stop()
 
 
 # ---- Its end

@@ -1,5 +1,10 @@
-/* A server with handlers of every temper, for http_front.py. It prints its port, runs until its standard input ends,
- * and prints how it ended. Options: NAME=NUMBER, the names being those of struct httpd_config. */
+/* A server with handlers of every temper, for http_front.py. It prints its ports, runs until its standard input ends,
+ * and prints how it ended. Options: NAME=NUMBER, the names being those of struct httpd_config; and
+ *
+ *     peer=PORT    pass requests with ?far on to the server whose RPC port this is
+ *     rpc=PORT     the RPC port; 0, the default: any
+ *     hold_ms=N    how long a request that cannot be passed on now is kept
+ */
 #undef NDEBUG
 #include <assert.h>
 #include <pthread.h>
@@ -14,6 +19,8 @@
 
 #include "lib/log.h"
 #include "proto/error.h"
+#include "proto/relay.h"
+#include "proto/stream.h"
 #include "server/cache.h"
 #include "server/httpd.h"
 
@@ -28,10 +35,34 @@ struct site {
 	pthread_mutex_t lock;
 	pthread_cond_t rung;
 	bool ringing;
-	atomic_bool over;
+	atomic_bool over, started;
+	uint16_t rpc_port;
 };
 
 static struct site site;
+
+/* The other thread, which passes requests on and takes them. */
+struct far {
+	uv_loop_t loop;
+	uv_async_t wake;
+	uv_tcp_t listener;
+	uv_timer_t timer; /* Connects, and tries again what is kept. */
+	struct mailbox box;
+	struct rpc_host host;
+	struct rpc_hello hello;
+	struct relay relay;
+	struct rpc_conn *peer;
+	char address[64]; /* Of the peer; "" if there is none. */
+	struct list kept; /* struct relay_out */
+	unsigned hold_tries;
+	uint16_t port;
+	atomic_bool over;
+	pthread_t thread;
+};
+
+static struct far far;
+
+enum { FAR_TICK_MS = 20 };
 
 static int64_t number(struct http_request *req, const char *name, int64_t dflt)
 {
@@ -140,14 +171,14 @@ static void answer_later(void *ctx, struct http_request *req)
 
 /* --- Later, by another thread --- */
 
-struct job {
+struct errand {
 	struct mail mail;
 	struct http_request *req;
 };
 
 static void deliver(struct mail *mail)
 {
-	struct job *j = CONTAINER_OF(mail, struct job, mail);
+	struct errand *j = CONTAINER_OF(mail, struct errand, mail);
 	struct buf b = {0};
 
 	buf_str(&b, "\"worked\"");
@@ -163,7 +194,7 @@ static void work(struct mail *mail)
 
 static void ask_worker(void *ctx, struct http_request *req)
 {
-	struct job *j = malloc(sizeof(*j));
+	struct errand *j = malloc(sizeof(*j));
 
 	(void)ctx;
 	j->req = req;
@@ -303,17 +334,19 @@ static void tell_stats(void *ctx, struct http_request *req)
 {
 	struct httpd_stats s;
 	struct buf b = {0};
-	struct rusage use;
+	long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
 
 	(void)ctx;
 	httpd_get_stats(site.h, &s);
-	getrusage(RUSAGE_SELF, &use);
+	assert(f != NULL && fscanf(f, "%*d %ld", &pages) == 1);
+	fclose(f);
 	buf_printf(&b,
 	           "{\"parked\":%u,\"gone\":%u,\"streams\":%u,\"conns\":%u,\"waiting\":%u,\"requests\":%lu,\"refused\":%lu,"
 	           "\"timeouts\":%lu,\"turn_us\":%lu,\"rss_kb\":%ld}",
 	           site.n_parked, site.n_gone, site.n_open_streams, s.conns, s.waiting, (unsigned long)s.requests,
 	           (unsigned long)s.refused_conns, (unsigned long)s.timeouts, (unsigned long)s.longest_turn_ns / 1000,
-	           use.ru_maxrss);
+	           pages * 4);
 	answer_json(req, &b);
 }
 
@@ -334,9 +367,176 @@ static const struct http_route routes[] = {
 
 static void handle(void *ctx, struct http_request *req)
 {
-	if (http_route_find(site.router, req) == 0) {
+	if (req->hops == 0 && http_query(req, "far") != NULL) {
+		relay_forward(&far.relay, req, "peer", (uint32_t)number(req, "timeout", 10000));
+	} else if (http_route_find(site.router, req) == 0) {
 		req->route->handle_cb(ctx, req);
 	}
+}
+
+/* --- Far requests --- */
+
+static void post_http(void *ctx, struct mail *mail)
+{
+	(void)ctx;
+	httpd_post(site.h, mail);
+}
+
+static void post_rpc(void *ctx, struct mail *mail)
+{
+	(void)ctx;
+	mailbox_put_answer(&far.box, mail);
+}
+
+static struct rpc_conn *route(void *ctx, const char *target, int *err)
+{
+	(void)ctx;
+	(void)target;
+	*err = ERR_NOLEADER;
+	return far.peer != NULL && rpc_conn_ready(far.peer) ? far.peer : NULL;
+}
+
+static bool keep(void *ctx, struct relay_out *out, int err)
+{
+	(void)ctx;
+	(void)err;
+	if (relay_out_tries(out) > far.hold_tries || far.over) {
+		return false;
+	}
+	list_insert(&far.kept, relay_out_link(out));
+	return true;
+}
+
+static void on_far_closed(struct rpc_conn *c, int err, const char *why)
+{
+	(void)err;
+	(void)why;
+	if (c == far.peer) {
+		far.peer = NULL;
+	}
+}
+
+static void on_far_request(struct rpc_conn *c, struct rpc_call *call)
+{
+	(void)c;
+	if (call->method == RPC_METHOD_HTTP) {
+		relay_serve(&far.relay, call);
+	} else {
+		rpc_fail(call, ERR_UNSUPPORTED, "HTTP only");
+	}
+}
+
+static const struct rpc_handlers far_handlers = {.request_cb = on_far_request, .closed_cb = on_far_closed};
+
+static void on_far_tick(uv_timer_t *timer)
+{
+	struct list again;
+
+	(void)timer;
+	if (far.peer == NULL && far.address[0] != '\0') {
+		far.peer = rpc_connect(&far.host, far.address, 1000, NULL);
+	}
+	list_init(&again);
+	while (!list_empty(&far.kept)) {
+		list_insert(&again, list_pop(&far.kept));
+	}
+	while (!list_empty(&again)) {
+		relay_try(relay_out_of(list_pop(&again)));
+	}
+}
+
+static void one_byte(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+	static char byte;
+
+	(void)handle;
+	(void)suggested;
+	*buf = uv_buf_init(&byte, 1);
+}
+
+static void on_first_byte(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
+{
+	if (n == 0) {
+		return;
+	}
+	uv_read_stop(tcp);
+	if (n == 1 && buf->base[0] == RPC_FIRST_BYTE) {
+		(void)rpc_adopt(&far.host, (uv_tcp_t *)tcp, NULL);
+	} else {
+		uv_close((uv_handle_t *)tcp, free_handle);
+	}
+}
+
+static void on_far_accept(uv_stream_t *listener, int status)
+{
+	uv_tcp_t *tcp = malloc(sizeof(*tcp));
+
+	assert(status == 0);
+	uv_tcp_init(&far.loop, tcp);
+	tcp->data = NULL;
+	if (uv_accept(listener, (uv_stream_t *)tcp) != 0) {
+		uv_close((uv_handle_t *)tcp, free_handle);
+	} else {
+		uv_read_start((uv_stream_t *)tcp, one_byte, on_first_byte);
+	}
+}
+
+static void on_far_stopped(struct rpc_host *host)
+{
+	(void)host;
+	uv_stop(&far.loop);
+}
+
+static void on_far_wake(uv_async_t *wake)
+{
+	(void)wake;
+	(void)mailbox_run(&far.box);
+	if (far.over && !far.host.stopping) {
+		uv_close((uv_handle_t *)&far.listener, NULL);
+		uv_close((uv_handle_t *)&far.timer, NULL);
+		rpc_host_stop(&far.host, on_far_stopped);
+		while (!list_empty(&far.kept)) {
+			relay_give_up(relay_out_of(list_pop(&far.kept)), ERR_NOLEADER);
+		}
+	}
+}
+
+static void ring_far(void *arg)
+{
+	(void)arg;
+	uv_async_send(&far.wake);
+}
+
+static void *run_far(void *arg)
+{
+	(void)arg;
+	uv_run(&far.loop, UV_RUN_DEFAULT);
+	return NULL;
+}
+
+static void start_far(uint16_t port)
+{
+	static struct rpc_config config = {.handlers = &far_handlers, .hello = &far.hello};
+	struct sockaddr_in addr;
+	int len = sizeof(addr);
+
+	far.relay = (struct relay){.post_http = post_http, .post_rpc = post_rpc, .route = route, .again = keep, .handle = handle};
+	object_init(&rpc_hello_type, &far.hello);
+	far.hello.protocol = RPC_VERSION;
+	list_init(&far.kept);
+	uv_loop_init(&far.loop);
+	uv_async_init(&far.loop, &far.wake, on_far_wake);
+	mailbox_init(&far.box, 1, ring_far, NULL);
+	assert(rpc_host_init(&far.host, &far.loop, &config) == 0);
+	uv_tcp_init(&far.loop, &far.listener);
+	uv_ip4_addr("127.0.0.1", port, &addr);
+	assert(uv_tcp_bind(&far.listener, (struct sockaddr *)&addr, 0) == 0);
+	assert(uv_listen((uv_stream_t *)&far.listener, 128, on_far_accept) == 0);
+	uv_tcp_getsockname(&far.listener, (struct sockaddr *)&addr, &len);
+	far.port = ntohs(addr.sin_port);
+	uv_timer_init(&far.loop, &far.timer);
+	uv_timer_start(&far.timer, on_far_tick, 0, FAR_TICK_MS);
+	assert(pthread_create(&far.thread, NULL, run_far, NULL) == 0);
 }
 
 static void start(void *ctx, struct httpd *h, uv_loop_t *loop)
@@ -344,6 +544,23 @@ static void start(void *ctx, struct httpd *h, uv_loop_t *loop)
 	(void)ctx;
 	site.h = h;
 	site.loop = loop;
+	start_far(site.rpc_port);
+	site.started = true;
+}
+
+/* After HTTP has ended. What both threads still had to say to each other is run here. */
+static void stop_far(void)
+{
+	far.over = true;
+	ring_far(NULL);
+	pthread_join(far.thread, NULL);
+}
+
+static void close_far(void)
+{
+	uv_close((uv_handle_t *)&far.wake, NULL);
+	uv_run(&far.loop, UV_RUN_DEFAULT);
+	assert(uv_loop_close(&far.loop) == 0);
 }
 
 static const struct option {
@@ -395,6 +612,12 @@ int main(int argc, char **argv)
 			grace_ms = (uint32_t)atoi(argv[i] + 9);
 		} else if (strncmp(argv[i], "address=", 8) == 0) {
 			config.address = argv[i] + 8;
+		} else if (strncmp(argv[i], "peer=", 5) == 0) {
+			snprintf(far.address, sizeof(far.address), "127.0.0.1:%s", argv[i] + 5);
+		} else if (strncmp(argv[i], "rpc=", 4) == 0) {
+			site.rpc_port = (uint16_t)atoi(argv[i] + 4);
+		} else if (strncmp(argv[i], "hold_ms=", 8) == 0) {
+			far.hold_tries = (unsigned)atoi(argv[i] + 8) / FAR_TICK_MS;
 		} else {
 			set_option(&config, argv[i]);
 		}
@@ -410,16 +633,25 @@ int main(int argc, char **argv)
 		printf("error %s\n", why);
 		return 1;
 	}
-	printf("port %u\n", httpd_port(h));
+	while (!site.started) {
+		usleep(1000);
+	}
+	printf("port %u %u\n", httpd_port(h), far.port);
 	fflush(stdout);
 	while (read(STDIN_FILENO, &c, 1) > 0) {
 	}
 	httpd_stop(h, grace_ms);
+	stop_far();
 	site.over = true;
 	ring(NULL);
 	pthread_join(worker, NULL);
 	httpd_get_stats(h, &s);
+	httpd_run_mail(h);
+	while (mailbox_run(&far.box) > 0) {
+		httpd_run_mail(h);
+	}
 	httpd_close(h);
+	close_far();
 	http_router_free(site.router);
 	cache_free(site.cache);
 	printf("stopped conns=%u waiting=%u parked=%u streams=%u\n", s.conns, s.waiting, site.n_parked, site.n_open_streams);
