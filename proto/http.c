@@ -132,7 +132,7 @@ static bool wants_pretty(const struct http_request *req)
 {
 	const char *value;
 
-	if (req->n_pairs == 0 || req->hops > 0) {
+	if (req->n_pairs == 0 || req->hops > 0 || req->plain) {
 		return false; /* For a request that was passed on, whoever was asked first does it. */
 	}
 	value = http_query(req, "pretty");

@@ -69,6 +69,7 @@ struct http_request {
 	enum http_method method;
 	uint8_t hops;      /* Agents that have passed it on to us; 0 when it came from a client. */
 	bool accepts_gzip;
+	bool plain;        /* Do not indent the answer: whoever has the original of this copy does that. */
 	bool gone;         /* The client has left. Set before gone_cb is called. */
 	bool answered;     /* For the asserts of http_answer() and its like. */
 	uint16_t n_pairs;

@@ -38,6 +38,7 @@ PROTO_LIBS = proto/libobject.a $(BASE_LIBS) $(MSGPACK_LIBS) -lm
 noinst_LIBRARIES += proto/libwire.a
 proto_libwire_a_SOURCES = \
 	proto/conn.c proto/conn.h \
+	proto/handover.c proto/handover.h \
 	proto/http.c proto/http.h \
 	proto/http_query.c \
 	proto/http_route.c \

@@ -478,3 +478,11 @@ test_unit_server_test_blocked_LDADD = $(LEADER_TEST_LIBS)
 test_unit_server_test_broker_SOURCES = test/unit/server/test_broker.c
 test_unit_server_test_broker_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_broker_LDADD = $(LEADER_TEST_LIBS)
+
+# Requests that are answered on another thread.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/proto/test_handover
+endif
+test_unit_proto_test_handover_SOURCES = test/unit/proto/test_handover.c
+test_unit_proto_test_handover_CFLAGS = $(UNIT_CFLAGS) -pthread
+test_unit_proto_test_handover_LDADD = $(WIRE_TEST_LIBS) -lpthread
