@@ -58,6 +58,8 @@ enum {
 	X(JOIN, 13, rpc_member, rpc_members)           /* To the leader: make me a voter. */                 \
 	X(LEAVE, 14, rpc_member, rpc_none)                                                                   \
 	X(STATE_HASH, 15, rpc_index, rpc_state_hash)                                                         \
+	X(FOUNDING, 16, rpc_founding, rpc_none)        /* Pushed: see server/founding.h. */                  \
+	X(NODES_AT, 17, rpc_nodes_at, rpc_none)        /* Pushed: these clients are connected to me. */      \
 	/* From a client to a server. */                                                                     \
 	X(NODE_REGISTER, 30, node, rpc_node_lease)                                                           \
 	X(NODE_HEARTBEAT, 31, rpc_node_heartbeat, rpc_node_lease)                                            \

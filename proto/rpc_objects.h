@@ -77,6 +77,23 @@
 
 #define RPC_MEMBERS_FIELDS(X, T) X(T, LIST(rpc_member), members, "Members")
 
+/* A server that a cluster is founded with. */
+#define RPC_FOUNDER_FIELDS(X, T)                                                                   \
+	X(T, INT, id, "ID")                   /* Raft's. */                                        \
+	X(T, STR, address, "Address")
+
+/* Between servers that found a cluster: see server/founding.h. */
+#define RPC_FOUNDING_FIELDS(X, T)                                                                  \
+	X(T, STR, kind, "Kind")                                                                    \
+	X(T, INT, from, "From")               /* Raft's ID of the sender. */                       \
+	X(T, INT, round, "Round")                                                                  \
+	X(T, LIST(rpc_founder), founders, "Founders")
+
+#define RPC_NODES_AT_FIELDS(X, T)                                                                  \
+	X(T, BOOL, whole, "Whole")            /* These, and no others. */                          \
+	X(T, STRS, here, "Here")              /* IDs of nodes. */                                  \
+	X(T, STRS, gone, "Gone")
+
 /* How long a node may be silent, and where it may turn to. */
 #define RPC_NODE_LEASE_FIELDS(X, T)                                                                \
 	X(T, DUR, ttl, "TTL")                                                                      \
@@ -120,6 +137,9 @@ OBJECT_DECLARE(rpc_state_hash, RPC_STATE_HASH_FIELDS);
 OBJECT_DECLARE(rpc_status, RPC_STATUS_FIELDS);
 OBJECT_DECLARE(rpc_member, RPC_MEMBER_FIELDS);
 OBJECT_DECLARE(rpc_members, RPC_MEMBERS_FIELDS);
+OBJECT_DECLARE(rpc_founder, RPC_FOUNDER_FIELDS);
+OBJECT_DECLARE(rpc_founding, RPC_FOUNDING_FIELDS);
+OBJECT_DECLARE(rpc_nodes_at, RPC_NODES_AT_FIELDS);
 OBJECT_DECLARE(rpc_node_lease, RPC_NODE_LEASE_FIELDS);
 OBJECT_DECLARE(rpc_node_heartbeat, RPC_NODE_HEARTBEAT_FIELDS);
 OBJECT_DECLARE(rpc_node_update, RPC_NODE_UPDATE_FIELDS);

@@ -56,3 +56,11 @@ server_libapi_a_SOURCES = \
 	server/api.h \
 	server/api_routes.h \
 	server/core_link.c server/core_link.h
+# The running server.
+noinst_LIBRARIES += server/libserver.a
+server_libserver_a_SOURCES = \
+	server/founding.c server/founding.h \
+	server/identity.c server/identity.h \
+	server/proposer.c server/proposer.h \
+	server/reads.c server/reads.h
+SERVER_LIBS = server/libserver.a proto/libwire.a $(STATE_LIBS)

@@ -486,3 +486,26 @@ endif
 test_unit_proto_test_handover_SOURCES = test/unit/proto/test_handover.c
 test_unit_proto_test_handover_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_proto_test_handover_LDADD = $(WIRE_TEST_LIBS) -lpthread
+
+# The running server.
+SERVER_TESTS = \
+	test/unit/server/test_founding \
+	test/unit/server/test_identity \
+	test/unit/server/test_proposer \
+	test/unit/server/test_reads
+if HAVE_CMOCKA
+check_PROGRAMS += $(SERVER_TESTS)
+endif
+SERVER_TEST_LIBS = $(SERVER_LIBS) $(UNIT_LIBS) -lpthread
+test_unit_server_test_founding_SOURCES = test/unit/server/test_founding.c
+test_unit_server_test_founding_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_founding_LDADD = $(SERVER_TEST_LIBS)
+test_unit_server_test_identity_SOURCES = test/unit/server/test_identity.c
+test_unit_server_test_identity_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_identity_LDADD = $(SERVER_TEST_LIBS)
+test_unit_server_test_proposer_SOURCES = test/unit/server/test_proposer.c
+test_unit_server_test_proposer_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_proposer_LDADD = $(SERVER_TEST_LIBS)
+test_unit_server_test_reads_SOURCES = test/unit/server/test_reads.c
+test_unit_server_test_reads_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_reads_LDADD = $(SERVER_TEST_LIBS)
