@@ -20,7 +20,7 @@
 #define CRC_EQUAL(a, b) ((a) == (b))
 #endif
 
-enum { MIN_BUF = 512 };
+enum { MIN_BUF = 512, KEEPALIVE_S = 30 };
 
 /* --- the end of a connection --- */
 
@@ -88,6 +88,20 @@ void inlet_close(struct inlet *c)
 
 /* --- greeting --- */
 
+/* A server speaks over one connection: those before it have ended without our hearing of it. */
+static void close_older(const struct inlet *c)
+{
+	struct inlet *next;
+
+	for (struct inlet *old = c->t->inlets; old != NULL; old = next) {
+		next = old->next;
+		if (old != c && old->id == c->id && old->stage == INLET_FRAMES && old->kind == WIRE_MESSAGES) {
+			old->kind = 0; /* This is no sign that the server has gone. */
+			inlet_close(old);
+		}
+	}
+}
+
 static bool same_cluster(struct transport *t, const struct wire_hello *h)
 {
 	if (h->cluster != t->cluster) {
@@ -119,7 +133,11 @@ static bool on_hello(struct inlet *c, const struct wire_hello *h)
 	memcpy(c->address, h->address, sizeof(c->address));
 	c->stage = INLET_FRAMES;
 	c->t->n_strangers--;
-	peer_moved(c->t, c->id, c->address);
+	uv_tcp_keepalive(c->tcp, 1, KEEPALIVE_S);
+	if (c->kind == WIRE_MESSAGES) {
+		close_older(c);
+	}
+	peer_greeted(c->t, c->id, c->address);
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { MAX_IOV = 64, MAX_ENTRIES = 1024, TURN_BUDGET = 4 << 20, PROBE_MS = 1000, MAX_PROBES = 5 };
+enum { SOUND_MS = 100 }; /* A connection that held so long was taken: the next one need not wait. */
 
 /* --- frames --- */
 
@@ -166,6 +167,12 @@ static unsigned gather(const struct peer *p, uv_buf_t bufs[MAX_IOV], size_t *tot
 
 /* --- the connection --- */
 
+static void back_off(struct peer *p)
+{
+	p->next_try = uv_now(p->t->loop) + p->backoff_ms;
+	p->backoff_ms = p->backoff_ms * 2 < MAX_BACKOFF_MS ? p->backoff_ms * 2 : MAX_BACKOFF_MS;
+}
+
 /* Gives up the connection and what was to go over it. The next attempt waits a while. */
 void peer_drop(struct peer *p)
 {
@@ -184,8 +191,10 @@ void peer_drop(struct peer *p)
 	if (d != NULL) {
 		dial_cancel(d);
 	}
-	p->next_try = uv_now(p->t->loop) + p->backoff_ms;
-	p->backoff_ms = p->backoff_ms * 2 < MAX_BACKOFF_MS ? p->backoff_ms * 2 : MAX_BACKOFF_MS;
+	if (l != NULL && uv_now(p->t->loop) - p->connected > SOUND_MS) {
+		p->backoff_ms = MIN_BACKOFF_MS;
+	}
+	back_off(p);
 }
 
 static void on_written(uv_write_t *write, int status)
@@ -273,8 +282,7 @@ static void on_connected(void *data, uv_tcp_t *tcp, int status)
 
 	p->dial = NULL;
 	if (tcp == NULL) {
-		p->next_try = uv_now(p->t->loop) + p->backoff_ms;
-		p->backoff_ms = p->backoff_ms * 2 < MAX_BACKOFF_MS ? p->backoff_ms * 2 : MAX_BACKOFF_MS;
+		back_off(p);
 		drop_queue(p);
 		log_debug("raft", "%s: %s", p->address, uv_strerror(status));
 		if (status == UV_ECONNREFUSED) {
@@ -285,8 +293,7 @@ static void on_connected(void *data, uv_tcp_t *tcp, int status)
 	p->link = link_new(p->t, tcp);
 	p->link->peer = p;
 	p->n_waiting = 0;
-	p->backoff_ms = MIN_BACKOFF_MS;
-	p->moved = uv_now(p->t->loop);
+	p->connected = p->moved = uv_now(p->t->loop);
 	push_front(p, out_hello(p->t));
 	uv_read_start((uv_stream_t *)tcp, on_link_alloc, on_link_read);
 	peer_flush(p);
@@ -392,16 +399,19 @@ struct peer *peer_get(struct transport *t, uint64_t id, const char *address)
 	return p;
 }
 
-void peer_moved(struct transport *t, uint64_t id, const char *address)
+/* It is there, so an attempt to connect to it need not wait. */
+void peer_greeted(struct transport *t, uint64_t id, const char *address)
 {
 	struct peer *p = peer_get(t, id, address);
 
-	if (p == NULL || strcmp(p->address, address) == 0) {
+	if (p == NULL) {
 		return;
 	}
-	log_info("raft", "server %016llx has moved from %s to %s", (unsigned long long)id, p->address, address);
-	peer_drop(p);
-	snprintf(p->address, sizeof(p->address), "%s", address);
+	if (strcmp(p->address, address) != 0) {
+		log_info("raft", "server %016llx has moved from %s to %s", (unsigned long long)id, p->address, address);
+		peer_drop(p);
+		snprintf(p->address, sizeof(p->address), "%s", address);
+	}
 	p->next_try = 0;
 	p->backoff_ms = MIN_BACKOFF_MS;
 }

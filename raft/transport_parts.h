@@ -48,9 +48,10 @@ struct peer {
 	unsigned n_waiting;
 	unsigned backoff_ms;
 	uint64_t next_try;
-	uint64_t moved;  /* When bytes last left. */
-	uint64_t used;   /* When there was last something to send. */
-	uint64_t probed; /* When, and how often in the second since. */
+	uint64_t connected; /* When. */
+	uint64_t moved;     /* When bytes last left. */
+	uint64_t used;      /* When there was last something to send. */
+	uint64_t probed;    /* When, and how often in the second since. */
 	unsigned n_probes;
 	struct bulk *bulk;
 	unsigned bulk_backoff_ms;
@@ -126,8 +127,8 @@ void link_close(struct link *l);
  * takes the place of the one that was used longest ago. */
 struct peer *peer_get(struct transport *t, uint64_t id, const char *address);
 
-/* As its own greeting says. */
-void peer_moved(struct transport *t, uint64_t id, const char *address);
+/* A server has greeted us, and says where it is. */
+void peer_greeted(struct transport *t, uint64_t id, const char *address);
 void peer_send(struct peer *p, struct raft_io_send *req, const struct raft_message *m);
 void peer_flush(struct peer *p);
 void peer_tick(struct peer *p);

@@ -450,12 +450,12 @@ static void who_does_not_say_what_it_is_must_go(void **state)
 }
 
 /* 'R', a good greeting, and what the caller says. */
-static int greeted(struct side *s, const void *data, size_t len)
+static int greeted(struct side *s, uint64_t id, const void *data, size_t len)
 {
 	char bytes[1 + sizeof(struct wire_hello) + 4096] = {WIRE_FIRST};
 	struct wire_hello h;
 
-	wire_hello_make(&h, WIRE_MESSAGES, 5, 0, 9, "127.0.0.1:9");
+	wire_hello_make(&h, WIRE_MESSAGES, 5, 0, id, "127.0.0.1:9");
 	memcpy(bytes + 1, &h, sizeof(h));
 	memcpy(bytes + 1 + sizeof(h), data, len);
 	return stranger(s, bytes, 1 + sizeof(h) + len);
@@ -469,14 +469,14 @@ static void a_frame_longer_than_allowed_ends_the_connection(void **state)
 
 	(void)state;
 	side_init(&a, 1, "127.0.0.1");
-	fd = greeted(&a, &f, sizeof(f));
+	fd = greeted(&a, 9, &f, sizeof(f));
 	RUN_UNTIL(is_ended(fd), 1000, &a);
 	assert_true(is_ended(fd));
 	assert_int_equal(a.t.n_inlets, 0);
 	close(fd);
 	/* One that is allowed, and does not come, takes no memory for what it promises. */
 	f.len = WIRE_MAX_FRAME;
-	fd = greeted(&a, &f, sizeof(f));
+	fd = greeted(&a, 9, &f, sizeof(f));
 	RUN_UNTIL(a.t.inlets != NULL && a.t.inlets->fill > 0, 1000, &a);
 	assert_true(a.t.inlets->cap < 4096);
 	close(fd);
@@ -506,7 +506,7 @@ static void garbage_ends_the_connection(void **state)
 			uint32_t size = (uint32_t)(rand() % 3000);
 
 			memcpy(junk, &size, sizeof(size));
-			fd = greeted(&a, junk, len);
+			fd = greeted(&a, 9, junk, len);
 		} else {
 			fd = stranger(&a, junk, len);
 		}
@@ -529,14 +529,34 @@ static void too_many_connections_are_closed(void **state)
 	side_init(&a, 1, "127.0.0.1");
 	a.t.handshake_ms = 60000;
 	for (unsigned i = 0; i < TRANSPORT_MAX_INLETS + 20; i++) {
-		fds[i] = greeted(&a, "", 0);
+		fds[i] = greeted(&a, 1000 + i, "", 0);
 		RUN_UNTIL(a.t.n_inlets > i && a.t.n_strangers == 0, 20, &a);
 	}
 	RUN_UNTIL(a.t.n_strangers == 0, 1000, &a);
-	assert_true(a.t.n_inlets <= TRANSPORT_MAX_INLETS + 1);
+	assert_in_range(a.t.n_inlets, TRANSPORT_MAX_INLETS - 1, TRANSPORT_MAX_INLETS + 1);
 	for (unsigned i = 0; i < TRANSPORT_MAX_INLETS + 20; i++) {
 		close(fds[i]);
 	}
+	side_close(&a);
+}
+
+static void a_server_that_comes_back_replaces_its_old_connection(void **state)
+{
+	struct side a;
+	int old, new;
+
+	(void)state;
+	side_init(&a, 1, "127.0.0.1");
+	old = greeted(&a, 9, "", 0);
+	RUN_UNTIL(a.t.n_inlets == 1 && a.t.n_strangers == 0, 1000, &a);
+	new = greeted(&a, 9, "", 0);
+	RUN_UNTIL(is_ended(old), 1000, &a);
+	assert_true(is_ended(old));
+	assert_false(is_ended(new));
+	assert_int_equal(a.t.n_inlets, 1);
+	assert_int_equal(a.n_lost, 0);
+	close(old);
+	close(new);
 	side_close(&a);
 }
 
@@ -693,6 +713,7 @@ int main(void)
 		cmocka_unit_test(a_frame_longer_than_allowed_ends_the_connection),
 		cmocka_unit_test(garbage_ends_the_connection),
 		cmocka_unit_test(too_many_connections_are_closed),
+		cmocka_unit_test(a_server_that_comes_back_replaces_its_old_connection),
 		cmocka_unit_test(a_snapshot_arrives_whole_and_once),
 		cmocka_unit_test(a_snapshot_that_is_not_wanted_is_removed),
 		cmocka_unit_test(a_damaged_snapshot_does_not_arrive),
