@@ -47,7 +47,7 @@ server_libleader_a_SOURCES = \
 	server/leader.h \
 	server/metrics.h \
 	server/part.c server/part.h \
-	server/periodic.h
+	server/periodic.c server/periodic.h
 LEADER_LIBS = server/libleader.a server/libsched.a $(STATE_LIBS)
 
 # The API: handlers of requests, and what they ask the rest of the server.

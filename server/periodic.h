@@ -16,16 +16,18 @@
 
 struct periodic_job {
 	struct hash_link by_key;
-	struct heap_link by_time; /* If its next launch is known, and none is under way. */
-	struct list fresh;        /* Else: when it is to be found out. */
+	struct heap_link by_time; /* While its next launch is known, and none is under way. */
+	struct list fresh;        /* While its next launch is to be found out. */
 	struct uuid ref;
-	int64_t next_s; /* Unix time. */
-	bool pending;   /* A launch is under way. */
+	uint64_t job_modify_index; /* Of what was looked at last. */
+	int64_t next_s;            /* Unix time. */
+	int64_t floor_s;           /* What was due up to then is done with. */
+	bool pending;              /* A launch is under way. */
 	size_t len;
 	char key[]; /* Namespace, zero, ID, zero. */
 };
 
-#define PERIODIC_COUNTS(X) X(launched) X(overlapped)
+#define PERIODIC_COUNTS(X) X(launched) X(overlapped) X(refused)
 
 struct periodic {
 	struct hash_table by_key;
@@ -47,9 +49,9 @@ void periodic_reset(struct periodic *p);
 int periodic_force(const struct periodic *p, const struct view *v, const char *ns, const char *id, int64_t wall_ns,
 		   struct buf *command, const char **child, const char **text, struct arena *mem);
 
-/* The part. Rows are the newest versions of jobs. */
+/* The part. It hears of a job as it is now; NULL: it is gone. */
 void periodic_load(struct periodic *p, const struct job_row *row);
-void periodic_changed(struct periodic *p, const struct job_row *old, const struct job_row *now);
+void periodic_changed(struct periodic *p, const char *ns, const char *id, const struct job_row *now);
 enum part_step periodic_step(struct periodic *p, struct turn *turn);
 void periodic_done(struct periodic *p, const struct uuid *ref, int status, const struct moment *at);
 int64_t periodic_due(const struct periodic *p, const struct moment *at);

@@ -141,6 +141,25 @@ static void a_silent_node_is_down_after_its_ttl_and_the_grace_and_not_before(voi
 	close_bench(&t);
 }
 
+static void a_new_leader_gives_everybody_the_longest_time_and_no_more(void **state)
+{
+	struct bench t;
+	struct uuid node;
+
+	(void)state;
+	open_bench(&t);
+	node = kit_node(&t.b.k, "n");
+	pass(&t, 15 * SECOND);
+	take_over(&t);
+	pass(&t, 30 * SECOND - 1);
+	assert_int_equal(status_of(&t, &node), NODE_STATUS_READY);
+	pass(&t, 1);
+	assert_int_equal(status_of(&t, &node), NODE_STATUS_DOWN);
+	take_over(&t); /* Those that are down are left alone. */
+	assert_int_equal(heartbeat_active(&t.hb), 0);
+	close_bench(&t);
+}
+
 static void a_node_that_is_heard_of_again_becomes_ready(void **state)
 {
 	struct bench t;
@@ -390,6 +409,7 @@ int main(void)
 		cmocka_unit_test(the_ttl_is_spread_and_grows_with_the_cluster),
 		cmocka_unit_test(an_unknown_node_must_register),
 		cmocka_unit_test(a_silent_node_is_down_after_its_ttl_and_the_grace_and_not_before),
+		cmocka_unit_test(a_new_leader_gives_everybody_the_longest_time_and_no_more),
 		cmocka_unit_test(a_node_that_is_heard_of_again_becomes_ready),
 		cmocka_unit_test(one_that_is_heard_of_while_it_is_being_declared_dead_comes_back_at_once),
 		cmocka_unit_test(a_command_that_fails_is_repeated),
