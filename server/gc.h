@@ -45,11 +45,13 @@ struct gc {
 	enum gc_stage stage;
 	bool forced;           /* This collection is. */
 	bool want_forced;      /* The next one will be, at once. */
-	bool pending;          /* A command is under way. */
-	int64_t begun_ns;      /* Wall time at which this collection began. */
+	bool pending;          /* A command is under way, */
+	enum gc_stage kind;    /* which removes rows of this kind. */
+	bool at_end;           /* Of the stage's table. */
+	bool checked;          /* All allocations of the job at `place` are over. */
 	int64_t next_ns;       /* Monotonic: the next collection, or the next try after a failure. */
 	struct row_mark place; /* In the stage's table; */
-	struct row_mark inner; /* in what belongs to the row there. */
+	struct row_mark inner; /* among the allocations of the row there. */
 #define X(name) uint64_t name;
 	GC_COUNTS(X)
 #undef X

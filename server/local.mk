@@ -42,7 +42,7 @@ server_libleader_a_SOURCES = \
 	server/broker.c server/broker.h \
 	server/deploy.h \
 	server/drain.h \
-	server/gc.h \
+	server/gc.c server/gc.h \
 	server/heartbeat.c server/heartbeat.h \
 	server/leader.h \
 	server/metrics.h \
