@@ -311,7 +311,7 @@ test_fuzz_fuzz_client_state_LDADD = $(CLIENT_LIBS)
 WIRE_TEST_LIBS = $(WIRE_LIBS) $(UNIT_LIBS)
 if HAVE_CMOCKA
 check_PROGRAMS += test/unit/proto/test_conn test/unit/proto/test_http test/unit/proto/test_relay \
-	test/unit/proto/test_rpc test/unit/proto/test_stream
+	test/unit/proto/test_rpc test/unit/proto/test_stream test/unit/proto/test_wire_oom
 endif
 test_unit_proto_test_conn_SOURCES = test/unit/proto/test_conn.c test/unit/proto/conn_pair.h
 test_unit_proto_test_conn_CFLAGS = $(UNIT_CFLAGS)
@@ -319,12 +319,17 @@ test_unit_proto_test_conn_LDADD = $(WIRE_TEST_LIBS)
 test_unit_proto_test_http_SOURCES = test/unit/proto/test_http.c test/unit/proto/http_sink.h
 test_unit_proto_test_http_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_http_LDADD = $(WIRE_TEST_LIBS)
-test_unit_proto_test_relay_SOURCES = test/unit/proto/test_relay.c test/unit/proto/conn_pair.h test/unit/proto/http_sink.h
+test_unit_proto_test_relay_SOURCES = test/unit/proto/test_relay.c test/unit/proto/conn_pair.h \
+	test/unit/proto/http_sink.h test/unit/proto/relay_pair.h
 test_unit_proto_test_relay_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_relay_LDADD = $(WIRE_TEST_LIBS)
 test_unit_proto_test_rpc_SOURCES = test/unit/proto/test_rpc.c test/unit/proto/http_sink.h
 test_unit_proto_test_rpc_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_rpc_LDADD = $(WIRE_TEST_LIBS)
+test_unit_proto_test_wire_oom_SOURCES = test/unit/proto/test_wire_oom.c test/unit/proto/relay_pair.h
+test_unit_proto_test_wire_oom_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_wire_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+test_unit_proto_test_wire_oom_LDADD = $(WIRE_TEST_LIBS)
 test_unit_proto_test_stream_SOURCES = test/unit/proto/test_stream.c
 test_unit_proto_test_stream_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_proto_test_stream_LDADD = $(STREAM_LIBS) $(UNIT_LIBS) -lpthread

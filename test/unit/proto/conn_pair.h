@@ -8,6 +8,7 @@
 #include "proto/error.h"
 
 static int64_t pair_now = 1000;
+static volatile bool pair_is_network; /* What is allocated now is the network's, not the connection's: test_wire_oom.c. */
 
 struct end {
 	struct rpc_conn conn; /* First. */
@@ -48,7 +49,9 @@ static void end_write(struct end *e, size_t max)
 	while (!e->blocked && max > 0 && (n = rpc_conn_output(&e->conn, iov, 3)) > 0) {
 		size_t part = iov[0].iov_len < max ? iov[0].iov_len : max;
 
+		pair_is_network = true;
 		buf_put(&e->wire, iov[0].iov_base, part);
+		pair_is_network = false;
 		rpc_conn_sent(&e->conn, part);
 		max -= part;
 	}
@@ -113,7 +116,9 @@ static void end_deliver(struct end *from, size_t n)
 		}
 		return;
 	}
+	pair_is_network = true;
 	copy = malloc(n); /* Of its own, so that reading past it is seen. */
+	pair_is_network = false;
 	memcpy(copy, from->wire.at, n);
 	memmove(from->wire.at, from->wire.at + n, from->wire.len - n);
 	from->wire.len -= n;
