@@ -58,6 +58,7 @@ struct client_alloc {
 	struct client_task *tasks; /* ar.n of them. */
 	struct check_set *checks;  /* While they are being run; see checks.c. */
 	char id[UUID_TEXT];
+	struct state_file file; /* Its local state; of the job that writes it while there is one. */
 	uint64_t seen;        /* The last push that named it. */
 	unsigned jobs;        /* Under way for it: it must not be freed. */
 	bool ask_previous;    /* It is in `ready` to ask whether it may begin, */

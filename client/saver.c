@@ -83,7 +83,7 @@ static void encode(struct client_alloc *ca, struct buf *out)
 
 static void write_one(const struct state_store *store, struct save *s)
 {
-	s->rc = s->data.failed ? ERR_NOMEM : state_write(store, s->alloc->id, s->data.at, s->data.len);
+	s->rc = s->data.failed ? ERR_NOMEM : state_write(store, s->alloc->id, &s->alloc->file, &s->data);
 	buf_close(&s->data);
 }
 

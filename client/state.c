@@ -13,7 +13,7 @@
 #include "lib/log.h"
 #include "proto/error.h"
 
-enum { FILE_MAX = 64 << 20, FORMAT = 1, HEAD_BYTES = 24, PATH_BYTES = 4096 };
+enum { FILE_MAX = 64 << 20, FORMAT = 1, HEAD_BYTES = 32, SLOT_STEP = 4096, PATH_BYTES = 4096 };
 
 static const char magic[8] = {'d', 'r', 'v', 'a', 'l', 'l', 'o', 'c'};
 static const char tmp_suffix[] = ".tmp";
@@ -40,8 +40,9 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-/* Replace a file as a whole; `sync` makes it last over a crash of the machine. */
-static int replace_file(const char *path, const void *data, size_t len, bool sync)
+/* Replace a file as a whole, `size` bytes of which the first are given; `sync` makes it last over a crash of the
+ * machine. */
+static int replace_file(const char *path, const void *data, size_t len, size_t size, bool sync)
 {
 	char tmp[PATH_BYTES];
 	int fd;
@@ -52,7 +53,7 @@ static int replace_file(const char *path, const void *data, size_t len, bool syn
 	if (fd < 0) {
 		return code_of(errno);
 	}
-	if (write_all(fd, data, len) != 0 || (sync && fsync(fd) != 0)) {
+	if (write_all(fd, data, len) != 0 || (size > len && ftruncate(fd, (off_t)size) != 0) || (sync && fsync(fd) != 0)) {
 		error = errno;
 	}
 	if (close(fd) != 0 && error == 0) {
@@ -139,7 +140,7 @@ static int load_or_make_id(const char *dir, const char *name, char id[UUID_TEXT]
 	if (rc == ERR_NOTFOUND) {
 		uuid = uuid_random();
 		uuid_format(&uuid, id);
-		rc = replace_file(path, id, UUID_TEXT - 1, true);
+		rc = replace_file(path, id, UUID_TEXT - 1, UUID_TEXT - 1, true);
 	}
 	if (rc != 0) {
 		log_error("client", "%s: %s", path, error_text(rc));
@@ -161,44 +162,69 @@ int state_ids(const char *dir, char node_id[UUID_TEXT], char secret_id[UUID_TEXT
 
 struct head {
 	char magic[8];
-	uint32_t version;
-	uint32_t len;
+	uint32_t format;
+	uint32_t len;    /* Of the packed object behind it. */
+	uint64_t number; /* The higher of two good slots counts. */
 	uint64_t hash;
 };
 _Static_assert(sizeof(struct head) == HEAD_BYTES, "the head has no holes");
 
-/* Files stay on the machine that wrote them: numbers are in its own order. */
+static uint64_t hash_of(const char *payload, size_t len, uint64_t number)
+{
+	return XXH3_64bits_withSeed(payload, len, number);
+}
+
+/* The head is filled in by the write, which knows the number. */
 void state_encode(const struct saved_alloc *saved, struct buf *out)
 {
-	size_t from = out->len;
-	struct head head = {.version = FORMAT};
+	static const struct head blank;
 
-	buf_put(out, &head, sizeof(head));
+	buf_put(out, &blank, sizeof(blank));
 	pack_encode(&saved_alloc_type, saved, out);
-	if (out->failed) {
-		return;
-	}
+}
+
+/* Files stay on the machine that wrote them: numbers are in its own order. */
+static void fill_head(struct buf *encoded, uint64_t number)
+{
+	struct head head = {.format = FORMAT, .len = (uint32_t)(encoded->len - sizeof(head)), .number = number};
+
 	memcpy(head.magic, magic, sizeof(magic));
-	head.len = (uint32_t)(out->len - from - sizeof(head));
-	head.hash = XXH3_64bits(out->at + from + sizeof(head), head.len);
-	memcpy(out->at + from, &head, sizeof(head));
+	head.hash = hash_of(encoded->at + sizeof(head), head.len, number);
+	memcpy(encoded->at, &head, sizeof(head));
+}
+
+/* Whether a slot is good; what it holds points into it. */
+static bool slot_good(const char *slot, size_t size, struct head *head)
+{
+	if (size < sizeof(*head)) {
+		return false;
+	}
+	memcpy(head, slot, sizeof(*head));
+	return memcmp(head->magic, magic, sizeof(magic)) == 0 && head->format == FORMAT &&
+	       head->len <= size - sizeof(*head) && head->hash == hash_of(slot + sizeof(*head), head->len, head->number);
 }
 
 int state_decode(const void *data, size_t len, struct saved_alloc *out, struct arena *mem)
 {
-	const char *payload = (const char *)data + sizeof(struct head);
+	size_t size = len / 2;
+	const char *best = NULL;
 	struct head head;
+	struct head newest = {.number = 0};
+	size_t i;
 	int rc;
 
-	if (len < sizeof(head)) {
+	for (i = 0; i < 2 && size > 0; i++) {
+		const char *slot = (const char *)data + i * size;
+
+		if (slot_good(slot, size, &head) && head.number > newest.number) {
+			best = slot + sizeof(head);
+			newest = head;
+		}
+	}
+	if (best == NULL) {
 		return ERR_CORRUPT;
 	}
-	memcpy(&head, data, sizeof(head));
-	if (memcmp(head.magic, magic, sizeof(magic)) != 0 || head.version != FORMAT ||
-	    head.len != len - sizeof(head) || head.hash != XXH3_64bits(payload, head.len)) {
-		return ERR_CORRUPT;
-	}
-	rc = pack_decode(&saved_alloc_type, out, payload, head.len, mem);
+	rc = pack_decode(&saved_alloc_type, out, best, newest.len, mem);
 	return rc == 0 || rc == ERR_NOMEM ? rc : ERR_CORRUPT;
 }
 
@@ -265,12 +291,57 @@ static int path_of(const struct state_store *s, const char *id, char path[PATH_B
 	return snprintf(path, PATH_BYTES, "%s/%s", s->dir, id) < PATH_BYTES - 16 ? 0 : ERR_INVALID;
 }
 
-int state_write(const struct state_store *s, const char *id, const void *data, size_t len)
+/* Into the slot that the last write did not go to. */
+static int write_slot(const char *path, const struct state_file *file, const struct buf *encoded)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t n;
+	int error = 0;
+
+	if (fd < 0) {
+		return code_of(errno);
+	}
+	n = pwrite(fd, encoded->at, encoded->len, (off_t)((file->number % 2) * file->slot_bytes));
+	if (n != (ssize_t)encoded->len) {
+		error = n < 0 ? errno : ENOSPC;
+	}
+	close(fd);
+	return error == 0 ? 0 : code_of(error);
+}
+
+/* With slots that have room for twice as much. */
+static int write_anew(const char *path, struct state_file *file, const struct buf *encoded)
+{
+	size_t slot = (encoded->len * 2 + SLOT_STEP - 1) / SLOT_STEP * SLOT_STEP;
+	int rc = replace_file(path, encoded->at, encoded->len, slot * 2, false);
+
+	if (rc == 0) {
+		*file = (struct state_file){.slot_bytes = (uint32_t)slot, .number = 2};
+	}
+	return rc;
+}
+
+int state_write(const struct state_store *s, const char *id, struct state_file *file, struct buf *encoded)
 {
 	char path[PATH_BYTES];
 	int rc = path_of(s, id, path);
 
-	return rc != 0 ? rc : replace_file(path, data, len, false);
+	if (rc == 0 && encoded->len > FILE_MAX / 4) {
+		rc = ERR_TOOBIG;
+	}
+	if (rc != 0) {
+		return rc;
+	}
+	if (encoded->len <= file->slot_bytes) {
+		file->number++;
+		fill_head(encoded, file->number);
+		rc = write_slot(path, file, encoded);
+		if (rc == 0) {
+			return 0;
+		}
+	}
+	fill_head(encoded, 2); /* An even number: the first slot. */
+	return write_anew(path, file, encoded);
 }
 
 int state_remove(const struct state_store *s, const char *id)
