@@ -456,13 +456,13 @@ test_unit_lib_test_heap_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
 # server/: the schedulers and the plan applier, on a cluster in one process.
 SCHED_TESTS = \
-	test/unit/server/test_sched_basic
+	test/unit/server/test_sched_place
 if HAVE_CMOCKA
 check_PROGRAMS += $(SCHED_TESTS)
 check_LIBRARIES += test/unit/server/libbed.a
 endif
 SCHED_TEST_LIBS = test/unit/server/libbed.a $(SCHED_LIBS) $(UNIT_LIBS) -lpthread
-test_unit_server_libbed_a_SOURCES = test/unit/server/sched_bed.c test/unit/server/sched_bed.h
+test_unit_server_libbed_a_SOURCES = test/unit/server/sched_bed.c test/unit/server/sched_bed.h test/unit/server/sched_case.h
 test_unit_server_libbed_a_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_sched_basic_SOURCES = test/unit/server/test_sched_basic.c
 test_unit_server_test_sched_basic_CFLAGS = $(UNIT_CFLAGS)
@@ -522,3 +522,7 @@ test_unit_server_test_proposer_LDADD = $(SERVER_TEST_LIBS)
 test_unit_server_test_reads_SOURCES = test/unit/server/test_reads.c
 test_unit_server_test_reads_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_reads_LDADD = $(SERVER_TEST_LIBS)
+test_unit_server_test_sched_place_SOURCES = test/unit/server/test_sched_place.c
+test_unit_server_test_sched_place_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_place_LDADD = $(SCHED_TEST_LIBS)
+# end of the schedulers
