@@ -215,7 +215,7 @@ static void put_failed(struct run *r, struct evaluation *out)
 	uint32_t n = r->n_failed;
 	uint32_t i;
 
-	qsort(r->failed, n, sizeof(r->failed[0]), by_name);
+	sched_sort(r->failed, n, sizeof(r->failed[0]), by_name);
 	out->failed_tg_allocs.keys = arena_need(&r->mem, n, sizeof(char *));
 	out->failed_tg_allocs.at = arena_need(&r->mem, n, sizeof(out->failed_tg_allocs.at[0]));
 	for (i = 0; i < n; i++) {

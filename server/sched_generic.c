@@ -350,7 +350,7 @@ static void annotate(struct run *r, const struct reconcile *rec)
 	for (i = 0; i < rec->n_groups; i++) {
 		order[i] = &rec->groups[i];
 	}
-	qsort(order, rec->n_groups, sizeof(order[0]), by_name);
+	sched_sort(order, rec->n_groups, sizeof(order[0]), by_name);
 	r->annotations.desired_tg_updates.keys = arena_need(&r->mem, rec->n_groups, sizeof(char *));
 	r->annotations.desired_tg_updates.at =
 	    arena_need(&r->mem, rec->n_groups, sizeof(r->annotations.desired_tg_updates.at[0]));

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "lib/arena.h"
 
@@ -29,5 +30,13 @@ static inline void *arena_need(struct arena *mem, size_t n, size_t size)
 
 /* Room for one more in an array in an arena, which doubles. */
 void *arena_grow(struct arena *mem, void *array, uint32_t n, uint32_t *cap, size_t size);
+
+/* qsort() of an array that may be empty, and then NULL. */
+static inline void sched_sort(void *array, size_t n, size_t size, int (*order)(const void *, const void *))
+{
+	if (n > 1) {
+		qsort(array, n, size, order);
+	}
+}
 
 #endif /* SERVER_SCHED_MEMORY_H_ */

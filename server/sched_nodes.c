@@ -345,7 +345,7 @@ static void facts_collect(struct fact_list *f, const struct node *node)
 	add_drivers(f, node);
 	add_networks(f, node);
 	add_devices(f, node);
-	qsort(f->at, f->n, sizeof(f->at[0]), by_key);
+	sched_sort(f->at, f->n, sizeof(f->at[0]), by_key);
 	f->n = without_doubles(f->at, f->n);
 }
 

@@ -70,7 +70,7 @@ static void load(struct run *r, uint32_t slot, struct node_try *t)
 			                                .distance = distance(row, &t->missing)};
 		}
 	}
-	qsort(t->at, t->n, sizeof(t->at[0]), by_importance);
+	sched_sort(t->at, t->n, sizeof(t->at[0]), by_importance);
 }
 
 static int64_t positive(int64_t n)

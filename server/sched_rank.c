@@ -110,7 +110,7 @@ struct intmap tally_map(const struct tally *t, struct arena *mem)
 		map.at[i] = (struct int_pair){t->at[i].name, t->at[i].n};
 	}
 	if (t->n > 1) {
-		qsort(map.at, map.n, sizeof(map.at[0]), by_name);
+		sched_sort(map.at, map.n, sizeof(map.at[0]), by_name);
 	}
 	return map;
 }

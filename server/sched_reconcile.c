@@ -351,7 +351,7 @@ static void drop_surplus(struct group_work *gw)
 			order[n++] = &g->members[i];
 		}
 	}
-	qsort(order, n, sizeof(order[0]), by_worth);
+	sched_sort(order, n, sizeof(order[0]), by_worth);
 	for (i = 0; i < n; i++) {
 		if (kept < gw->want && names_take(&gw->names, order[i]->index)) {
 			kept++;
@@ -688,7 +688,7 @@ static void group_open(struct group_work *gw)
 		gw->strategy = group->update;
 	}
 	state_open(gw);
-	qsort(gw->g->members, gw->g->n_members, sizeof(gw->g->members[0]), by_index);
+	sched_sort(gw->g->members, gw->g->n_members, sizeof(gw->g->members[0]), by_index);
 	for (i = 0; i < gw->g->n_members; i++) {
 		struct member *m = &gw->g->members[i];
 
@@ -841,7 +841,7 @@ static int followups_make(struct work *w)
 	if (rv != 0) {
 		return rv;
 	}
-	qsort(late, n, sizeof(late[0]), by_when);
+	sched_sort(late, n, sizeof(late[0]), by_when);
 	for (i = 0; i < n; i++) {
 		bool fits = f != NULL && late[i]->when_ns <= f->when_ns + followup_window_ns &&
 		            (f->trigger == EVAL_TRIGGER_ALLOC_RESCHEDULE) == waits_for_policy(late[i]);
@@ -901,7 +901,7 @@ static void deployment_groups(struct work *w, struct deployment *d)
 			in[n++] = &w->out->groups[i];
 		}
 	}
-	qsort(in, n, sizeof(in[0]), by_group_name);
+	sched_sort(in, n, sizeof(in[0]), by_group_name);
 	d->task_groups.keys = arena_need(mem, n, sizeof(d->task_groups.keys[0]));
 	d->task_groups.at = arena_need(mem, n, sizeof(d->task_groups.at[0]));
 	for (i = 0; i < n; i++) {

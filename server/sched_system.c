@@ -374,7 +374,7 @@ static void annotate(struct system_run *w)
 	struct plan_annotations *to = &w->r->annotations;
 	uint32_t i;
 
-	qsort(w->groups, w->n, sizeof(w->groups[0]), by_name);
+	sched_sort(w->groups, w->n, sizeof(w->groups[0]), by_name);
 	to->desired_tg_updates.keys = arena_need(&w->r->mem, w->n, sizeof(char *));
 	to->desired_tg_updates.at = arena_need(&w->r->mem, w->n, sizeof(to->desired_tg_updates.at[0]));
 	for (i = 0; i < w->n; i++) {

@@ -456,7 +456,10 @@ test_unit_lib_test_heap_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
 # server/: the schedulers and the plan applier, on a cluster in one process.
 SCHED_TESTS = \
-	test/unit/server/test_sched_place
+	test/unit/server/test_sched_place \
+	test/unit/server/test_sched_reconcile \
+	test/unit/server/test_sched_system \
+	test/unit/server/test_plan_apply
 if HAVE_CMOCKA
 check_PROGRAMS += $(SCHED_TESTS)
 check_LIBRARIES += test/unit/server/libbed.a
@@ -525,4 +528,13 @@ test_unit_server_test_reads_LDADD = $(SERVER_TEST_LIBS)
 test_unit_server_test_sched_place_SOURCES = test/unit/server/test_sched_place.c
 test_unit_server_test_sched_place_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_sched_place_LDADD = $(SCHED_TEST_LIBS)
+test_unit_server_test_sched_reconcile_SOURCES = test/unit/server/test_sched_reconcile.c
+test_unit_server_test_sched_reconcile_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_reconcile_LDADD = $(SCHED_TEST_LIBS)
+test_unit_server_test_sched_system_SOURCES = test/unit/server/test_sched_system.c
+test_unit_server_test_sched_system_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_system_LDADD = $(SCHED_TEST_LIBS)
+test_unit_server_test_plan_apply_SOURCES = test/unit/server/test_plan_apply.c
+test_unit_server_test_plan_apply_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_plan_apply_LDADD = $(SCHED_TEST_LIBS)
 # end of the schedulers
