@@ -652,7 +652,13 @@ static uint64_t next_random(uint64_t *random)
 	return *random >> 33;
 }
 
-static struct holds_miss choose_port(struct choice *c, const struct port_ask *ask, struct address **at, uint32_t *port)
+/* What is given away must not depend on the node's memory. */
+static const char *ip_copy(struct choice *c, const struct address *a)
+{
+	return sched_got(arena_strdup(c->mem, a->ip));
+}
+
+static struct holds_miss choose_port(struct choice *c, const struct port_ask *ask, const char **ip, uint32_t *port)
 {
 	struct address *a = address_of(c->nh, ask->host_network);
 
@@ -666,11 +672,11 @@ static struct holds_miss choose_port(struct choice *c, const struct port_ask *as
 			return (struct holds_miss){.lack = HOLDS_PORTS};
 		}
 	}
+	*ip = ip_copy(c, a);
 	if (!ask->shared) {
 		port_set(c->nh, a, *port, true);
-		gather_port(&c->taken, a->ip, *port);
+		gather_port(&c->taken, *ip, *port);
 	}
-	*at = a;
 	return (struct holds_miss){0};
 }
 
@@ -689,19 +695,19 @@ static struct holds_miss choose_network(struct choice *c, const struct network_a
 	*out = *ask->network;
 	out->reserved_ports.at = arena_need(c->mem, ask->n_static, sizeof(struct port));
 	out->dynamic_ports.at = arena_need(c->mem, ask->n_ports - ask->n_static, sizeof(struct port));
-	out->ip = c->nh->addresses[0].ip;
+	out->ip = ip_copy(c, &c->nh->addresses[0]);
 	for (i = 0; i < ask->n_ports; i++) {
 		struct port *to = i < ask->n_static ? &out->reserved_ports.at[i] : &out->dynamic_ports.at[i - ask->n_static];
-		struct address *a = NULL;
+		const char *ip = "";
 		uint32_t port;
-		struct holds_miss miss = choose_port(c, &ask->ports[i], &a, &port);
+		struct holds_miss miss = choose_port(c, &ask->ports[i], &ip, &port);
 
 		if (miss.lack != HOLDS_OK) {
 			return miss;
 		}
 		*to = port_given(&ask->ports[i], port);
 		if (ports != NULL) {
-			ports[i] = (struct alloc_port){.label = to->label, .value = port, .to = to->to, .host_ip = a->ip,
+			ports[i] = (struct alloc_port){.label = to->label, .value = port, .to = to->to, .host_ip = ip,
 			                               .ignore_collision = to->ignore_collision};
 		}
 	}

@@ -149,6 +149,7 @@ static void values_open(struct values *v, const struct rank *r, uint32_t key, bo
 /* An allocation counts also on a node that is no candidate. True: some count has changed. */
 static bool values_count(struct values *v, struct rank *r, uint32_t slot, bool same_group, int by)
 {
+	uint32_t place;
 	uint32_t id;
 
 	if (v->key == INTERN_NONE || (!same_group && !v->whole_job)) {
@@ -158,7 +159,8 @@ static bool values_count(struct values *v, struct rank *r, uint32_t slot, bool s
 	if (id == INTERN_NONE) {
 		return false;
 	}
-	v->count[value_place(v, id, r->mem)] += by;
+	place = value_place(v, id, r->mem);
+	v->count[place] += by;
 	return true;
 }
 

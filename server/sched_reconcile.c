@@ -742,9 +742,12 @@ static int group_reconcile(struct work *w, struct group_plan *g)
 
 /* ---- evaluations for later ---- */
 
+/* One whose node is back is waited for without end: its client will tell. */
 static bool is_due_later(const struct member *m)
 {
-	return m->fate == FATE_LATER || m->fate == FATE_UNKNOWN || (m->standing == STANDING_UNKNOWN && m->fate == FATE_KEEP);
+	bool waits = m->fate == FATE_LATER || m->fate == FATE_UNKNOWN || (m->standing == STANDING_UNKNOWN && m->fate == FATE_KEEP);
+
+	return waits && m->when_ns > 0;
 }
 
 /* Some evaluation that has not run yet will look after it. */

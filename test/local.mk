@@ -459,7 +459,8 @@ SCHED_TESTS = \
 	test/unit/server/test_sched_place \
 	test/unit/server/test_sched_reconcile \
 	test/unit/server/test_sched_system \
-	test/unit/server/test_plan_apply
+	test/unit/server/test_plan_apply \
+	test/unit/server/test_sched_random
 if HAVE_CMOCKA
 check_PROGRAMS += $(SCHED_TESTS)
 check_LIBRARIES += test/unit/server/libbed.a
@@ -467,9 +468,22 @@ endif
 SCHED_TEST_LIBS = test/unit/server/libbed.a $(SCHED_LIBS) $(UNIT_LIBS) -lpthread
 test_unit_server_libbed_a_SOURCES = test/unit/server/sched_bed.c test/unit/server/sched_bed.h test/unit/server/sched_case.h
 test_unit_server_libbed_a_CFLAGS = $(UNIT_CFLAGS)
-test_unit_server_test_sched_basic_SOURCES = test/unit/server/test_sched_basic.c
-test_unit_server_test_sched_basic_CFLAGS = $(UNIT_CFLAGS)
-test_unit_server_test_sched_basic_LDADD = $(SCHED_TEST_LIBS)
+test_unit_server_test_sched_place_SOURCES = test/unit/server/test_sched_place.c
+test_unit_server_test_sched_place_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_place_LDADD = $(SCHED_TEST_LIBS)
+test_unit_server_test_sched_reconcile_SOURCES = test/unit/server/test_sched_reconcile.c
+test_unit_server_test_sched_reconcile_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_reconcile_LDADD = $(SCHED_TEST_LIBS)
+test_unit_server_test_sched_system_SOURCES = test/unit/server/test_sched_system.c
+test_unit_server_test_sched_system_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_system_LDADD = $(SCHED_TEST_LIBS)
+test_unit_server_test_plan_apply_SOURCES = test/unit/server/test_plan_apply.c
+test_unit_server_test_plan_apply_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_plan_apply_LDADD = $(SCHED_TEST_LIBS)
+test_unit_server_test_sched_random_SOURCES = test/unit/server/test_sched_random.c
+test_unit_server_test_sched_random_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_random_LDADD = $(SCHED_TEST_LIBS)
+# end of the schedulers
 # What the leader decides and keeps.
 LEADER_TEST_LIBS = test/unit/raft/libkit.a $(LEADER_LIBS) $(UNIT_LIBS) -lpthread
 EXTRA_DIST += test/unit/server/part_bench.h test/unit/server/rows.h
@@ -525,16 +539,3 @@ test_unit_server_test_proposer_LDADD = $(SERVER_TEST_LIBS)
 test_unit_server_test_reads_SOURCES = test/unit/server/test_reads.c
 test_unit_server_test_reads_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_reads_LDADD = $(SERVER_TEST_LIBS)
-test_unit_server_test_sched_place_SOURCES = test/unit/server/test_sched_place.c
-test_unit_server_test_sched_place_CFLAGS = $(UNIT_CFLAGS)
-test_unit_server_test_sched_place_LDADD = $(SCHED_TEST_LIBS)
-test_unit_server_test_sched_reconcile_SOURCES = test/unit/server/test_sched_reconcile.c
-test_unit_server_test_sched_reconcile_CFLAGS = $(UNIT_CFLAGS)
-test_unit_server_test_sched_reconcile_LDADD = $(SCHED_TEST_LIBS)
-test_unit_server_test_sched_system_SOURCES = test/unit/server/test_sched_system.c
-test_unit_server_test_sched_system_CFLAGS = $(UNIT_CFLAGS)
-test_unit_server_test_sched_system_LDADD = $(SCHED_TEST_LIBS)
-test_unit_server_test_plan_apply_SOURCES = test/unit/server/test_plan_apply.c
-test_unit_server_test_plan_apply_CFLAGS = $(UNIT_CFLAGS)
-test_unit_server_test_plan_apply_LDADD = $(SCHED_TEST_LIBS)
-# end of the schedulers

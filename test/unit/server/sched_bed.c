@@ -3,6 +3,14 @@
 #include "proto/error.h"
 #include "test/unit/server/sched_bed.h"
 
+/* A run between two steps, with the view that it needs. */
+struct under_way {
+	struct sched *s;
+	struct sched_run *run;
+	const struct view *v;
+	enum sched_step step;
+};
+
 static int64_t clock_ns(void *ctx)
 {
 	static int64_t ticks;
@@ -18,6 +26,7 @@ static void changed(void *ctx, const struct change *changes, size_t n)
 	view_release(b->v);
 	b->v = state_view(&b->state);
 	news_add(&b->news, changes, n);
+	news_add(&b->second_news, changes, n);
 	applier_changed(&b->applier, b->v, changes, n);
 }
 
@@ -31,14 +40,20 @@ void bed_open(struct bed *b)
 	b->v = state_view(&b->state);
 	applier_init(&b->applier);
 	sched_init(&b->sched, &env);
-	b->news.all = true;
+	sched_init(&b->second, &env);
+	b->news.all = b->second_news.all = true;
 }
 
 void bed_close(struct bed *b)
 {
+	while (b->n_under_way > 0) {
+		view_release(b->under_way[--b->n_under_way].v);
+	}
 	applier_close(&b->applier);
 	sched_close(&b->sched);
+	sched_close(&b->second);
 	news_close(&b->news);
+	news_close(&b->second_news);
 	view_release(b->v);
 	fsm_close(&b->fsm);
 	state_close(&b->state);
@@ -262,6 +277,9 @@ static void take_news(struct bed *b)
 {
 	sched_news(&b->sched, b->v, &b->news);
 	assert_int_equal(b->news.n, 0);
+	if (b->two) {
+		sched_news(&b->second, b->v, &b->second_news);
+	}
 }
 
 /* Send what the applier has ready. */
@@ -290,20 +308,14 @@ static void apply_plans(struct bed *b)
 	}
 }
 
-/* A run between two steps, with the view that it needs. */
-struct under_way {
-	struct sched_run *run;
-	const struct view *v;
-	enum sched_step step;
-};
-
 static void begin(struct bed *b, struct under_way *u, const struct uuid *eval)
 {
 	struct uuid seed = new_id(b);
 
 	take_news(b);
+	u->s = b->two && b->evals_run % 2 == 1 ? &b->second : &b->sched;
 	u->v = state_view(&b->state);
-	u->step = sched_begin(&b->sched, u->v, eval, b->now, &seed, &u->run);
+	u->step = sched_begin(u->s, u->v, eval, b->now, &seed, &u->run);
 	b->evals_run++;
 }
 
@@ -323,13 +335,13 @@ static void resume(struct bed *b, struct under_way *u)
 	b->refused += u->run->plan->refused > 0;
 	take_news(b);
 	u->v = state_view(&b->state);
-	u->step = sched_resume(&b->sched, u->run, u->v, b->now, &seed);
+	u->step = sched_resume(u->s, u->run, u->v, b->now, &seed);
 	view_release(old);
 }
 
-static void end(struct bed *b, struct under_way *u)
+static void end(struct under_way *u)
 {
-	sched_end(&b->sched, u->run);
+	sched_end(u->s, u->run);
 	view_release(u->v);
 }
 
@@ -354,8 +366,10 @@ void bed_run_together(struct bed *b, const struct uuid *evals, unsigned n)
 	struct under_way *all = calloc(n, sizeof(all[0]));
 	unsigned i;
 
+	b->under_way = all;
 	for (i = 0; i < n; i++) {
 		begin(b, &all[i], &evals[i]);
+		b->n_under_way++;
 	}
 	for (i = 0; i < n; i++) {
 		submit(b, &all[i]);
@@ -363,11 +377,14 @@ void bed_run_together(struct bed *b, const struct uuid *evals, unsigned n)
 	play(b);
 	for (i = 0; i < n; i++) {
 		assert_int_equal(all[i].step, SCHED_DONE);
-		end(b, &all[i]);
 	}
+	for (i = 0; i < n; i++) {
+		end(&all[i]);
+	}
+	b->n_under_way = 0;
 	free(all);
 	take_news(b);
-	assert_int_equal(b->sched.nodes.n_claims, 0);
+	assert_int_equal(b->sched.nodes.n_claims + b->second.nodes.n_claims, 0);
 	assert_int_equal(b->applier.nodes.n_claims, 0);
 	if (!b->quick) {
 		bed_check(b);
@@ -756,6 +773,9 @@ static void check_nodes(struct bed *b)
 	while ((node = node_next(&r)) != NULL) {
 		check_node(b, node);
 		check_picture(b, &b->sched.nodes, node);
+		if (b->two) {
+			check_picture(b, &b->second.nodes, node);
+		}
 		check_picture(b, &b->applier.nodes, node);
 	}
 	assert_int_equal(b->sched.nodes.n_used, view_count(b->v, TABLE_NODES));
@@ -831,6 +851,7 @@ void bed_check(struct bed *b)
 	const struct job_row *job;
 	struct rows r;
 
+	take_news(b);
 	assert_true(state_check(b->v));
 	check_nodes(b);
 	check_ports(b);

@@ -19,7 +19,10 @@ struct bed {
 	const struct view *v; /* The newest. */
 	struct plan_applier applier;
 	struct sched sched;
+	struct sched second; /* Another worker, when there are `two`: neither sees the other's claims. */
+	bool two;
 	struct nodes_news news;
+	struct nodes_news second_news;
 	int64_t now;
 	uint64_t ids;
 	uint64_t seed;
@@ -31,6 +34,8 @@ struct bed {
 	unsigned refused;  /* Plans of which something was. */
 	bool quick;        /* Do not look at everything after each evaluation. */
 	int reject;        /* Reject the command of that many plans: as if leadership had been lost. */
+	struct under_way *under_way; /* Runs, until a test fails. */
+	unsigned n_under_way;
 	void (*before_apply)(struct bed *b); /* Between a plan's check and its application; once. */
 };
 
