@@ -17,7 +17,7 @@ static void push(struct mailbox *box, struct mail *mail)
 	do {
 		mail->next = newest;
 	} while (!atomic_compare_exchange_weak_explicit(&box->newest, &newest, mail, memory_order_release,
-	                                                memory_order_relaxed));
+							memory_order_relaxed));
 	if (newest == NULL) {
 		box->wake_cb(box->arg);
 	}

@@ -205,7 +205,7 @@ unsigned rpc_conn_output(struct rpc_conn *c, struct iovec *iov, unsigned n)
 {
 	unsigned i = 0;
 
-	LIST_EACH(l, &c->pieces) {
+	LIST_EACH (l, &c->pieces) {
 		struct rpc_piece *p = CONTAINER_OF(l, struct rpc_piece, link);
 
 		if (i == n) {
@@ -307,7 +307,7 @@ static struct rpc_request *request_by_id(struct rpc_conn *c, uint32_t id)
 }
 
 static int send_request(struct rpc_conn *c, struct rpc_request *req, uint32_t method, const char *payload, size_t len,
-                        uint32_t timeout_ms)
+			uint32_t timeout_ms)
 {
 	struct rpc_frame f = {.kind = RPC_REQUEST, .code = method, .payload = payload, .len = len};
 	int rv = take_slot(c, req);
@@ -337,7 +337,7 @@ static int send_request(struct rpc_conn *c, struct rpc_request *req, uint32_t me
 }
 
 int rpc_send(struct rpc_conn *c, struct rpc_request *req, uint32_t method, const char *payload, size_t len,
-             uint32_t timeout_ms)
+	     uint32_t timeout_ms)
 {
 	req->conn = NULL;
 	if (c->state != RPC_CONN_READY) {
@@ -349,8 +349,8 @@ int rpc_send(struct rpc_conn *c, struct rpc_request *req, uint32_t method, const
 	return send_request(c, req, method, payload, len, timeout_ms);
 }
 
-int rpc_send_object(struct rpc_conn *c, struct rpc_request *req, uint32_t method, const struct type *t,
-                    const void *obj, uint32_t timeout_ms)
+int rpc_send_object(struct rpc_conn *c, struct rpc_request *req, uint32_t method, const struct type *t, const void *obj,
+		    uint32_t timeout_ms)
 {
 	struct buf b = {0};
 	int rv;
@@ -417,7 +417,8 @@ void rpc_consumed(struct rpc_request *req, size_t n)
 /* The last word about a request. */
 static void fail_request(struct rpc_request *req, int err, const char *why)
 {
-	const struct rpc_frame f = {.kind = RPC_ERROR, .id = req->id, .code = (uint32_t)-err, .payload = why, .len = strlen(why)};
+	const struct rpc_frame f = {
+		.kind = RPC_ERROR, .id = req->id, .code = (uint32_t)-err, .payload = why, .len = strlen(why)};
 
 	give_slot(req);
 	if (req->streaming) {
@@ -541,8 +542,11 @@ void rpc_fail(struct rpc_call *call, int err, const char *text)
 {
 	assert(!call->streaming);
 	assert(err < 0);
-	answer(call, &(struct rpc_frame){.kind = RPC_ERROR, .id = call->id, .code = (uint32_t)-err, .payload = text,
-	                                 .len = strlen(text)});
+	answer(call, &(struct rpc_frame){.kind = RPC_ERROR,
+					 .id = call->id,
+					 .code = (uint32_t)-err,
+					 .payload = text,
+					 .len = strlen(text)});
 }
 
 void rpc_reply_begin(struct rpc_call *call, const char *payload, size_t len)
@@ -551,8 +555,9 @@ void rpc_reply_begin(struct rpc_call *call, const char *payload, size_t len)
 	call->streaming = true;
 	call->credit = RPC_WINDOW;
 	if (!call->gone) {
-		must_put(call->conn, &(struct rpc_frame){.kind = RPC_REPLY, .id = call->id, .flags = RPC_MORE,
-		                                         .payload = payload, .len = len});
+		must_put(call->conn,
+			 &(struct rpc_frame){
+				 .kind = RPC_REPLY, .id = call->id, .flags = RPC_MORE, .payload = payload, .len = len});
 	}
 }
 
@@ -568,8 +573,11 @@ static size_t put_chunks(struct rpc_call *call, const char *data, size_t len)
 			n = call->credit;
 		}
 		call->credit -= (uint32_t)n;
-		must_put(call->conn, &(struct rpc_frame){.kind = RPC_CHUNK, .id = call->id, .flags = RPC_MORE,
-		                                         .payload = data + done, .len = n});
+		must_put(call->conn, &(struct rpc_frame){.kind = RPC_CHUNK,
+							 .id = call->id,
+							 .flags = RPC_MORE,
+							 .payload = data + done,
+							 .len = n});
 		done += n;
 	}
 	return done;
@@ -679,8 +687,9 @@ static void refuse(struct rpc_conn *c, const struct rpc_frame *f, int err)
 {
 	const char *text = error_text(err);
 
-	must_put(c, &(struct rpc_frame){.kind = RPC_ERROR, .id = f->id, .code = (uint32_t)-err, .payload = text,
-	                                .len = strlen(text)});
+	must_put(c,
+		 &(struct rpc_frame){
+			 .kind = RPC_ERROR, .id = f->id, .code = (uint32_t)-err, .payload = text, .len = strlen(text)});
 }
 
 static void on_request(struct rpc_conn *c, const struct rpc_frame *f)
@@ -756,8 +765,11 @@ static void answer_hello(struct rpc_conn *c, const struct rpc_frame *f)
 		return; /* hello_cb did that. */
 	}
 	if (rv != 0) {
-		must_put(c, &(struct rpc_frame){.kind = RPC_ERROR, .id = f->id, .code = (uint32_t)-rv, .payload = why,
-		                                .len = strlen(why)});
+		must_put(c, &(struct rpc_frame){.kind = RPC_ERROR,
+						.id = f->id,
+						.code = (uint32_t)-rv,
+						.payload = why,
+						.len = strlen(why)});
 		rpc_conn_close(c, 0, why);
 		return;
 	}
@@ -1039,12 +1051,16 @@ void rpc_conn_tick(struct rpc_conn *c)
 /* --- Begin and end ------------------------------------------------------------------------------------------------ */
 
 void rpc_conn_init(struct rpc_conn *c, const struct rpc_config *config, const struct rpc_carrier *carrier, bool opener,
-                   uint32_t open_ms)
+		   uint32_t open_ms)
 {
 	int rv;
 
-	*c = (struct rpc_conn){.config = config, .carrier = carrier, .opener = opener, .free_slot = NO_SLOT,
-	                       .deadline_ms = INT64_MAX, .wake_ms = INT64_MAX};
+	*c = (struct rpc_conn){.config = config,
+			       .carrier = carrier,
+			       .opener = opener,
+			       .free_slot = NO_SLOT,
+			       .deadline_ms = INT64_MAX,
+			       .wake_ms = INT64_MAX};
 	assert(requests_max(c) <= UINT16_MAX);
 	list_init(&c->pieces);
 	c->heard_ms = now_ms(c);

@@ -54,13 +54,13 @@ struct rpc_handlers {
 };
 
 struct rpc_config {
-	const struct rpc_handlers *handlers; /* Any of its functions may be NULL: hello accepts, requests are refused. */
+	const struct rpc_handlers *handlers; /* Any may be NULL: a hello is accepted then, a request refused. */
 	const struct rpc_hello *hello;       /* What we say of ourselves. Borrowed; read whenever a connection opens. */
 	uint32_t frame_max;                  /* Bytes; 0: RPC_FRAME_MAX. */
 	uint32_t requests_max;               /* Under way, each way; 0: RPC_REQUESTS_MAX. At most 65535. */
-	uint32_t queue_max;                  /* Bytes waiting to be sent; 0: RPC_QUEUE_MAX. At twice that the peer is given up. */
+	uint32_t queue_max;                  /* Bytes waiting to be sent; 0: RPC_QUEUE_MAX. At twice that we give up. */
 	uint32_t hello_ms;                   /* 0: RPC_HELLO_MS. */
-	uint32_t ping_ms;                    /* Silence after which we ask whether the other side lives; 0: RPC_PING_MS. */
+	uint32_t ping_ms;                    /* Silence after which we ask for a sign of life; 0: RPC_PING_MS. */
 	uint32_t silence_ms;                 /* Silence after which it counts as dead; 0: RPC_SILENCE_MS. */
 };
 
@@ -85,7 +85,7 @@ struct rpc_request {
 	 *   others       the other side says so
 	 * The frame is borrowed. The last callback, unless chunks follow. */
 	void (*reply_cb)(struct rpc_request *req, int err, const struct rpc_frame *frame);
-	/* A piece of a streamed answer, maybe empty, or its failure. The last callback if `last`, always with an error. */
+	/* A piece of a streamed answer, maybe empty, or its failure. The last callback if `last`, as with any error. */
 	void (*chunk_cb)(struct rpc_request *req, int err, const char *data, size_t len, bool last);
 
 	struct rpc_conn *conn; /* NULL: not under way. */

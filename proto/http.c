@@ -9,36 +9,41 @@
 #include "proto/error.h"
 #include "proto/object.h"
 
-#define STATUS_LIST(X)                                                                                             \
-	X(200, "OK") X(202, "Accepted") X(204, "No Content") X(301, "Moved Permanently") X(304, "Not Modified")    \
-	X(307, "Temporary Redirect") X(400, "Bad Request") X(401, "Unauthorized") X(403, "Forbidden")              \
-	X(404, "Not Found") X(405, "Method Not Allowed") X(408, "Request Timeout") X(409, "Conflict")              \
-	X(413, "Request Entity Too Large") X(414, "Request URI Too Long") X(417, "Expectation Failed")             \
-	X(429, "Too Many Requests") X(499, "Client Closed Request") X(500, "Internal Server Error")                \
-	X(501, "Not Implemented") X(502, "Bad Gateway") X(503, "Service Unavailable") X(504, "Gateway Timeout")    \
-	X(507, "Insufficient Storage")
+#define STATUS_LIST(X)                                                                                                 \
+	X(200, "OK")                                                                                                   \
+	X(202, "Accepted") X(204, "No Content") X(301, "Moved Permanently") X(304, "Not Modified")                     \
+		X(307, "Temporary Redirect") X(400, "Bad Request") X(401, "Unauthorized") X(403, "Forbidden")          \
+			X(404, "Not Found") X(405, "Method Not Allowed") X(408, "Request Timeout") X(409, "Conflict")  \
+				X(413, "Request Entity Too Large") X(414, "Request URI Too Long")                      \
+					X(417, "Expectation Failed") X(429, "Too Many Requests")                       \
+						X(499, "Client Closed Request") X(500, "Internal Server Error")        \
+							X(501, "Not Implemented") X(502, "Bad Gateway")                \
+								X(503, "Service Unavailable")                          \
+									X(504, "Gateway Timeout")                      \
+										X(507, "Insufficient Storage")
 
 /* Errors that are not answered with 500. */
-#define STATUS_OF_ERROR_LIST(X)                                                                             \
-	X(SYNTAX, 400) X(TYPE, 400) X(RANGE, 400) X(INVALID, 400) X(NOTFOUND, 404) X(BUSY, 429) X(TOOBIG, 413) \
-	X(NOSPACE, 507) X(UNSUPPORTED, 501)
+#define STATUS_OF_ERROR_LIST(X)                                                                                        \
+	X(SYNTAX, 400)                                                                                                 \
+	X(TYPE, 400) X(RANGE, 400) X(INVALID, 400) X(NOTFOUND, 404) X(BUSY, 429) X(TOOBIG, 413) X(NOSPACE, 507)        \
+		X(UNSUPPORTED, 501)
 
 const char *http_method_text(enum http_method m)
 {
 	static const char *const names[] = {
 #define X(name) #name,
-	        HTTP_METHOD_LIST(X)
+		HTTP_METHOD_LIST(X)
 #undef X
-	        "OTHER"};
+			"OTHER"};
 
 	return m < HTTP_METHODS ? names[m] : "OTHER";
 }
 
 enum http_method http_method_parse(const char *text, size_t len)
 {
-#define X(name)                                                                       \
-	if (len == sizeof(#name) - 1 && memcmp(text, #name, sizeof(#name) - 1) == 0) { \
-		return HTTP_##name;                                                   \
+#define X(name)                                                                                                        \
+	if (len == sizeof(#name) - 1 && memcmp(text, #name, sizeof(#name) - 1) == 0) {                                 \
+		return HTTP_##name;                                                                                    \
 	}
 	HTTP_METHOD_LIST(X)
 #undef X
@@ -48,8 +53,8 @@ enum http_method http_method_parse(const char *text, size_t len)
 const char *http_status_text(int status)
 {
 	switch (status) {
-#define X(number, text) \
-	case number:    \
+#define X(number, text)                                                                                                \
+	case number:                                                                                                   \
 		return text;
 		STATUS_LIST(X)
 #undef X
@@ -61,8 +66,8 @@ const char *http_status_text(int status)
 int http_status_of(int err)
 {
 	switch (err) {
-#define X(name, status)  \
-	case ERR_##name: \
+#define X(name, status)                                                                                                \
+	case ERR_##name:                                                                                               \
 		return status;
 		STATUS_OF_ERROR_LIST(X)
 #undef X

@@ -81,8 +81,8 @@ struct http_request {
 	const struct http_pair *pairs;
 	const char *error; /* What was wrong with a parameter; set by the http_query_ functions that fail. */
 
-	/* Valid until the handler returns, and no longer: who answers later takes along what it needs. body[body_len] is
-	 * a readable zero. */
+	/* Valid until the handler returns, and no longer: who answers later takes along what it needs. body[body_len]
+	 * is a readable zero. */
 	const char *body;
 	size_t body_len;
 
@@ -94,7 +94,7 @@ struct http_request {
 
 	/* The handler's own. The callbacks may be NULL, and may answer the request. */
 	void (*gone_cb)(struct http_request *req);
-	void (*drain_cb)(struct http_request *req); /* After http_stream_write() returned HTTP_WAIT: there is room again. */
+	void (*drain_cb)(struct http_request *req); /* There is room again, after http_stream_write() said HTTP_WAIT. */
 	void *data;
 	struct list link; /* A list of its own until the handler uses it; the handler unlinks it before it answers. */
 
@@ -151,7 +151,7 @@ struct http_body {
 	uint64_t index; /* For the owner: the X-Nomad-Index that it was rendered at. */
 	size_t len;
 	char *at;
-	_Atomic(struct http_body *) gzip; /* The same, compressed; made by the first who needs it, owned by this body. */
+	_Atomic(struct http_body *) gzip; /* The same, compressed: made by the first who needs it, owned by this. */
 };
 
 /* Takes over the buffer's memory; the buffer is empty afterwards. NULL if it had failed or memory is exhausted. */
@@ -178,7 +178,7 @@ struct http_response {
 	bool known_leader;
 	uint64_t index;
 	uint64_t last_contact_ms;
-	const char *type;       /* Content-Type. NULL: JSON, or plain text from status 400 on; none for an empty body. */
+	const char *type;       /* Content-Type. NULL: JSON, plain text from status 400 on, none for an empty body. */
 	const char *next_token; /* X-Nomad-NextToken; NULL or "": not sent. */
 	const char *location;
 	struct http_header extra[HTTP_EXTRA_MAX];

@@ -201,7 +201,7 @@ static int fail(struct http_request *req, const char *text)
 static int parse_bool(const char *text, bool *out)
 {
 	static const char *const words[2][6] = {{"0", "f", "F", "FALSE", "false", "False"},
-	                                        {"1", "t", "T", "TRUE", "true", "True"}};
+						{"1", "t", "T", "TRUE", "true", "True"}};
 
 	for (unsigned i = 0; i < 12; i++) {
 		if (strcmp(text, words[i / 6][i % 6]) == 0) {
@@ -237,8 +237,9 @@ int http_query_bool(struct http_request *req, const char *name, bool *out)
 		return 0;
 	}
 	return fail(req, arena_printf(&req->mem,
-	                              "Failed to parse value of \"%s\" (%s) as a bool: strconv.ParseBool: parsing \"%s\": invalid syntax",
-	                              name, value, value));
+				      "Failed to parse value of \"%s\" (%s) as a bool: strconv.ParseBool: parsing "
+				      "\"%s\": invalid syntax",
+				      name, value, value));
 }
 
 int http_query_int(struct http_request *req, const char *name, int64_t *out)
@@ -249,9 +250,10 @@ int http_query_int(struct http_request *req, const char *name, int64_t *out)
 	if (rv == 0) {
 		return 0;
 	}
-	return fail(req, arena_printf(&req->mem,
-	                              "Failed to parse value of \"%s\" (%s) as an int: strconv.ParseInt: parsing \"%s\": %s",
-	                              name, value, value, rv == ERR_RANGE ? "value out of range" : "invalid syntax"));
+	return fail(req,
+		    arena_printf(&req->mem,
+				 "Failed to parse value of \"%s\" (%s) as an int: strconv.ParseInt: parsing \"%s\": %s",
+				 name, value, value, rv == ERR_RANGE ? "value out of range" : "invalid syntax"));
 }
 
 int http_query_duration(struct http_request *req, const char *name, int64_t *out_ns)
@@ -261,8 +263,10 @@ int http_query_duration(struct http_request *req, const char *name, int64_t *out
 	if (value == NULL || duration_parse(value, strlen(value), out_ns)) {
 		return 0;
 	}
-	return fail(req, arena_printf(&req->mem, "Failed to parse value of \"%s\" (%s) as a duration: time: invalid duration \"%s\"",
-	                              name, value, value));
+	return fail(req,
+		    arena_printf(&req->mem,
+				 "Failed to parse value of \"%s\" (%s) as a duration: time: invalid duration \"%s\"",
+				 name, value, value));
 }
 
 /* --- What all reads have in common -------------------------------------------------------------------------------- */
@@ -310,8 +314,9 @@ static int parse_stale(struct http_request *req, struct http_options *o)
 		return 0;
 	}
 	if (parse_bool(value, &o->stale) != 0) {
-		return fail(req, arena_printf(&req->mem, "Expect `true` or `false` for `stale` query string parameter, got %s",
-		                              value));
+		return fail(req,
+			    arena_printf(&req->mem,
+					 "Expect `true` or `false` for `stale` query string parameter, got %s", value));
 	}
 	return 0;
 }
@@ -324,7 +329,8 @@ static int parse_per_page(struct http_request *req, struct http_options *o)
 		return 0;
 	}
 	if (parse_int(value, &o->per_page) != 0 || o->per_page < 0 || o->per_page > INT32_MAX) {
-		return fail(req, arena_printf(&req->mem, "Expect a number for `per_page` query string parameter, got %s", value));
+		return fail(req, arena_printf(&req->mem,
+					      "Expect a number for `per_page` query string parameter, got %s", value));
 	}
 	return 0;
 }
@@ -350,8 +356,12 @@ static void text_option(const struct http_request *req, const char *name, const 
 
 int http_options_parse(struct http_request *req, struct http_options *out)
 {
-	struct http_options o = {.region = "", .namespace_ = "default", .prefix = "", .filter = "", .next_token = "",
-	                         .wait_ns = WAIT_DEFAULT_NS};
+	struct http_options o = {.region = "",
+				 .namespace_ = "default",
+				 .prefix = "",
+				 .filter = "",
+				 .next_token = "",
+				 .wait_ns = WAIT_DEFAULT_NS};
 
 	if (req->n_pairs > 0) {
 		if (parse_wait(req, &o) != 0 || parse_index(req, &o) != 0 || parse_stale(req, &o) != 0 ||

@@ -26,9 +26,9 @@ struct pattern {
 	const char *text;
 	struct segment segments[SEGMENTS_MAX];
 	unsigned n;
-	unsigned many;      /* Place of the parameter that may hold slashes; n if there is none. */
-	bool may_be_empty;  /* The last parameter. */
-	size_t prefix_len;  /* Of the text: the leading letters that it is found by. */
+	unsigned many;     /* Place of the parameter that may hold slashes; n if there is none. */
+	bool may_be_empty; /* The last parameter. */
+	size_t prefix_len; /* Of the text: the leading letters that it is found by. */
 	const struct http_route *routes[HTTP_METHODS];
 };
 
@@ -434,7 +434,8 @@ int http_route_find(const struct http_router *r, struct http_request *req)
 	}
 	rv = decode_params(req, &c);
 	if (rv != 0) {
-		http_answer_text(req, http_status_of(rv), "%s in the path", rv == ERR_SYNTAX ? "Malformed percent-encoding" : "Out of memory");
+		http_answer_text(req, http_status_of(rv), "%s in the path",
+				 rv == ERR_SYNTAX ? "Malformed percent-encoding" : "Out of memory");
 		return ERR_NOTFOUND;
 	}
 	req->route = p->routes[req->method];

@@ -32,7 +32,8 @@ static void free_note(struct note *n)
 	free(n);
 }
 
-/* --- Out: a request of our client, answered by another agent ------------------------------------------------------- */
+/* --- Out: a request of our client, answered by another agent -------------------------------------------------------
+ */
 
 /*
  *     HTTP                          RPC
@@ -325,7 +326,8 @@ static void deliver_begin(struct mail *mail)
 
 static void answer_error(struct relay_out *out)
 {
-	http_answer_text(out->req, http_status_of(out->err), "%s", out->why[0] != '\0' ? out->why : error_text(out->err));
+	http_answer_text(out->req, http_status_of(out->err), "%s",
+			 out->why[0] != '\0' ? out->why : error_text(out->err));
 }
 
 static void answer_out(struct relay_out *out)
@@ -438,7 +440,8 @@ struct relay_out *relay_out_of(struct list *link)
 	return CONTAINER_OF(link, struct relay_out, link);
 }
 
-/* --- In: a request of another agent, answered by our handler -------------------------------------------------------- */
+/* --- In: a request of another agent, answered by our handler --------------------------------------------------------
+ */
 
 /*
  *     RPC                          HTTP
@@ -462,7 +465,7 @@ struct relay_in {
 	size_t unsent;         /* Bytes of pieces that the connection took, but asked to wait after. */
 
 	/* HTTP's. */
-	size_t under_way;      /* Bytes of pieces that RPC has not told to be taken. */
+	size_t under_way; /* Bytes of pieces that RPC has not told to be taken. */
 	bool owes_drain, ended;
 
 	/* From RPC to HTTP with start, and back with answer or end. */
@@ -581,7 +584,7 @@ static void start_in(struct mail *mail)
 	rv = rpc_get_http_request(&in->req, payload.at, payload.len);
 	if (rv != 0) {
 		http_answer_text(&in->req, http_status_of(rv), "%s",
-		                 rv == ERR_TOOBIG ? "Passed on too often, or too long" : error_text(rv));
+				 rv == ERR_TOOBIG ? "Passed on too often, or too long" : error_text(rv));
 	} else {
 		in->relay->handle(in->relay->ctx, &in->req);
 	}

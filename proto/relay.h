@@ -6,7 +6,7 @@
  *     client  <- http_answer()   |  reply_cb           ~~~~       rpc_reply()           | sink     <-
  *        HTTP thread                 RPC thread                     RPC thread            HTTP thread
  *
- * Between the threads there is mail only, and each side's object is freed by its HTTP thread when both have done with it.
+ * Between the threads there is mail only; each side's object is freed by its HTTP thread when both have done with it.
  * Streamed answers flow with back-pressure all the way: the client's socket, this agent's window, the connection's
  * credit, the other agent's handler. Large answers are cut into pieces on the way and put together again.
  *

@@ -28,13 +28,20 @@ OBJECT_DEFINE(rpc_node_update, RPC_NODE_UPDATE_FIELDS);
 OBJECT_DEFINE(rpc_node_watch, RPC_NODE_WATCH_FIELDS);
 OBJECT_DEFINE(rpc_node_allocs, RPC_NODE_ALLOCS_FIELDS);
 
-enum { LENGTH_SIZE = 4, HEAD_FIELDS = 4, MSGPACK_ARRAY = 0x90, MSGPACK_U8 = 0xcc, MSGPACK_U16 = 0xcd, MSGPACK_U32 = 0xce };
+enum {
+	LENGTH_SIZE = 4,
+	HEAD_FIELDS = 4,
+	MSGPACK_ARRAY = 0x90,
+	MSGPACK_U8 = 0xcc,
+	MSGPACK_U16 = 0xcd,
+	MSGPACK_U32 = 0xce
+};
 
 const char *rpc_method_text(uint32_t method)
 {
 	switch (method) {
-#define X(name, number, request, reply) \
-	case number:                    \
+#define X(name, number, request, reply)                                                                                \
+	case number:                                                                                                   \
 		return #name;
 		RPC_METHOD_LIST(X)
 #undef X
@@ -193,7 +200,7 @@ static void put_head_and_body(struct buf *out, const struct type *t, const void 
 
 /* The body, which is followed by a zero, is left in the payload. */
 static int get_head_and_body(const struct type *t, void *head, const char *payload, size_t len, struct arena *mem,
-                             const char **body, size_t *body_len)
+			     const char **body, size_t *body_len)
 {
 	uint32_t head_len;
 	int rv;
@@ -269,16 +276,16 @@ static void put_response(struct buf *out, const struct http_response *res, size_
 {
 	struct rpc_http_header extra[HTTP_EXTRA_MAX];
 	struct rpc_http_response head = {
-	        .status = res->status,
-	        .has = (int64_t)res->has,
-	        .known_leader = res->known_leader,
-	        .index = (int64_t)res->index,
-	        .last_contact_ms = (int64_t)res->last_contact_ms,
-	        .type = or_empty(res->type),
-	        .next_token = or_empty(res->next_token),
-	        .location = or_empty(res->location),
-	        .extra = {extra, res->n_extra},
-	        .length = (int64_t)length,
+		.status = res->status,
+		.has = (int64_t)res->has,
+		.known_leader = res->known_leader,
+		.index = (int64_t)res->index,
+		.last_contact_ms = (int64_t)res->last_contact_ms,
+		.type = or_empty(res->type),
+		.next_token = or_empty(res->next_token),
+		.location = or_empty(res->location),
+		.extra = {extra, res->n_extra},
+		.length = (int64_t)length,
 	};
 
 	assert(res->n_extra <= HTTP_EXTRA_MAX);
@@ -324,8 +331,8 @@ static bool is_header_text(const char *text)
 
 static bool is_valid_response(const struct http_response *res)
 {
-	bool ok = res->status >= 100 && res->status <= 999 && is_header_text(res->type) && is_header_text(res->next_token) &&
-	          is_header_text(res->location);
+	bool ok = res->status >= 100 && res->status <= 999 && is_header_text(res->type) &&
+		  is_header_text(res->next_token) && is_header_text(res->location);
 
 	for (unsigned i = 0; i < res->n_extra; i++) {
 		ok = ok && is_header_text(res->extra[i].name) && is_header_text(res->extra[i].value);

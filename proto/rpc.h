@@ -43,7 +43,9 @@ enum {
 	RPC_CHUNK_MAX = 64 << 10, /* Bytes of payload in one CHUNK. */
 };
 
-#define RPC_KIND_LIST(X) X(REQUEST, 1) X(REPLY, 2) X(ERROR, 3) X(CHUNK, 4) X(CREDIT, 5) X(CANCEL, 6) X(PUSH, 7) X(PING, 8) X(PONG, 9)
+#define RPC_KIND_LIST(X)                                                            \
+	X(REQUEST, 1) X(REPLY, 2) X(ERROR, 3) X(CHUNK, 4) X(CREDIT, 5) X(CANCEL, 6) \
+	X(PUSH, 7) X(PING, 8) X(PONG, 9)
 
 /* name, number on the wire (never reused), payload of the request or push, payload of the answer: types of
  * rpc_objects.h, or none. */

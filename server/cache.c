@@ -116,7 +116,7 @@ static void grow(struct cache *c)
 	if (buckets == NULL) {
 		return;
 	}
-	LIST_EACH(l, &c->used) {
+	LIST_EACH (l, &c->used) {
 		struct entry *e = CONTAINER_OF(l, struct entry, used);
 
 		e->next = buckets[e->hash & (n - 1)];

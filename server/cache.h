@@ -25,8 +25,8 @@ void cache_free(struct cache *c);
 /* A reference, the caller's; or NULL. */
 struct http_body *cache_get(struct cache *c, const void *key, size_t len, uint64_t stamp);
 
-/* Keeps a reference of its own. Replaces what the key had. A body that would take up more than an eighth of the cache is
- * not kept, nor is one for which there is no memory. */
+/* Keeps a reference of its own. Replaces what the key had. A body that would take up more than an eighth of the cache
+ * is not kept, nor is one for which there is no memory. */
 void cache_put(struct cache *c, const void *key, size_t len, uint64_t stamp, struct http_body *body);
 
 struct cache_stats {

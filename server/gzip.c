@@ -91,7 +91,8 @@ bool gzip_accepted(const char *header, size_t len)
 		while (at < comma && (*at == ' ' || *at == '\t')) {
 			at++;
 		}
-		if (comma - at >= 4 && strncasecmp(at, "gzip", 4) == 0 && (comma - at == 4 || strchr(" ;\t", at[4]) != NULL)) {
+		if (comma - at >= 4 && strncasecmp(at, "gzip", 4) == 0 &&
+		    (comma - at == 4 || strchr(" ;\t", at[4]) != NULL)) {
 			return !is_refused(at, comma);
 		}
 		at = comma + 1;

@@ -8,7 +8,7 @@
 #include "lib/buf.h"
 
 enum {
-	GZIP_MIN = 1400,        /* Bodies below fit into a packet as they are. */
+	GZIP_MIN = 1400,           /* Bodies below fit into a packet as they are. */
 	GZIP_ONCE_MAX = 128 << 10, /* Bytes that one turn of a loop may compress: about a millisecond. */
 };
 

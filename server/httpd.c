@@ -17,7 +17,7 @@ enum {
 	MAIL_MAX = 1 << 30, /* Not a bound: mail is answers. */
 	SWEEP_MS = 1000,
 	BYTES_PER_S_MIN = 64 << 10, /* A request that comes slower than this is cut, after request_ms. */
-	STOP_MS = 250, /* After the grace: when connections are hung up, and how often that is tried. */
+	STOP_MS = 250,              /* After the grace: when connections are hung up, and how often that is tried. */
 	STOP_TRIES = 20,
 	THREAD_STACK = 1 << 20,
 };
@@ -165,7 +165,7 @@ static void free_refused(uv_handle_t *handle)
 static void refuse(struct httpd *h, struct httpd_conn *c)
 {
 	static char text[] = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain; charset=utf-8\r\n"
-	                     "Connection: close\r\nContent-Length: 20\r\n\r\nToo many connections";
+			     "Connection: close\r\nContent-Length: 20\r\n\r\nToo many connections";
 	uv_buf_t buf = uv_buf_init(text, sizeof(text) - 1);
 	uv_os_fd_t fd;
 
@@ -248,8 +248,8 @@ static bool is_slow(struct httpd_conn *c, uint64_t now)
 	if (begins) {
 		c->since_ms = now;
 	}
-	return now - c->since_ms > (input > 0 ? c->h->config.request_ms + input * 1000 / BYTES_PER_S_MIN
-	                                      : c->h->config.idle_ms);
+	return now - c->since_ms >
+	       (input > 0 ? c->h->config.request_ms + input * 1000 / BYTES_PER_S_MIN : c->h->config.idle_ms);
 }
 
 static bool is_overdue(struct httpd_conn *c, uint64_t now)
@@ -296,7 +296,7 @@ static void on_sweep(uv_timer_t *timer)
 	struct httpd_conn *largest = NULL;
 
 	h->bodies = 0;
-	LIST_EACH(l, &h->conns) {
+	LIST_EACH (l, &h->conns) {
 		sweep_conn(CONTAINER_OF(l, struct httpd_conn, link), now, &largest);
 	}
 	if (h->bodies > h->config.bodies_max && largest->state == REQUEST_NONE) {
@@ -391,7 +391,7 @@ static void on_prepare(uv_prepare_t *prepare)
 static void close_own_handles(struct httpd *h)
 {
 	uv_handle_t *const handles[] = {(uv_handle_t *)&h->prepare, (uv_handle_t *)&h->idle, (uv_handle_t *)&h->sweep,
-	                                (uv_handle_t *)&h->watch, (uv_handle_t *)&h->grace};
+					(uv_handle_t *)&h->watch, (uv_handle_t *)&h->grace};
 
 	for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
 		uv_close(handles[i], NULL);
@@ -419,7 +419,7 @@ static void check_stopped(struct httpd *h)
 
 static void hang_up_idle(struct httpd *h)
 {
-	LIST_EACH(l, &h->conns) {
+	LIST_EACH (l, &h->conns) {
 		struct httpd_conn *c = CONTAINER_OF(l, struct httpd_conn, link);
 
 		if (c->sock != NULL && c->state == REQUEST_NONE && !is_sending(c)) {
@@ -430,7 +430,7 @@ static void hang_up_idle(struct httpd *h)
 
 static void hang_up_all(struct httpd *h)
 {
-	LIST_EACH(l, &h->conns) {
+	LIST_EACH (l, &h->conns) {
 		conn_hang_up(CONTAINER_OF(l, struct httpd_conn, link));
 	}
 }
@@ -569,7 +569,7 @@ static void learn_port(struct httpd *h)
 
 	if (uv_tcp_getsockname(&h->listener, (struct sockaddr *)&addr, &len) == 0) {
 		h->port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&addr)->sin6_port
-		                                           : ((struct sockaddr_in *)(void *)&addr)->sin_port);
+							   : ((struct sockaddr_in *)(void *)&addr)->sin_port);
 	}
 }
 
@@ -595,15 +595,16 @@ static int open_listener(struct httpd *h, const struct sockaddr_storage *addr)
 
 /* --- The interface ------------------------------------------------------------------------------------------------ */
 
-#define DEFAULTS(X)                                                                                             \
-	X(body_max, (size_t)64 << 20) X(bodies_max, (size_t)512 << 20) X(conns_max, 65536) X(idle_ms, 300000)   \
-	X(request_ms, 10000) X(stall_ms, 30000) X(watch_ms, 100)
+#define DEFAULTS(X)                                                                                                    \
+	X(body_max, (size_t)64 << 20)                                                                                  \
+	X(bodies_max, (size_t)512 << 20) X(conns_max, 65536) X(idle_ms, 300000) X(request_ms, 10000)                   \
+		X(stall_ms, 30000) X(watch_ms, 100)
 
 static void set_defaults(struct httpd_config *config)
 {
-#define X(field, value)                  \
-	if (config->field == 0) {        \
-		config->field = (value); \
+#define X(field, value)                                                                                                \
+	if (config->field == 0) {                                                                                      \
+		config->field = (value);                                                                               \
 	}
 	DEFAULTS(X)
 #undef X
@@ -667,7 +668,8 @@ int httpd_start(const struct httpd_config *config, struct httpd **out, char *why
 		rv = uv_translate_sys_error(start_thread(h));
 	}
 	if (rv != 0) {
-		snprintf(why, why_size, "cannot listen on %s port %u: %s", config->address, config->port, uv_strerror(rv));
+		snprintf(why, why_size, "cannot listen on %s port %u: %s", config->address, config->port,
+			 uv_strerror(rv));
 		uv_close((uv_handle_t *)&h->listener, NULL);
 		close_own_handles(h);
 		destroy(h);
@@ -714,13 +716,13 @@ void httpd_close(struct httpd *h)
 void httpd_get_stats(struct httpd *h, struct httpd_stats *stats)
 {
 	*stats = (struct httpd_stats){
-	        .requests = atomic_load_explicit(&h->requests, memory_order_relaxed),
-	        .refused_conns = atomic_load_explicit(&h->refused, memory_order_relaxed),
-	        .gone = atomic_load_explicit(&h->gone, memory_order_relaxed),
-	        .timeouts = atomic_load_explicit(&h->timeouts, memory_order_relaxed),
-	        .bytes_out = atomic_load_explicit(&h->bytes_out, memory_order_relaxed),
-	        .longest_turn_ns = atomic_exchange_explicit(&h->longest_turn_ns, 0, memory_order_relaxed),
-	        .conns = atomic_load_explicit(&h->conns_now, memory_order_relaxed),
-	        .waiting = atomic_load_explicit(&h->waiting_now, memory_order_relaxed),
+		.requests = atomic_load_explicit(&h->requests, memory_order_relaxed),
+		.refused_conns = atomic_load_explicit(&h->refused, memory_order_relaxed),
+		.gone = atomic_load_explicit(&h->gone, memory_order_relaxed),
+		.timeouts = atomic_load_explicit(&h->timeouts, memory_order_relaxed),
+		.bytes_out = atomic_load_explicit(&h->bytes_out, memory_order_relaxed),
+		.longest_turn_ns = atomic_exchange_explicit(&h->longest_turn_ns, 0, memory_order_relaxed),
+		.conns = atomic_load_explicit(&h->conns_now, memory_order_relaxed),
+		.waiting = atomic_load_explicit(&h->waiting_now, memory_order_relaxed),
 	};
 }

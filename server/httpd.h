@@ -34,7 +34,7 @@ struct httpd_config {
 	uint16_t port;       /* 0: any, see httpd_port(). */
 	bool share_port;     /* Several instances may listen on it; the kernel spreads the connections. */
 	size_t body_max;                /* Bytes of a request's body; 0: 64 MiB. */
-	size_t bodies_max;              /* Bytes of bodies under way, all together; 0: 512 MiB. The largest one is cut. */
+	size_t bodies_max;              /* Bytes of bodies under way together; 0: 512 MiB. The largest one is cut. */
 	unsigned conns_max;             /* 0: 65536. */
 	unsigned conns_per_client_max;  /* From one IP address; 0: no limit. */
 	uint32_t idle_ms;    /* A connection may be without a request for so long; 0: 5 minutes. */
@@ -42,8 +42,8 @@ struct httpd_config {
 	uint32_t stall_ms;   /* The client must take some of the answer in this time; 0: 30 s. */
 	uint32_t watch_ms;   /* A request that has waited so long is watched for the client's leaving; 0: 100 ms. */
 
-	/* On the server's thread. start_cb may set up what the handler needs on the loop, stop_cb must close it; they may
-	 * be NULL. */
+	/* On the server's thread. start_cb may set up what the handler needs on the loop, stop_cb must close it; they
+	 * may be NULL. */
 	void (*start_cb)(void *ctx, struct httpd *h, struct uv_loop_s *loop);
 	void (*handle_cb)(void *ctx, struct http_request *req);
 	void (*stop_cb)(void *ctx, struct httpd *h);

@@ -101,7 +101,7 @@ void linger_start(struct httpd *h, int fd)
 
 void lingers_close(struct httpd *h)
 {
-	LIST_EACH(l, &h->lingering) {
+	LIST_EACH (l, &h->lingering) {
 		linger_close(CONTAINER_OF(l, struct lingering, link));
 	}
 }

@@ -18,12 +18,15 @@
 
 enum {
 	HEADERS_MAX = 8 + HTTP_EXTRA_MAX,
-	HOLD_MAX = 64 << 10,        /* A longer body is freed as soon as it has left; others with the next request or sweep. */
-	STREAM_WAIT = 64 << 10,     /* Bytes of a stream under way from which its writer is asked to wait. */
+	HOLD_MAX = 64 << 10, /* A longer body is freed as soon as it has left; others with the next request or sweep. */
+	STREAM_WAIT = 64 << 10,      /* Bytes of a stream under way from which its writer is asked to wait. */
 	SLICES_FROM = GZIP_ONCE_MAX, /* Bodies longer than this are compressed slice by slice. */
 };
 
-#define TEXT(s) {(char *)(uintptr_t)("" s), sizeof(s) - 1}
+#define TEXT(s)                                                                                                        \
+	{                                                                                                              \
+		(char *)(uintptr_t)("" s), sizeof(s) - 1                                                               \
+	}
 
 static h2o_iovec_t name_content_type = TEXT("Content-Type");
 static h2o_iovec_t name_index = TEXT("X-Nomad-Index");
@@ -42,9 +45,9 @@ struct sender {
 	struct gzip *gzip;  /* Of a body: then this and the next are set. */
 	size_t done;        /* Bytes of the body that have been compressed. */
 	bool chunked;
-	bool busy;          /* h2o is sending. */
-	bool ended, whole;  /* By the handler. */
-	bool cut;           /* The client has left. */
+	bool busy;         /* h2o is sending. */
+	bool ended, whole; /* By the handler. */
+	bool cut;          /* The client has left. */
 	bool owes_drain;
 };
 
@@ -389,7 +392,7 @@ static struct http_body *compress_shared(struct httpd *h, struct http_body *body
 	}
 	small = http_body_new(&out);
 	if (small != NULL && !atomic_compare_exchange_strong_explicit(&body->gzip, &none, small, memory_order_acq_rel,
-	                                                              memory_order_acquire)) {
+								      memory_order_acquire)) {
 		http_body_put(small);
 		small = none;
 	}
@@ -434,7 +437,7 @@ static void on_large_sent(h2o_generator_t *generator, h2o_req_t *req)
 static void send_held(struct httpd_conn *c, bool no_body)
 {
 	h2o_iovec_t body = c->shared != NULL ? h2o_iovec_init(c->shared->at, c->shared->len)
-	                                     : h2o_iovec_init(c->body.at, c->body.len);
+					     : h2o_iovec_init(c->body.at, c->body.len);
 	bool large = body.len > HOLD_MAX && !no_body;
 	h2o_req_t *req = large ? c->h2o : take_h2o(c);
 
@@ -445,7 +448,8 @@ static void send_held(struct httpd_conn *c, bool no_body)
 	}
 	c->generator = (h2o_generator_t){.proceed = large ? on_large_sent : NULL};
 	h2o_start_response(req, &c->generator);
-	h2o_send(req, &body, no_body || body.len == 0 ? 0 : 1, large ? H2O_SEND_STATE_IN_PROGRESS : H2O_SEND_STATE_FINAL);
+	h2o_send(req, &body, no_body || body.len == 0 ? 0 : 1,
+		 large ? H2O_SEND_STATE_IN_PROGRESS : H2O_SEND_STATE_FINAL);
 }
 
 static void send_in_slices(struct httpd_conn *c)
@@ -469,7 +473,8 @@ static void send_in_slices(struct httpd_conn *c)
 static bool needs_slices(const struct http_response *res)
 {
 	if (res->shared != NULL) {
-		return res->shared->len > SLICES_FROM && atomic_load_explicit(&res->shared->gzip, memory_order_acquire) == NULL;
+		return res->shared->len > SLICES_FROM &&
+		       atomic_load_explicit(&res->shared->gzip, memory_order_acquire) == NULL;
 	}
 	return res->body.len > SLICES_FROM;
 }
@@ -692,8 +697,8 @@ static void read_headers(struct http_request *to, const h2o_req_t *from)
 			to->accepts_gzip = gzip_accepted(v.base, v.len);
 		} else if (name_is(h, H2O_STRLIT("x-nomad-token"))) {
 			set_token(to, v.base, v.len);
-		} else if (h->name == &H2O_TOKEN_AUTHORIZATION->buf && to->token[0] == '\0' && v.len > sizeof(bearer) - 1 &&
-		           strncasecmp(v.base, bearer, sizeof(bearer) - 1) == 0) {
+		} else if (h->name == &H2O_TOKEN_AUTHORIZATION->buf && to->token[0] == '\0' &&
+			   v.len > sizeof(bearer) - 1 && strncasecmp(v.base, bearer, sizeof(bearer) - 1) == 0) {
 			set_token(to, v.base + sizeof(bearer) - 1, v.len - (sizeof(bearer) - 1));
 		}
 	}
@@ -735,7 +740,8 @@ static void call_handler(struct httpd_conn *c, h2o_req_t *from)
 	}
 	h->config.handle_cb(h->config.ctx, &c->req);
 	if (end != NULL) {
-		*end = saved; /* h2o has not gone on: it does so only when the answer has been written, in a later turn. */
+		*end = saved; /* h2o has not gone on: it does so only when the answer has been written, in a later turn.
+			       */
 	}
 	if (c->state != REQUEST_NONE) {
 		c->req.body = NULL; /* Whoever still wants it finds out soon. */
@@ -953,7 +959,7 @@ void requests_abandon(struct httpd *h)
 {
 	abandon(&h->open);
 	abandon(&h->watched);
-	LIST_EACH(l, &h->conns) {
+	LIST_EACH (l, &h->conns) {
 		struct httpd_conn *c = CONTAINER_OF(l, struct httpd_conn, link);
 
 		if (c->state == REQUEST_STREAM && is_in_handlers_hands(c) && !c->req.gone) {

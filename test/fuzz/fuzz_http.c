@@ -21,14 +21,14 @@ static void count_answer(struct http_request *req, struct http_response *res)
 static const struct http_sink sink = {.answer = count_answer};
 
 static const struct http_route routes[] = {
-        {.pattern = "/", .methods = HTTP_BIT_GET},
-        {.pattern = "/ui/:path...?", .methods = HTTP_BITS_ALL},
-        {.pattern = "/v1/jobs", .methods = HTTP_BIT_GET},
-        {.pattern = "/v1/job/:id...", .methods = HTTP_BIT_GET},
-        {.pattern = "/v1/job/:id.../plan", .methods = HTTP_BITS_WRITE},
-        {.pattern = "/v1/job/:id.../versions/:name/tag", .methods = HTTP_BITS_WRITE},
-        {.pattern = "/v1/node/:id", .methods = HTTP_BIT_GET},
-        {.pattern = "/v1/client/fs/:id?", .methods = HTTP_BIT_GET},
+	{.pattern = "/", .methods = HTTP_BIT_GET},
+	{.pattern = "/ui/:path...?", .methods = HTTP_BITS_ALL},
+	{.pattern = "/v1/jobs", .methods = HTTP_BIT_GET},
+	{.pattern = "/v1/job/:id...", .methods = HTTP_BIT_GET},
+	{.pattern = "/v1/job/:id.../plan", .methods = HTTP_BITS_WRITE},
+	{.pattern = "/v1/job/:id.../versions/:name/tag", .methods = HTTP_BITS_WRITE},
+	{.pattern = "/v1/node/:id", .methods = HTTP_BIT_GET},
+	{.pattern = "/v1/client/fs/:id?", .methods = HTTP_BIT_GET},
 };
 
 static struct http_router *router;

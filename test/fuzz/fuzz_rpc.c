@@ -105,9 +105,12 @@ static void greet(struct rpc_conn *c, const struct rpc_hello *hello, bool opener
 
 	pack_encode(&rpc_hello_type, hello, &b);
 	rpc_frame_put(&wire,
-	              &(struct rpc_frame){.kind = opener ? RPC_REPLY : RPC_REQUEST, .id = opener ? c->hello.id : 65536,
-	                                  .code = opener ? 0 : RPC_METHOD_HELLO, .payload = b.at, .len = b.len},
-	              RPC_FRAME_MAX);
+		      &(struct rpc_frame){.kind = opener ? RPC_REPLY : RPC_REQUEST,
+					  .id = opener ? c->hello.id : 65536,
+					  .code = opener ? 0 : RPC_METHOD_HELLO,
+					  .payload = b.at,
+					  .len = b.len},
+		      RPC_FRAME_MAX);
 	rpc_conn_input(c, wire.at, wire.len);
 	buf_close(&b);
 	buf_close(&wire);

@@ -139,7 +139,7 @@ static void show(void *ctx, struct http_request *req)
 {
 	(void)ctx;
 	http_answer_text(req, 200, "%s token=%s gzip=%d param=%s", http_method_text(req->method), req->token,
-	                 req->accepts_gzip, req->params[0]);
+			 req->accepts_gzip, req->params[0]);
 }
 
 /* --- Later, by a timer --- */
@@ -263,8 +263,8 @@ static void release(void *ctx, struct http_request *req)
 	make_json(&b, (size_t)number(req, "n", 300));
 	body = http_body_new(&b);
 	while (!list_empty(&site.parked)) {
-		struct http_response res = {.has = HTTP_HAS_READ, .index = 43, .known_leader = true,
-		                            .shared = http_body_get(body)};
+		struct http_response res = {
+			.has = HTTP_HAS_READ, .index = 43, .known_leader = true, .shared = http_body_get(body)};
 
 		unpark(CONTAINER_OF(site.parked.next, struct http_request, link), &res);
 	}
@@ -342,27 +342,28 @@ static void tell_stats(void *ctx, struct http_request *req)
 	assert(f != NULL && fscanf(f, "%*d %ld", &pages) == 1);
 	fclose(f);
 	buf_printf(&b,
-	           "{\"parked\":%u,\"gone\":%u,\"streams\":%u,\"conns\":%u,\"waiting\":%u,\"requests\":%lu,\"refused\":%lu,"
-	           "\"timeouts\":%lu,\"turn_us\":%lu,\"rss_kb\":%ld}",
-	           site.n_parked, site.n_gone, site.n_open_streams, s.conns, s.waiting, (unsigned long)s.requests,
-	           (unsigned long)s.refused_conns, (unsigned long)s.timeouts, (unsigned long)s.longest_turn_ns / 1000,
-	           pages * 4);
+		   "{\"parked\":%u,\"gone\":%u,\"streams\":%u,\"conns\":%u,\"waiting\":%u,\"requests\":%lu,\"refused\":"
+		   "%lu,"
+		   "\"timeouts\":%lu,\"turn_us\":%lu,\"rss_kb\":%ld}",
+		   site.n_parked, site.n_gone, site.n_open_streams, s.conns, s.waiting, (unsigned long)s.requests,
+		   (unsigned long)s.refused_conns, (unsigned long)s.timeouts, (unsigned long)s.longest_turn_ns / 1000,
+		   pages * 4);
 	answer_json(req, &b);
 }
 
 static const struct http_route routes[] = {
-        {.pattern = "/hello", .methods = HTTP_BIT_GET, .handle_cb = say_hello},
-        {.pattern = "/json", .methods = HTTP_BIT_GET, .handle_cb = give_json},
-        {.pattern = "/shared", .methods = HTTP_BIT_GET, .handle_cb = give_shared},
-        {.pattern = "/echo", .methods = HTTP_BITS_WRITE, .handle_cb = echo},
-        {.pattern = "/show/:x...", .methods = HTTP_BITS_ALL, .handle_cb = show},
-        {.pattern = "/later", .methods = HTTP_BIT_GET, .handle_cb = answer_later},
-        {.pattern = "/worker", .methods = HTTP_BIT_GET | HTTP_BITS_WRITE, .handle_cb = ask_worker},
-        {.pattern = "/park", .methods = HTTP_BIT_GET, .handle_cb = park},
-        {.pattern = "/release", .methods = HTTP_BITS_WRITE, .handle_cb = release},
-        {.pattern = "/stream", .methods = HTTP_BIT_GET, .handle_cb = stream},
-        {.pattern = "/follow", .methods = HTTP_BIT_GET, .handle_cb = follow},
-        {.pattern = "/stats", .methods = HTTP_BIT_GET, .handle_cb = tell_stats},
+	{.pattern = "/hello", .methods = HTTP_BIT_GET, .handle_cb = say_hello},
+	{.pattern = "/json", .methods = HTTP_BIT_GET, .handle_cb = give_json},
+	{.pattern = "/shared", .methods = HTTP_BIT_GET, .handle_cb = give_shared},
+	{.pattern = "/echo", .methods = HTTP_BITS_WRITE, .handle_cb = echo},
+	{.pattern = "/show/:x...", .methods = HTTP_BITS_ALL, .handle_cb = show},
+	{.pattern = "/later", .methods = HTTP_BIT_GET, .handle_cb = answer_later},
+	{.pattern = "/worker", .methods = HTTP_BIT_GET | HTTP_BITS_WRITE, .handle_cb = ask_worker},
+	{.pattern = "/park", .methods = HTTP_BIT_GET, .handle_cb = park},
+	{.pattern = "/release", .methods = HTTP_BITS_WRITE, .handle_cb = release},
+	{.pattern = "/stream", .methods = HTTP_BIT_GET, .handle_cb = stream},
+	{.pattern = "/follow", .methods = HTTP_BIT_GET, .handle_cb = follow},
+	{.pattern = "/stats", .methods = HTTP_BIT_GET, .handle_cb = tell_stats},
 };
 
 static void handle(void *ctx, struct http_request *req)
@@ -520,7 +521,8 @@ static void start_far(uint16_t port)
 	struct sockaddr_in addr;
 	int len = sizeof(addr);
 
-	far.relay = (struct relay){.post_http = post_http, .post_rpc = post_rpc, .route = route, .again = keep, .handle = handle};
+	far.relay = (struct relay){
+		.post_http = post_http, .post_rpc = post_rpc, .route = route, .again = keep, .handle = handle};
 	object_init(&rpc_hello_type, &far.hello);
 	far.hello.protocol = RPC_VERSION;
 	list_init(&far.kept);
@@ -567,9 +569,12 @@ static const struct option {
 	const char *name;
 	size_t offset, size;
 } options[] = {
-#define OPTION(field) {#field, offsetof(struct httpd_config, field), sizeof(((struct httpd_config *)0)->field)}
-        OPTION(port), OPTION(body_max), OPTION(bodies_max), OPTION(conns_max), OPTION(conns_per_client_max),
-        OPTION(idle_ms), OPTION(request_ms), OPTION(stall_ms), OPTION(watch_ms),
+#define OPTION(field)                                                                                                  \
+	{                                                                                                              \
+#field, offsetof(struct httpd_config, field), sizeof(((struct httpd_config *)0)->field)                \
+	}
+	OPTION(port),    OPTION(body_max),   OPTION(bodies_max), OPTION(conns_max), OPTION(conns_per_client_max),
+	OPTION(idle_ms), OPTION(request_ms), OPTION(stall_ms),   OPTION(watch_ms),
 #undef OPTION
 };
 
@@ -654,6 +659,7 @@ int main(int argc, char **argv)
 	close_far();
 	http_router_free(site.router);
 	cache_free(site.cache);
-	printf("stopped conns=%u waiting=%u parked=%u streams=%u\n", s.conns, s.waiting, site.n_parked, site.n_open_streams);
+	printf("stopped conns=%u waiting=%u parked=%u streams=%u\n", s.conns, s.waiting, site.n_parked,
+	       site.n_open_streams);
 	return 0;
 }

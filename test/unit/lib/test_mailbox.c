@@ -172,10 +172,10 @@ static void threads_lose_nothing_and_keep_their_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(mail_comes_out_in_order_and_wakes_once),
-	        cmocka_unit_test(a_full_box_refuses_all_but_answers),
-	        cmocka_unit_test(running_may_free_the_mail),
-	        cmocka_unit_test(threads_lose_nothing_and_keep_their_order),
+		cmocka_unit_test(mail_comes_out_in_order_and_wakes_once),
+		cmocka_unit_test(a_full_box_refuses_all_but_answers),
+		cmocka_unit_test(running_may_free_the_mail),
+		cmocka_unit_test(threads_lose_nothing_and_keep_their_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

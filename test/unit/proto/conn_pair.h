@@ -8,14 +8,15 @@
 #include "proto/error.h"
 
 static int64_t pair_now = 1000;
-static volatile bool pair_is_network; /* What is allocated now is the network's, not the connection's: test_wire_oom.c. */
+static volatile bool
+	pair_is_network; /* What is allocated now is the network's, not the connection's: test_wire_oom.c. */
 
 struct end {
 	struct rpc_conn conn; /* First. */
 	struct end *other;
 	struct rpc_hello hello;
 	struct rpc_config config;
-	bool blocked;    /* The network takes none of its bytes. */
+	bool blocked; /* The network takes none of its bytes. */
 	bool hung_up;
 	bool freed;
 	bool want_release;
@@ -170,7 +171,8 @@ static inline void pair_pass(struct end *a, int64_t ms)
 	}
 }
 
-/* Both must be free of what they had. The opener's first byte goes to nobody, as the acceptor's listener has read it. */
+/* Both must be free of what they had. The opener's first byte goes to nobody, as the acceptor's listener has read it.
+ */
 static void pair_open(struct end *a, struct end *b, const struct rpc_handlers *ha, const struct rpc_handlers *hb)
 {
 	end_init(a, b, true, ha, "a");

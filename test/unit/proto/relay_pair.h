@@ -1,4 +1,5 @@
-/** Two agents in memory, of whom a passes HTTP requests on to b. Each has an HTTP and an RPC thread, which are turned here. */
+/** Two agents in memory, of whom a passes HTTP requests on to b. Each has an HTTP and an RPC thread, which are turned
+ * here. */
 #ifndef TEST_UNIT_PROTO_RELAY_PAIR_H_
 #define TEST_UNIT_PROTO_RELAY_PAIR_H_
 
@@ -45,7 +46,8 @@ static void serve(struct rpc_conn *c, struct rpc_call *call)
 
 static const struct rpc_handlers handlers = {.ready_cb = end_ready_cb, .closed_cb = end_closed_cb, .request_cb = serve};
 
-/* --- b's handlers ------------------------------------------------------------------------------------------------------ */
+/* --- b's handlers
+ * ------------------------------------------------------------------------------------------------------ */
 
 static struct http_request *held; /* A request that waits, or a stream that is open. */
 static int n_gone, n_drained;
@@ -81,8 +83,8 @@ static void handle(void *ctx, struct http_request *req)
 	req->gone_cb = note_gone;
 	req->drain_cb = note_drained;
 	if (strcmp(req->path, "/echo") == 0) {
-		http_answer_text(req, 200, "%s %d %s %.*s", http_method_text(req->method), req->hops, req->token, (int)req->body_len,
-		                 req->body);
+		http_answer_text(req, 200, "%s %d %s %.*s", http_method_text(req->method), req->hops, req->token,
+				 (int)req->body_len, req->body);
 	} else if (strcmp(req->path, "/big") == 0) {
 		answer_big(req, (size_t)atoi(http_query(req, "n")), http_query(req, "shared") != NULL);
 	} else if (strcmp(req->path, "/stream") == 0) {
@@ -93,7 +95,8 @@ static void handle(void *ctx, struct http_request *req)
 	}
 }
 
-/* --- Turning ----------------------------------------------------------------------------------------------------------- */
+/* --- Turning
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void turn(size_t bytes)
 {
@@ -115,7 +118,8 @@ static void open_agent(struct agent *self)
 {
 	mailbox_init(&self->http, 1, no_wake, NULL);
 	mailbox_init(&self->rpc, 1, no_wake, NULL);
-	self->relay = (struct relay){.ctx = self, .post_http = post_http, .post_rpc = post_rpc, .route = route, .handle = handle};
+	self->relay = (struct relay){
+		.ctx = self, .post_http = post_http, .post_rpc = post_rpc, .route = route, .handle = handle};
 }
 
 static int set_up(void **state)

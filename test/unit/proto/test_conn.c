@@ -4,7 +4,8 @@
 
 #include "test/unit/proto/conn_pair.h"
 
-/* --- Handlers: calls are kept, for the test to answer ---------------------------------------------------------------- */
+/* --- Handlers: calls are kept, for the test to answer ----------------------------------------------------------------
+ */
 
 enum { KEPT_MAX = 64 };
 
@@ -52,8 +53,8 @@ static void keep_push(struct rpc_conn *c, uint32_t method, const char *payload, 
 	buf_put(&pushed, payload, len);
 }
 
-static const struct rpc_handlers plain = {.ready_cb = end_ready_cb, .closed_cb = end_closed_cb, .request_cb = keep_call,
-                                          .push_cb = keep_push};
+static const struct rpc_handlers plain = {
+	.ready_cb = end_ready_cb, .closed_cb = end_closed_cb, .request_cb = keep_call, .push_cb = keep_push};
 
 struct asked {
 	struct rpc_request req; /* First. */
@@ -114,7 +115,8 @@ static void open_plain(void)
 	assert_int_equal(b.ready, 1);
 }
 
-/* --- Hello ----------------------------------------------------------------------------------------------------------- */
+/* --- Hello -----------------------------------------------------------------------------------------------------------
+ */
 
 static char heard_name[2][32];
 
@@ -214,7 +216,8 @@ static void nothing_comes_before_the_hello(void **state)
 	pair_close(&a);
 }
 
-/* --- Requests and answers ---------------------------------------------------------------------------------------------- */
+/* --- Requests and answers
+ * ---------------------------------------------------------------------------------------------- */
 
 static void requests_are_answered_in_any_order_both_ways(void **state)
 {
@@ -439,7 +442,8 @@ static void callbacks_may_send_and_close(void **state)
 	pair_close(&a);
 }
 
-/* --- Bounds ------------------------------------------------------------------------------------------------------------- */
+/* --- Bounds
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void too_many_requests_are_refused_on_our_side(void **state)
 {
@@ -575,7 +579,8 @@ static void garbage_closes(void **state)
 	buf_close(&pushed);
 }
 
-/* --- Life signs ----------------------------------------------------------------------------------------------------------- */
+/* --- Life signs
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void an_idle_connection_lives(void **state)
 {
@@ -624,7 +629,8 @@ static void a_peer_that_does_not_read_is_found_out(void **state)
 	pair_close(&a);
 }
 
-/* --- Streams ---------------------------------------------------------------------------------------------------------------- */
+/* --- Streams
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void a_stream_arrives_whole_and_in_order(void **state)
 {
@@ -779,7 +785,8 @@ static void who_wants_no_stream_gets_an_error(void **state)
 	pair_close(&a);
 }
 
-/* --- Everything at random ------------------------------------------------------------------------------------------------------ */
+/* --- Everything at random
+ * ------------------------------------------------------------------------------------------------------ */
 
 enum { SOAK_ASKED = 200 };
 
@@ -860,7 +867,8 @@ static void soak_ask(struct soak *s, struct end *e)
 static void soak(unsigned seed)
 {
 	static struct soak s[SOAK_ASKED];
-	const struct rpc_handlers h = {.ready_cb = end_ready_cb, .closed_cb = end_closed_cb, .request_cb = soak_request};
+	const struct rpc_handlers h = {
+		.ready_cb = end_ready_cb, .closed_cb = end_closed_cb, .request_cb = soak_request};
 
 	srandom(seed);
 	n_open = 0;
@@ -921,35 +929,35 @@ static void random_traffic_keeps_every_promise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(both_sides_hear_the_others_hello),
-	        cmocka_unit_test(a_refused_hello_tells_why_on_both_sides),
-	        cmocka_unit_test(a_late_hello_is_not_waited_for),
-	        cmocka_unit_test(a_slow_hello_is_not_waited_for),
-	        cmocka_unit_test(nothing_comes_before_the_hello),
-	        cmocka_unit_test(requests_are_answered_in_any_order_both_ways),
-	        cmocka_unit_test(errors_travel_with_their_text),
-	        cmocka_unit_test(objects_travel),
-	        cmocka_unit_test(pushes_arrive),
-	        cmocka_unit_test(a_cancelled_request_hears_nothing_and_its_handler_is_told),
-	        cmocka_unit_test(a_late_answer_is_not_taken_for_the_next_requests),
-	        cmocka_unit_test(a_request_without_an_answer_times_out),
-	        cmocka_unit_test(a_lost_connection_tells_unsent_requests_from_sent_ones),
-	        cmocka_unit_test(closing_in_order_lets_answers_leave),
-	        cmocka_unit_test(callbacks_may_send_and_close),
-	        cmocka_unit_test(too_many_requests_are_refused_on_our_side),
-	        cmocka_unit_test(too_many_requests_are_refused_on_their_side),
-	        cmocka_unit_test(a_full_queue_refuses_requests_and_a_fuller_one_closes),
-	        cmocka_unit_test(frames_too_long_are_refused_here_and_close_there),
-	        cmocka_unit_test(garbage_closes),
-	        cmocka_unit_test(an_idle_connection_lives),
-	        cmocka_unit_test(a_dead_peer_is_found_out),
-	        cmocka_unit_test(a_peer_that_does_not_read_is_found_out),
-	        cmocka_unit_test(a_stream_arrives_whole_and_in_order),
-	        cmocka_unit_test(a_slow_reader_holds_the_writer_up),
-	        cmocka_unit_test(the_end_of_a_stream_waits_for_its_bytes),
-	        cmocka_unit_test(a_stream_can_break_off_from_both_ends),
-	        cmocka_unit_test(who_wants_no_stream_gets_an_error),
-	        cmocka_unit_test(random_traffic_keeps_every_promise),
+		cmocka_unit_test(both_sides_hear_the_others_hello),
+		cmocka_unit_test(a_refused_hello_tells_why_on_both_sides),
+		cmocka_unit_test(a_late_hello_is_not_waited_for),
+		cmocka_unit_test(a_slow_hello_is_not_waited_for),
+		cmocka_unit_test(nothing_comes_before_the_hello),
+		cmocka_unit_test(requests_are_answered_in_any_order_both_ways),
+		cmocka_unit_test(errors_travel_with_their_text),
+		cmocka_unit_test(objects_travel),
+		cmocka_unit_test(pushes_arrive),
+		cmocka_unit_test(a_cancelled_request_hears_nothing_and_its_handler_is_told),
+		cmocka_unit_test(a_late_answer_is_not_taken_for_the_next_requests),
+		cmocka_unit_test(a_request_without_an_answer_times_out),
+		cmocka_unit_test(a_lost_connection_tells_unsent_requests_from_sent_ones),
+		cmocka_unit_test(closing_in_order_lets_answers_leave),
+		cmocka_unit_test(callbacks_may_send_and_close),
+		cmocka_unit_test(too_many_requests_are_refused_on_our_side),
+		cmocka_unit_test(too_many_requests_are_refused_on_their_side),
+		cmocka_unit_test(a_full_queue_refuses_requests_and_a_fuller_one_closes),
+		cmocka_unit_test(frames_too_long_are_refused_here_and_close_there),
+		cmocka_unit_test(garbage_closes),
+		cmocka_unit_test(an_idle_connection_lives),
+		cmocka_unit_test(a_dead_peer_is_found_out),
+		cmocka_unit_test(a_peer_that_does_not_read_is_found_out),
+		cmocka_unit_test(a_stream_arrives_whole_and_in_order),
+		cmocka_unit_test(a_slow_reader_holds_the_writer_up),
+		cmocka_unit_test(the_end_of_a_stream_waits_for_its_bytes),
+		cmocka_unit_test(a_stream_can_break_off_from_both_ends),
+		cmocka_unit_test(who_wants_no_stream_gets_an_error),
+		cmocka_unit_test(random_traffic_keeps_every_promise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

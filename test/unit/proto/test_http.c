@@ -98,7 +98,8 @@ static void typed_parameters_keep_their_default_or_say_what_is_wrong(void **stat
 	int64_t n = 7;
 
 	(void)state;
-	assert_int_equal(kept_open(&k, "DELETE", "/x?purge=maybe&no=F&n=-12&bad=5x&big=99999999999999999999&d=1m30s&e=5"), 0);
+	assert_int_equal(
+		kept_open(&k, "DELETE", "/x?purge=maybe&no=F&n=-12&bad=5x&big=99999999999999999999&d=1m30s&e=5"), 0);
 	assert_int_equal(http_query_bool(&k.req, "absent", &yes), 0);
 	assert_true(yes);
 	assert_int_equal(http_query_bool(&k.req, "no", &yes), 0);
@@ -131,10 +132,11 @@ static void options_have_defaults_and_bounds(void **state)
 	assert_int_equal(o.index, 0);
 	assert_false(o.stale || o.consistent || o.reverse);
 	kept_close(&k);
-	assert_int_equal(kept_open(&k, "GET",
-	                           "/v1/jobs?index=18446744073709551615&wait=1h&stale&consistent&namespace=*&region=eu&prefix=p"
-	                           "&filter=ID+==+%22x%22&per_page=5&next_token=t&reverse=true"),
-	                 0);
+	assert_int_equal(
+		kept_open(&k, "GET",
+			  "/v1/jobs?index=18446744073709551615&wait=1h&stale&consistent&namespace=*&region=eu&prefix=p"
+			  "&filter=ID+==+%22x%22&per_page=5&next_token=t&reverse=true"),
+		0);
 	assert_int_equal(http_options_parse(&k.req, &o), 0);
 	assert_true(o.index == UINT64_MAX && o.stale && o.consistent && o.reverse);
 	assert_int_equal(o.wait_ns, 10 * NS_PER_MIN);
@@ -150,13 +152,13 @@ static void bad_options_are_told(void **state)
 	static const struct {
 		const char *target, *error;
 	} cases[] = {
-	        {"/v1/jobs?wait=abc", "Invalid wait time"},
-	        {"/v1/jobs?wait=5", "Invalid wait time"},
-	        {"/v1/jobs?index=abc", "Invalid index"},
-	        {"/v1/jobs?index=-1", "Invalid index"},
-	        {"/v1/jobs?index=18446744073709551616", "Invalid index"},
-	        {"/v1/jobs?stale=perhaps", "Expect `true` or `false` for `stale` query string parameter, got perhaps"},
-	        {"/v1/jobs?per_page=x", "Expect a number for `per_page` query string parameter, got x"},
+		{"/v1/jobs?wait=abc", "Invalid wait time"},
+		{"/v1/jobs?wait=5", "Invalid wait time"},
+		{"/v1/jobs?index=abc", "Invalid index"},
+		{"/v1/jobs?index=-1", "Invalid index"},
+		{"/v1/jobs?index=18446744073709551616", "Invalid index"},
+		{"/v1/jobs?stale=perhaps", "Expect `true` or `false` for `stale` query string parameter, got perhaps"},
+		{"/v1/jobs?per_page=x", "Expect a number for `per_page` query string parameter, got x"},
 	};
 	struct http_options o;
 	struct kept k;
@@ -248,30 +250,33 @@ static void no_handler(void *ctx, struct http_request *req)
 	(void)req;
 }
 
-#define ROUTE(pattern_, methods_) {.pattern = pattern_, .methods = methods_, .handle_cb = no_handler}
+#define ROUTE(pattern_, methods_)                                                                                      \
+	{                                                                                                              \
+		.pattern = pattern_, .methods = methods_, .handle_cb = no_handler                                      \
+	}
 
 static const struct http_route routes[] = {
-        ROUTE("/", HTTP_BIT_GET),
-        ROUTE("/ui/:path...?", HTTP_BITS_ALL),
-        ROUTE("/.well-known/jwks.json", HTTP_BIT_GET),
-        ROUTE("/v1/jobs", HTTP_BIT_GET),
-        ROUTE("/v1/jobs", HTTP_BITS_WRITE),
-        ROUTE("/v1/jobs/parse", HTTP_BITS_WRITE),
-        ROUTE("/v1/job/:id...", HTTP_BIT_GET | HTTP_BITS_WRITE),
-        ROUTE("/v1/job/:id...", HTTP_BIT_DELETE),
-        ROUTE("/v1/job/:id.../allocations", HTTP_BIT_GET),
-        ROUTE("/v1/job/:id.../dispatch", HTTP_BITS_WRITE),
-        ROUTE("/v1/job/:id.../dispatch/payload", HTTP_BITS_WRITE),
-        ROUTE("/v1/job/:id.../periodic/force", HTTP_BITS_WRITE),
-        ROUTE("/v1/job/:id.../versions", HTTP_BIT_GET),
-        ROUTE("/v1/job/:id.../versions/:name/tag", HTTP_BITS_WRITE | HTTP_BIT_DELETE),
-        ROUTE("/v1/node/:id", HTTP_BIT_GET),
-        ROUTE("/v1/node/:id/allocations", HTTP_BIT_GET),
-        ROUTE("/v1/node/pools", HTTP_BIT_GET),
-        ROUTE("/v1/node/pool/:name", HTTP_BIT_GET),
-        ROUTE("/v1/client/fs/ls/:id?", HTTP_BIT_GET),
-        ROUTE("/v1/acl/policy/self", HTTP_BIT_GET),
-        ROUTE("/v1/acl/policy/:name", HTTP_BIT_GET),
+	ROUTE("/", HTTP_BIT_GET),
+	ROUTE("/ui/:path...?", HTTP_BITS_ALL),
+	ROUTE("/.well-known/jwks.json", HTTP_BIT_GET),
+	ROUTE("/v1/jobs", HTTP_BIT_GET),
+	ROUTE("/v1/jobs", HTTP_BITS_WRITE),
+	ROUTE("/v1/jobs/parse", HTTP_BITS_WRITE),
+	ROUTE("/v1/job/:id...", HTTP_BIT_GET | HTTP_BITS_WRITE),
+	ROUTE("/v1/job/:id...", HTTP_BIT_DELETE),
+	ROUTE("/v1/job/:id.../allocations", HTTP_BIT_GET),
+	ROUTE("/v1/job/:id.../dispatch", HTTP_BITS_WRITE),
+	ROUTE("/v1/job/:id.../dispatch/payload", HTTP_BITS_WRITE),
+	ROUTE("/v1/job/:id.../periodic/force", HTTP_BITS_WRITE),
+	ROUTE("/v1/job/:id.../versions", HTTP_BIT_GET),
+	ROUTE("/v1/job/:id.../versions/:name/tag", HTTP_BITS_WRITE | HTTP_BIT_DELETE),
+	ROUTE("/v1/node/:id", HTTP_BIT_GET),
+	ROUTE("/v1/node/:id/allocations", HTTP_BIT_GET),
+	ROUTE("/v1/node/pools", HTTP_BIT_GET),
+	ROUTE("/v1/node/pool/:name", HTTP_BIT_GET),
+	ROUTE("/v1/client/fs/ls/:id?", HTTP_BIT_GET),
+	ROUTE("/v1/acl/policy/self", HTTP_BIT_GET),
+	ROUTE("/v1/acl/policy/:name", HTTP_BIT_GET),
 };
 
 static struct http_router *router;
@@ -295,36 +300,36 @@ static void paths_find_their_routes_and_parameters(void **state)
 	static const struct {
 		const char *method, *path, *pattern, *params[3];
 	} cases[] = {
-	        {"GET", "/", "/", {"", "", ""}},
-	        {"GET", "/ui/", "/ui/:path...?", {"", "", ""}},
-	        {"PATCH", "/ui/a/b.js", "/ui/:path...?", {"a/b.js", "", ""}},
-	        {"GET", "/.well-known/jwks.json", "/.well-known/jwks.json", {"", "", ""}},
-	        {"GET", "/v1/jobs", "/v1/jobs", {"", "", ""}},
-	        {"PUT", "/v1/jobs/parse", "/v1/jobs/parse", {"", "", ""}},
-	        {"GET", "/v1/job/web", "/v1/job/:id...", {"web", "", ""}},
-	        {"DELETE", "/v1/job/a/b/c", "/v1/job/:id...", {"a/b/c", "", ""}},
-	        {"GET", "/v1/job/a%2Fb", "/v1/job/:id...", {"a/b", "", ""}},
-	        {"GET", "/v1/job/allocations", "/v1/job/:id...", {"allocations", "", ""}},
-	        {"GET", "/v1/job/a%2Fallocations", "/v1/job/:id...", {"a/allocations", "", ""}},
-	        {"GET", "/v1/job/a/allocations", "/v1/job/:id.../allocations", {"a", "", ""}},
-	        {"GET", "/v1/job/a/b/allocations", "/v1/job/:id.../allocations", {"a/b", "", ""}},
-	        {"POST", "/v1/job/a/dispatch", "/v1/job/:id.../dispatch", {"a", "", ""}},
-	        {"POST", "/v1/job/a/dispatch/payload", "/v1/job/:id.../dispatch/payload", {"a", "", ""}},
-	        {"POST", "/v1/job/a/b/periodic/force", "/v1/job/:id.../periodic/force", {"a/b", "", ""}},
-	        {"POST", "/v1/job/periodic/force", "/v1/job/:id...", {"periodic/force", "", ""}},
-	        {"GET", "/v1/job/%64%20x/versions", "/v1/job/:id.../versions", {"d x", "", ""}},
-	        {"PUT", "/v1/job/a/b/versions/v%31/tag", "/v1/job/:id.../versions/:name/tag", {"a/b", "v1", ""}},
-	        {"GET", "/v1/node/n", "/v1/node/:id", {"n", "", ""}},
-	        {"GET", "/v1/node/pools", "/v1/node/pools", {"", "", ""}},
-	        {"GET", "/v1/node/pool/x", "/v1/node/pool/:name", {"x", "", ""}},
-	        {"GET", "/v1/node/pool/allocations", "/v1/node/pool/:name", {"allocations", "", ""}},
-	        {"GET", "/v1/node/n/allocations", "/v1/node/:id/allocations", {"n", "", ""}},
-	        {"GET", "/v1/client/fs/ls/", "/v1/client/fs/ls/:id?", {"", "", ""}},
-	        {"GET", "/v1/client/fs/ls/abc", "/v1/client/fs/ls/:id?", {"abc", "", ""}},
-	        {"GET", "/v1/acl/policy/self", "/v1/acl/policy/self", {"", "", ""}},
-	        {"GET", "/v1/acl/policy/other", "/v1/acl/policy/:name", {"other", "", ""}},
-	        {"GET", "/v1/job/.x", "/v1/job/:id...", {".x", "", ""}},
-	        {"GET", "/v1/job/a+b", "/v1/job/:id...", {"a+b", "", ""}},
+		{"GET", "/", "/", {"", "", ""}},
+		{"GET", "/ui/", "/ui/:path...?", {"", "", ""}},
+		{"PATCH", "/ui/a/b.js", "/ui/:path...?", {"a/b.js", "", ""}},
+		{"GET", "/.well-known/jwks.json", "/.well-known/jwks.json", {"", "", ""}},
+		{"GET", "/v1/jobs", "/v1/jobs", {"", "", ""}},
+		{"PUT", "/v1/jobs/parse", "/v1/jobs/parse", {"", "", ""}},
+		{"GET", "/v1/job/web", "/v1/job/:id...", {"web", "", ""}},
+		{"DELETE", "/v1/job/a/b/c", "/v1/job/:id...", {"a/b/c", "", ""}},
+		{"GET", "/v1/job/a%2Fb", "/v1/job/:id...", {"a/b", "", ""}},
+		{"GET", "/v1/job/allocations", "/v1/job/:id...", {"allocations", "", ""}},
+		{"GET", "/v1/job/a%2Fallocations", "/v1/job/:id...", {"a/allocations", "", ""}},
+		{"GET", "/v1/job/a/allocations", "/v1/job/:id.../allocations", {"a", "", ""}},
+		{"GET", "/v1/job/a/b/allocations", "/v1/job/:id.../allocations", {"a/b", "", ""}},
+		{"POST", "/v1/job/a/dispatch", "/v1/job/:id.../dispatch", {"a", "", ""}},
+		{"POST", "/v1/job/a/dispatch/payload", "/v1/job/:id.../dispatch/payload", {"a", "", ""}},
+		{"POST", "/v1/job/a/b/periodic/force", "/v1/job/:id.../periodic/force", {"a/b", "", ""}},
+		{"POST", "/v1/job/periodic/force", "/v1/job/:id...", {"periodic/force", "", ""}},
+		{"GET", "/v1/job/%64%20x/versions", "/v1/job/:id.../versions", {"d x", "", ""}},
+		{"PUT", "/v1/job/a/b/versions/v%31/tag", "/v1/job/:id.../versions/:name/tag", {"a/b", "v1", ""}},
+		{"GET", "/v1/node/n", "/v1/node/:id", {"n", "", ""}},
+		{"GET", "/v1/node/pools", "/v1/node/pools", {"", "", ""}},
+		{"GET", "/v1/node/pool/x", "/v1/node/pool/:name", {"x", "", ""}},
+		{"GET", "/v1/node/pool/allocations", "/v1/node/pool/:name", {"allocations", "", ""}},
+		{"GET", "/v1/node/n/allocations", "/v1/node/:id/allocations", {"n", "", ""}},
+		{"GET", "/v1/client/fs/ls/", "/v1/client/fs/ls/:id?", {"", "", ""}},
+		{"GET", "/v1/client/fs/ls/abc", "/v1/client/fs/ls/:id?", {"abc", "", ""}},
+		{"GET", "/v1/acl/policy/self", "/v1/acl/policy/self", {"", "", ""}},
+		{"GET", "/v1/acl/policy/other", "/v1/acl/policy/:name", {"other", "", ""}},
+		{"GET", "/v1/job/.x", "/v1/job/:id...", {".x", "", ""}},
+		{"GET", "/v1/job/a+b", "/v1/job/:id...", {"a+b", "", ""}},
 	};
 	struct kept k;
 
@@ -357,8 +362,9 @@ static void each_method_has_its_own_route(void **state)
 
 static void unknown_paths_are_404_without_a_body(void **state)
 {
-	static const char *const paths[] = {"/v1/nope", "/v1",  "/v1/", "/v2/jobs", "/v1/jobs/", "/nothing/at/all", "/ui",
-	                                    "/v1/job",  "/v1/job/", "/v1/node/", "/v1/node/a/b", "/v1/client/fs/ls", "/v1/client/fs/ls/a/b"};
+	static const char *const paths[] = {
+		"/v1/nope", "/v1",      "/v1/",      "/v2/jobs",     "/v1/jobs/",        "/nothing/at/all",     "/ui",
+		"/v1/job",  "/v1/job/", "/v1/node/", "/v1/node/a/b", "/v1/client/fs/ls", "/v1/client/fs/ls/a/b"};
 	struct kept k;
 
 	(void)state;
@@ -394,15 +400,15 @@ static void unclean_paths_are_redirected(void **state)
 	static const struct {
 		const char *from, *to;
 	} cases[] = {
-	        {"//v1/jobs", "/v1/jobs"},
-	        {"/v1//jobs?x=1", "/v1/jobs?x=1"},
-	        {"/v1/./jobs", "/v1/jobs"},
-	        {"/v1/x/../jobs", "/v1/jobs"},
-	        {"/../../v1/jobs/", "/v1/jobs/"},
-	        {"/v1/..", "/"},
-	        {"/.", "/"},
-	        {"//evil.example/", "/evil.example/"},
-	        {"/a/b/..", "/a"},
+		{"//v1/jobs", "/v1/jobs"},
+		{"/v1//jobs?x=1", "/v1/jobs?x=1"},
+		{"/v1/./jobs", "/v1/jobs"},
+		{"/v1/x/../jobs", "/v1/jobs"},
+		{"/../../v1/jobs/", "/v1/jobs/"},
+		{"/v1/..", "/"},
+		{"/.", "/"},
+		{"//evil.example/", "/evil.example/"},
+		{"/a/b/..", "/a"},
 	};
 	struct kept k;
 
@@ -443,24 +449,24 @@ static void methods_have_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(percent_escapes_are_decoded_once),
-	        cmocka_unit_test(broken_escapes_are_refused),
-	        cmocka_unit_test(a_target_is_path_and_query),
-	        cmocka_unit_test(repeated_parameters_come_in_turn),
-	        cmocka_unit_test(bad_targets_are_refused),
-	        cmocka_unit_test(typed_parameters_keep_their_default_or_say_what_is_wrong),
-	        cmocka_unit_test(options_have_defaults_and_bounds),
-	        cmocka_unit_test(bad_options_are_told),
-	        cmocka_unit_test(answers_get_a_status_and_a_type),
-	        cmocka_unit_test(a_body_that_failed_is_a_500),
-	        cmocka_unit_test(pretty_indents_json_alone_and_shared_bodies_too),
-	        cmocka_unit_test(paths_find_their_routes_and_parameters),
-	        cmocka_unit_test(each_method_has_its_own_route),
-	        cmocka_unit_test(unknown_paths_are_404_without_a_body),
-	        cmocka_unit_test(other_methods_are_405),
-	        cmocka_unit_test(unclean_paths_are_redirected),
-	        cmocka_unit_test(broken_escapes_in_a_path_are_400),
-	        cmocka_unit_test(methods_have_names),
+		cmocka_unit_test(percent_escapes_are_decoded_once),
+		cmocka_unit_test(broken_escapes_are_refused),
+		cmocka_unit_test(a_target_is_path_and_query),
+		cmocka_unit_test(repeated_parameters_come_in_turn),
+		cmocka_unit_test(bad_targets_are_refused),
+		cmocka_unit_test(typed_parameters_keep_their_default_or_say_what_is_wrong),
+		cmocka_unit_test(options_have_defaults_and_bounds),
+		cmocka_unit_test(bad_options_are_told),
+		cmocka_unit_test(answers_get_a_status_and_a_type),
+		cmocka_unit_test(a_body_that_failed_is_a_500),
+		cmocka_unit_test(pretty_indents_json_alone_and_shared_bodies_too),
+		cmocka_unit_test(paths_find_their_routes_and_parameters),
+		cmocka_unit_test(each_method_has_its_own_route),
+		cmocka_unit_test(unknown_paths_are_404_without_a_body),
+		cmocka_unit_test(other_methods_are_405),
+		cmocka_unit_test(unclean_paths_are_redirected),
+		cmocka_unit_test(broken_escapes_in_a_path_are_400),
+		cmocka_unit_test(methods_have_names),
 	};
 
 	return cmocka_run_group_tests(tests, make_router, free_router);

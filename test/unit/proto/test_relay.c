@@ -4,7 +4,8 @@
 
 #include "test/unit/proto/relay_pair.h"
 
-/* --- Tests --------------------------------------------------------------------------------------------------------------- */
+/* --- Tests
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static void a_request_is_answered_by_the_other_agent(void **state)
 {
@@ -26,7 +27,8 @@ static void a_request_is_answered_by_the_other_agent(void **state)
 
 static void large_answers_come_whole(void **state)
 {
-	static const char *const targets[] = {"/big?n=262144", "/big?n=262145", "/big?n=3000000", "/big?n=3000000&shared"};
+	static const char *const targets[] = {"/big?n=262144", "/big?n=262145", "/big?n=3000000",
+					      "/big?n=3000000&shared"};
 	struct kept k;
 
 	(void)state;
@@ -297,17 +299,17 @@ static void random_traffic_is_all_answered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        TEST(a_request_is_answered_by_the_other_agent),
-	        TEST(large_answers_come_whole),
-	        TEST(streams_flow_through),
-	        TEST(a_slow_client_holds_the_other_agents_handler_up),
-	        TEST(a_stream_that_breaks_is_seen_to_break),
-	        TEST(the_other_agents_handler_is_told_when_the_client_leaves),
-	        TEST(a_lost_connection_is_an_unknown_outcome),
-	        TEST(a_slow_agent_is_not_waited_for_for_ever),
-	        TEST(what_was_not_carried_out_may_be_tried_again),
-	        TEST(requests_that_went_round_are_refused),
-	        TEST(random_traffic_is_all_answered),
+		TEST(a_request_is_answered_by_the_other_agent),
+		TEST(large_answers_come_whole),
+		TEST(streams_flow_through),
+		TEST(a_slow_client_holds_the_other_agents_handler_up),
+		TEST(a_stream_that_breaks_is_seen_to_break),
+		TEST(the_other_agents_handler_is_told_when_the_client_leaves),
+		TEST(a_lost_connection_is_an_unknown_outcome),
+		TEST(a_slow_agent_is_not_waited_for_for_ever),
+		TEST(what_was_not_carried_out_may_be_tried_again),
+		TEST(requests_that_went_round_are_refused),
+		TEST(random_traffic_is_all_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,11 +8,11 @@
 static void frames_survive_a_round_trip(void **state)
 {
 	static const struct rpc_frame frames[] = {
-	        {RPC_REQUEST, 0, RPC_METHOD_HTTP, 0, "abc", 3},
-	        {RPC_REPLY, 127, 0, RPC_MORE, "", 0},
-	        {RPC_CHUNK, 128, 255, 1, "x", 1},
-	        {RPC_CREDIT, 65535, 65536, 0, "", 0},
-	        {RPC_ERROR, UINT32_MAX, UINT32_MAX, UINT32_MAX, "text", 4},
+		{RPC_REQUEST, 0, RPC_METHOD_HTTP, 0, "abc", 3},
+		{RPC_REPLY, 127, 0, RPC_MORE, "", 0},
+		{RPC_CHUNK, 128, 255, 1, "x", 1},
+		{RPC_CREDIT, 65535, 65536, 0, "", 0},
+		{RPC_ERROR, UINT32_MAX, UINT32_MAX, UINT32_MAX, "text", 4},
 	};
 	struct buf b = {0};
 	size_t at = 0;
@@ -78,13 +78,13 @@ static void garbage_is_no_frame(void **state)
 		const char *at;
 		size_t len;
 	} bad[] = {
-	        {"\0\0\0\0", 4},                            /* Empty. */
-	        {"\0\0\0\1\x94", 5},                        /* No numbers. */
-	        {"\0\0\0\5\x93\1\2\3\4", 9},                /* Three. */
-	        {"\0\0\0\5\x94\1\2\3\xff", 9},              /* A negative one. */
-	        {"\0\0\0\6\x94\1\2\3\xcd\1", 10},           /* One that is cut off. */
-	        {"\0\0\0\5\xdd\xff\xff\xff\xff", 9},        /* An array of four thousand millions. */
-	        {"\0\0\0\5HELLO", 9},
+		{"\0\0\0\0", 4},                     /* Empty. */
+		{"\0\0\0\1\x94", 5},                 /* No numbers. */
+		{"\0\0\0\5\x93\1\2\3\4", 9},         /* Three. */
+		{"\0\0\0\5\x94\1\2\3\xff", 9},       /* A negative one. */
+		{"\0\0\0\6\x94\1\2\3\xcd\1", 10},    /* One that is cut off. */
+		{"\0\0\0\5\xdd\xff\xff\xff\xff", 9}, /* An array of four thousand millions. */
+		{"\0\0\0\5HELLO", 9},
 	};
 	struct rpc_frame f;
 	size_t used;
@@ -131,9 +131,15 @@ static void http_requests_travel_and_count_their_hops(void **state)
 
 static void http_answers_travel(void **state)
 {
-	struct http_response from = {.status = 404, .has = HTTP_HAS_READ, .known_leader = true, .index = 17,
-	                             .last_contact_ms = 3, .type = "text/plain", .next_token = "next",
-	                             .extra = {{"Retry-After", "1"}}, .n_extra = 1};
+	struct http_response from = {.status = 404,
+				     .has = HTTP_HAS_READ,
+				     .known_leader = true,
+				     .index = 17,
+				     .last_contact_ms = 3,
+				     .type = "text/plain",
+				     .next_token = "next",
+				     .extra = {{"Retry-After", "1"}},
+				     .n_extra = 1};
 	struct http_response to;
 	struct arena mem = {0};
 	struct buf b = {0};
@@ -206,7 +212,7 @@ static void methods_have_names_and_numbers_of_their_own(void **state)
 {
 	static const uint32_t numbers[] = {
 #define X(name, number, request, reply) number,
-	        RPC_METHOD_LIST(X)
+		RPC_METHOD_LIST(X)
 #undef X
 	};
 	size_t n = sizeof(numbers) / sizeof(numbers[0]);
@@ -224,15 +230,15 @@ static void methods_have_names_and_numbers_of_their_own(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(frames_survive_a_round_trip),
-	        cmocka_unit_test(a_part_of_a_frame_is_not_yet_one),
-	        cmocka_unit_test(frames_are_bounded_on_both_sides),
-	        cmocka_unit_test(garbage_is_no_frame),
-	        cmocka_unit_test(http_requests_travel_and_count_their_hops),
-	        cmocka_unit_test(http_answers_travel),
-	        cmocka_unit_test(a_header_cannot_end_its_line),
-	        cmocka_unit_test(cut_http_payloads_are_refused),
-	        cmocka_unit_test(methods_have_names_and_numbers_of_their_own),
+		cmocka_unit_test(frames_survive_a_round_trip),
+		cmocka_unit_test(a_part_of_a_frame_is_not_yet_one),
+		cmocka_unit_test(frames_are_bounded_on_both_sides),
+		cmocka_unit_test(garbage_is_no_frame),
+		cmocka_unit_test(http_requests_travel_and_count_their_hops),
+		cmocka_unit_test(http_answers_travel),
+		cmocka_unit_test(a_header_cannot_end_its_line),
+		cmocka_unit_test(cut_http_payloads_are_refused),
+		cmocka_unit_test(methods_have_names_and_numbers_of_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

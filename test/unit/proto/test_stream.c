@@ -11,7 +11,8 @@
 #include "proto/error.h"
 #include "proto/stream.h"
 
-/* --- A server on a thread of its own ---------------------------------------------------------------------------------- */
+/* --- A server on a thread of its own
+ * ---------------------------------------------------------------------------------- */
 
 enum { ASK_ECHO = 1000, ASK_LATER, ASK_NEVER, ASK_STREAM, ASK_HANG_UP };
 
@@ -133,8 +134,8 @@ static void server_closed(struct rpc_conn *c, int err, const char *why)
 	server_of(c)->n_closed++;
 }
 
-static const struct rpc_handlers server_handlers = {.request_cb = serve, .ready_cb = server_ready,
-                                                    .closed_cb = server_closed};
+static const struct rpc_handlers server_handlers = {
+	.request_cb = serve, .ready_cb = server_ready, .closed_cb = server_closed};
 
 static void one_byte(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 {
@@ -232,7 +233,8 @@ static void stop_server(struct server *s)
 	assert_int_equal(uv_loop_close(&s->loop), 0);
 }
 
-/* --- The client, on the test's thread ------------------------------------------------------------------------------------- */
+/* --- The client, on the test's thread
+ * ------------------------------------------------------------------------------------- */
 
 struct client {
 	uv_loop_t loop;
@@ -320,7 +322,9 @@ static void close_client(struct client *c)
 	assert_int_equal(uv_loop_close(&c->loop), 0);
 }
 
-/* --- Tests ------------------------------------------------------------------------------------------------------------------- */
+/* --- Tests
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 static int n_right, n_wrong, n_last;
 static size_t n_bytes;
@@ -639,17 +643,17 @@ static void many_idle_connections_cost_little(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        TEST(thousands_of_requests_come_back),
-	        TEST(names_and_ipv6_addresses_are_found),
-	        TEST(what_cannot_be_reached_is_told),
-	        TEST(a_mute_listener_is_given_up),
-	        TEST(half_open_connections_and_garbage_are_closed),
-	        TEST(answers_cancels_and_timeouts_mix),
-	        TEST(streams_flow_and_slow_readers_hold_them_up),
-	        TEST(a_peer_that_pauses_gets_everything_in_the_end),
-	        TEST(a_server_that_hangs_up_in_the_middle_fails_what_is_under_way),
-	        TEST(stopping_while_busy_is_clean),
-	        TEST(many_idle_connections_cost_little),
+		TEST(thousands_of_requests_come_back),
+		TEST(names_and_ipv6_addresses_are_found),
+		TEST(what_cannot_be_reached_is_told),
+		TEST(a_mute_listener_is_given_up),
+		TEST(half_open_connections_and_garbage_are_closed),
+		TEST(answers_cancels_and_timeouts_mix),
+		TEST(streams_flow_and_slow_readers_hold_them_up),
+		TEST(a_peer_that_pauses_gets_everything_in_the_end),
+		TEST(a_server_that_hangs_up_in_the_middle_fails_what_is_under_way),
+		TEST(stopping_while_busy_is_clean),
+		TEST(many_idle_connections_cost_little),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

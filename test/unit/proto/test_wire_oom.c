@@ -76,7 +76,8 @@ static void release_held(void)
 
 static void scenario(long n)
 {
-	static const char *const targets[] = {"/echo?x=1", "/big?n=300000", "/big?n=700000&shared", "/nothing", "/stream"};
+	static const char *const targets[] = {"/echo?x=1", "/big?n=300000", "/big?n=700000&shared", "/nothing",
+					      "/stream"};
 	struct kept k[5];
 	bool asked[5];
 
@@ -144,8 +145,8 @@ static void a_connection_without_memory_closes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_connection_without_memory_closes),
-	        cmocka_unit_test(every_allocation_may_fail),
+		cmocka_unit_test(a_connection_without_memory_closes),
+		cmocka_unit_test(every_allocation_may_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
