@@ -483,6 +483,14 @@ test_unit_server_test_plan_apply_LDADD = $(SCHED_TEST_LIBS)
 test_unit_server_test_sched_random_SOURCES = test/unit/server/test_sched_random.c
 test_unit_server_test_sched_random_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_sched_random_LDADD = $(SCHED_TEST_LIBS)
+EXTRA_PROGRAMS += test/bench/bench_sched
+test_bench_bench_sched_SOURCES = test/bench/bench_sched.c test/unit/server/sched_bed.c
+test_bench_bench_sched_CFLAGS = $(UNIT_CFLAGS)
+test_bench_bench_sched_LDADD = $(SCHED_LIBS) $(UNIT_LIBS) $(JEMALLOC_LIBS) -lpthread
+bench: bench-sched
+bench-sched: test/bench/bench_sched
+	test/bench/bench_sched
+.PHONY: bench-sched
 # end of the schedulers
 # What the leader decides and keeps.
 LEADER_TEST_LIBS = test/unit/raft/libkit.a $(LEADER_LIBS) $(UNIT_LIBS) -lpthread
