@@ -37,7 +37,7 @@ static void finish(struct plan_applier *ap, struct plan *plan)
 
 static void give_up(struct plan_applier *ap, struct list *plans)
 {
-	LIST_EACH(e, plans) {
+	LIST_EACH (e, plans) {
 		plan_at(e)->status = ERR_NOTLEADER;
 		finish(ap, plan_at(e));
 	}
@@ -127,7 +127,7 @@ void applier_submit(struct plan_applier *ap, struct plan *plan)
 
 /* What is stopped frees what it takes by the newest view: it may have ended meanwhile. */
 static void claim_release(struct plan_applier *ap, const struct view *v, const struct plan *plan,
-                          const struct plan_release *release)
+			  const struct plan_release *release)
 {
 	const struct alloc_row *row = release->frees.count > 0 ? state_alloc(v, &release->alloc) : NULL;
 	uint32_t slot = row != NULL ? nodes_load(&ap->nodes, v, &row->node_id) : (uint32_t)NODE_NONE;
@@ -141,7 +141,7 @@ static void claim_release(struct plan_applier *ap, const struct view *v, const s
 }
 
 static bool claim_place(struct plan_applier *ap, const struct view *v, const struct plan *plan,
-                        const struct plan_claim *claim)
+			const struct plan_claim *claim)
 {
 	static const struct use nothing;
 	uint32_t slot = nodes_load(&ap->nodes, v, &claim->node);
@@ -164,7 +164,7 @@ static bool claim_place(struct plan_applier *ap, const struct view *v, const str
 
 /* The changes of a chunk that go with a place are claimed with it, or not at all. */
 static void claim_changes(struct plan_applier *ap, const struct view *v, const struct plan *plan,
-                          const struct plan_chunk *chunk, int32_t place, bool on)
+			  const struct plan_chunk *chunk, int32_t place, bool on)
 {
 	uint32_t i;
 
@@ -195,7 +195,7 @@ static bool has_pairs(const struct plan_chunk *chunk)
 
 /* Claim what fits; `ok` tells of each place. How many do not. */
 static uint32_t check(struct plan_applier *ap, const struct view *v, const struct plan *plan,
-                      const struct plan_chunk *chunk, bool *ok)
+		      const struct plan_chunk *chunk, bool *ok)
 {
 	bool pairs = has_pairs(chunk);
 	uint32_t refused = 0;
@@ -370,7 +370,8 @@ static void take_result(struct plan_applier *ap, struct plan *plan, const struct
 	ap->stats.rejected += result->rejected;
 }
 
-void applier_applied(struct plan_applier *ap, const struct plan_step *step, int status, const struct apply_result *result)
+void applier_applied(struct plan_applier *ap, const struct plan_step *step, int status,
+		     const struct apply_result *result)
 {
 	struct plan *plan = step->plan;
 

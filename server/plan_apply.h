@@ -22,12 +22,12 @@
 
 #include "server/sched_plan.h"
 
-#define APPLIER_STATS(X)                                           \
-	X(plans, "plans submitted")                                \
-	X(chunks, "chunks proposed")                               \
-	X(placed, "places applied")                                \
-	X(refused, "places refused by the check")                  \
-	X(rejected, "places rejected when they were applied")      \
+#define APPLIER_STATS(X)                                                                                               \
+	X(plans, "plans submitted")                                                                                    \
+	X(chunks, "chunks proposed")                                                                                   \
+	X(placed, "places applied")                                                                                    \
+	X(refused, "places refused by the check")                                                                      \
+	X(rejected, "places rejected when they were applied")                                                          \
 	X(partial, "plans of which something was refused")
 
 struct applier_stats {
@@ -79,7 +79,8 @@ bool applier_next(struct plan_applier *ap, const struct view *v, struct plan_ste
 
 /* What became of a chunk: `status` 0 and the result of its command, or the ERR_ code of a proposal that failed, with
  * a result of NULL. Steps of one plan are told in their order. */
-void applier_applied(struct plan_applier *ap, const struct plan_step *step, int status, const struct apply_result *result);
+void applier_applied(struct plan_applier *ap, const struct plan_step *step, int status,
+		     const struct apply_result *result);
 
 /* The next plan whose outcome is known, or NULL. */
 struct plan *applier_done(struct plan_applier *ap);

@@ -65,7 +65,7 @@ void run_eval(struct run *r, enum eval_trigger trigger, struct evaluation *out)
 	out->id = run_id_text(r, &id);
 	out->priority = r->eval.priority;
 	out->type = r->eval.type;
-	out->triggered_by = eval_trigger_text(trigger);
+	out->triggered_by = eval_trigger_text((int)trigger);
 	out->namespace_ = r->eval.namespace_;
 	out->job_id = r->eval.job_id;
 	out->job_modify_index = r->eval.job_modify_index;
@@ -265,7 +265,7 @@ static void put_blocked(struct run *r, struct evaluation *blocked, bool conflict
 	run_eval(r, conflicts ? EVAL_TRIGGER_MAX_PLANS : EVAL_TRIGGER_QUEUED_ALLOCS, blocked);
 	blocked->status = eval_status_text(EVAL_STATUS_BLOCKED);
 	blocked->status_description =
-	    conflicts ? "created due to placement conflicts" : "created to place remaining allocations";
+		conflicts ? "created due to placement conflicts" : "created to place remaining allocations";
 	put_eligibility(r, blocked);
 }
 
@@ -473,7 +473,7 @@ static enum sched_step attempt(struct run *r)
 }
 
 enum sched_step sched_begin(struct sched *s, const struct view *v, const struct uuid *eval, int64_t now_ns,
-                            const struct uuid *seed, struct sched_run **run)
+			    const struct uuid *seed, struct sched_run **run)
 {
 	struct run *r = sched_calloc(1, sizeof(*r));
 
@@ -495,7 +495,7 @@ static bool is_over(const struct run *r)
 }
 
 enum sched_step sched_resume(struct sched *s, struct sched_run *run, const struct view *v, int64_t now_ns,
-                             const struct uuid *seed)
+			     const struct uuid *seed)
 {
 	struct run *r = run_of(run);
 	int status = run->plan->status;
@@ -548,7 +548,8 @@ static int dry_version(struct run *r)
 		return ERR_CORRUPT;
 	}
 	r->job.create_index = row->create_index;
-	r->job.version = row->version + !(object_equal_spec(&job_type, &now, r->job.job) && now.stop == r->job.job->stop);
+	r->job.version =
+		row->version + !(object_equal_spec(&job_type, &now, r->job.job) && now.stop == r->job.job->stop);
 	return 0;
 }
 
@@ -586,7 +587,7 @@ static void dry_result(struct run *r, struct sched_preview *out, struct arena *m
 }
 
 int sched_dry_run(struct sched *s, const struct view *v, const struct job *job, int64_t now_ns, const struct uuid *seed,
-                  struct sched_preview *out, struct arena *mem)
+		  struct sched_preview *out, struct arena *mem)
 {
 	struct run *r = sched_calloc(1, sizeof(*r));
 	int rv;

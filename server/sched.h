@@ -8,15 +8,15 @@
  * The broker takes care that no two are of the same job.
  *
  *     worker thread
- *       mail: evaluation, view, news         sched_news(); run = sched_begin() -> SUBMIT: post run->plan to the core loop
- *       mail: plan with its outcome,         sched_news(); sched_resume(run)   -> SUBMIT: post run->plan again
- *             view, news                                                       -> DONE: acknowledge, sched_end(run)
+ *       mail: evaluation, view, news         sched_news(); run = sched_begin() -> SUBMIT: post run->plan to the core
+ * loop mail: plan with its outcome,         sched_news(); sched_resume(run)   -> SUBMIT: post run->plan again view,
+ * news                                                       -> DONE: acknowledge, sched_end(run)
  *
  * Every evaluation ends in the state by its own plan: complete, with what could not be placed in a blocked one, or
  * failed; so DONE needs no command. The view that comes with an outcome must have all that was applied of the plan.
  *
- * What could not be placed goes into a blocked evaluation, with the classes of nodes that may help (ClassEligibility; all
- * others are unknown) and the index of the view (SnapshotIndex): capacity that came later was not seen. A blocked
+ * What could not be placed goes into a blocked evaluation, with the classes of nodes that may help (ClassEligibility;
+ * all others are unknown) and the index of the view (SnapshotIndex): capacity that came later was not seen. A blocked
  * evaluation that is tried again and fails again is put anew, still blocked, with a later SnapshotIndex; so the broker
  * sees a change of its row. Waiting ones (reschedules, rolling updates of system jobs, clients that are cut off) are
  * pending with WaitUntil.
@@ -54,9 +54,9 @@ enum sched_step {
 struct sched_run {
 	struct plan *plan;
 	struct uuid eval;
-	int status;  /* 0: the evaluation has come to its end in the state, or is not there any more (or over). Else an ERR_
-	              * code: it has not, and must be delivered again. */
-	void *ctx;   /* The caller's. */
+	int status; /* 0: the evaluation has come to its end in the state, or is not there any more (or over). Else an
+		     * ERR_ code: it has not, and must be delivered again. */
+	void *ctx;  /* The caller's. */
 };
 
 void sched_init(struct sched *s, const struct sched_env *env);
@@ -68,11 +68,11 @@ void sched_news(struct sched *s, const struct view *v, struct nodes_news *news);
 /* Begin an evaluation. `v` is the view of the latest sched_news(); the caller keeps it until the next sched_resume() or
  * sched_end() of the run, whose plan points into it. `seed` is random. */
 enum sched_step sched_begin(struct sched *s, const struct view *v, const struct uuid *eval, int64_t now_ns,
-                            const struct uuid *seed, struct sched_run **run);
+			    const struct uuid *seed, struct sched_run **run);
 
 /* Go on after the outcome of run->plan, at once; `v` and `seed` are new ones, as above. */
 enum sched_step sched_resume(struct sched *s, struct sched_run *run, const struct view *v, int64_t now_ns,
-                             const struct uuid *seed);
+			     const struct uuid *seed);
 
 /* Forget a run, at any time when its plan is not with the applier. */
 void sched_end(struct sched *s, struct sched_run *run);
@@ -88,6 +88,6 @@ struct sched_preview {
 /* What would happen if this canonicalized job were registered now. Nothing is changed. All of `out` is in `mem`.
  * ERR_CORRUPT. */
 int sched_dry_run(struct sched *s, const struct view *v, const struct job *job, int64_t now_ns, const struct uuid *seed,
-                  struct sched_preview *out, struct arena *mem);
+		  struct sched_preview *out, struct arena *mem);
 
 #endif /* SERVER_SCHED_H_ */

@@ -183,13 +183,13 @@ static int compare_values(const char *l, const char *r)
 	return strcmp(l, r);
 }
 
-#define ORDER(name, op)                                                                           \
-	static bool name(const struct check *c, const struct nodes *nodes, uint32_t slot)         \
-	{                                                                                         \
-		const char *l = value_of(&c->left, nodes, slot);                                  \
-		const char *r = value_of(&c->right, nodes, slot);                                 \
-                                                                                                  \
-		return l != NULL && r != NULL && compare_values(l, r) op 0;                       \
+#define ORDER(name, op)                                                                                                \
+	static bool name(const struct check *c, const struct nodes *nodes, uint32_t slot)                              \
+	{                                                                                                              \
+		const char *l = value_of(&c->left, nodes, slot);                                                       \
+		const char *r = value_of(&c->right, nodes, slot);                                                      \
+                                                                                                                       \
+		return l != NULL && r != NULL && compare_values(l, r) op 0;                                            \
 	}
 ORDER(is_less, <)
 ORDER(is_at_most, <=)
@@ -219,13 +219,13 @@ static bool does_match(const struct check *c, const struct nodes *nodes, uint32_
 	return match;
 }
 
-#define SATISFIES(name, semver)                                                                   \
-	static bool name(const struct check *c, const struct nodes *nodes, uint32_t slot)         \
-	{                                                                                         \
-		const char *l = value_of(&c->left, nodes, slot);                                  \
-		const char *r = value_of(&c->right, nodes, slot);                                 \
-                                                                                                  \
-		return l != NULL && r != NULL && version_satisfies(l, r, semver);                 \
+#define SATISFIES(name, semver)                                                                                        \
+	static bool name(const struct check *c, const struct nodes *nodes, uint32_t slot)                              \
+	{                                                                                                              \
+		const char *l = value_of(&c->left, nodes, slot);                                                       \
+		const char *r = value_of(&c->right, nodes, slot);                                                      \
+                                                                                                                       \
+		return l != NULL && r != NULL && version_satisfies(l, r, semver);                                      \
 	}
 SATISFIES(has_version, false)
 SATISFIES(has_semver, true)
@@ -314,13 +314,24 @@ static bool never(const struct check *c, const struct nodes *nodes, uint32_t slo
 	return false;
 }
 
-#define OPERATOR_LIST(X)                                                                                  \
-	X("=", is_equal) X("==", is_equal) X("is", is_equal)                                              \
-	X("!=", is_unequal) X("not", is_unequal)                                                          \
-	X("<", is_less) X("<=", is_at_most) X(">", is_greater) X(">=", is_at_least)                       \
-	X("regexp", does_match) X("version", has_version) X("semver", has_semver)                         \
-	X("set_contains", has_all) X("set_contains_all", has_all) X("set_contains_any", has_any)          \
-	X("is_set", is_set) X("is_not_set", is_not_set)
+#define OPERATOR_LIST(X)                                                                                               \
+	X("=", is_equal)                                                                                               \
+	X("==", is_equal)                                                                                              \
+	X("is", is_equal)                                                                                              \
+	X("!=", is_unequal)                                                                                            \
+	X("not", is_unequal)                                                                                           \
+	X("<", is_less)                                                                                                \
+	X("<=", is_at_most)                                                                                            \
+	X(">", is_greater)                                                                                             \
+	X(">=", is_at_least)                                                                                           \
+	X("regexp", does_match)                                                                                        \
+	X("version", has_version)                                                                                      \
+	X("semver", has_semver)                                                                                        \
+	X("set_contains", has_all)                                                                                     \
+	X("set_contains_all", has_all)                                                                                 \
+	X("set_contains_any", has_any)                                                                                 \
+	X("is_set", is_set)                                                                                            \
+	X("is_not_set", is_not_set)
 
 static check_fn operator_of(const char *text)
 {
@@ -329,7 +340,7 @@ static check_fn operator_of(const char *text)
 		check_fn holds;
 	} operators[] = {
 #define X(text, fn) {text, fn},
-	    OPERATOR_LIST(X)
+		OPERATOR_LIST(X)
 #undef X
 	};
 	size_t i;
@@ -365,15 +376,15 @@ static bool is_unique(const char *text)
 }
 
 static struct check check_of(const struct nodes *nodes, const char *left, const char *operand, const char *right,
-                             struct arena *mem)
+			     struct arena *mem)
 {
 	const char *op = operand[0] != 0 ? operand : "=";
 	struct check c = {
-	    .holds = operator_of(op),
-	    .text = sched_got(arena_printf(mem, "%s %s %s", left, op, right)),
-	    .unique = is_unique(left) || is_unique(right),
-	    .left = operand_of(nodes, left),
-	    .right = operand_of(nodes, right),
+		.holds = operator_of(op),
+		.text = sched_got(arena_printf(mem, "%s %s %s", left, op, right)),
+		.unique = is_unique(left) || is_unique(right),
+		.left = operand_of(nodes, left),
+		.right = operand_of(nodes, right),
 	};
 
 	check_prepare(&c, mem);
@@ -410,8 +421,10 @@ static void add_distinct(struct compiler *c, const struct constraint *from, bool
 		return;
 	}
 	f->distincts = arena_grow(c->mem, f->distincts, f->n_distincts, &c->distincts_cap, sizeof(f->distincts[0]));
-	f->distincts[f->n_distincts++] = (struct distinct){.key = target_key(f->nodes, from->l_target), .limit = limit,
-	                                                   .whole_job = whole_job, .target = from->l_target};
+	f->distincts[f->n_distincts++] = (struct distinct){.key = target_key(f->nodes, from->l_target),
+							   .limit = limit,
+							   .whole_job = whole_job,
+							   .target = from->l_target};
 }
 
 static void add_constraint(struct compiler *c, const struct constraint *from, bool whole_job)
@@ -429,9 +442,10 @@ static void add_affinity(struct compiler *c, const struct affinity *from)
 {
 	struct feasible *f = c->f;
 
-	f->affinities = arena_grow(c->mem, f->affinities, f->n_affinities, &c->affinities_cap, sizeof(f->affinities[0]));
-	f->affinities[f->n_affinities++] =
-	    (struct affine){check_of(f->nodes, from->l_target, from->operand, from->r_target, c->mem), (double)from->weight};
+	f->affinities =
+		arena_grow(c->mem, f->affinities, f->n_affinities, &c->affinities_cap, sizeof(f->affinities[0]));
+	f->affinities[f->n_affinities++] = (struct affine){
+		check_of(f->nodes, from->l_target, from->operand, from->r_target, c->mem), (double)from->weight};
 	f->affinity_weight += fabs((double)from->weight);
 }
 
@@ -477,18 +491,21 @@ static bool has_devices(const struct check *c, const struct nodes *nodes, uint32
 /* Requests for properties of a device cannot be met: no client of ours tells them. */
 static void add_device(struct compiler *c, const struct device_request *from)
 {
-	add_check(c, (struct check){.holds = from->constraints.n == 0 ? has_devices : never, .text = "missing devices",
-	                            .right.text = from->name, .n = from->count > 0 ? (uint32_t)from->count : 1});
+	add_check(c, (struct check){.holds = from->constraints.n == 0 ? has_devices : never,
+				    .text = "missing devices",
+				    .right.text = from->name,
+				    .n = from->count > 0 ? (uint32_t)from->count : 1});
 }
 
 static void add_volume(struct compiler *c, const struct volume_request *from)
 {
 	if (strcmp(from->type, "host") == 0) {
 		add_fact_check(c, from->read_only ? has_fact : has_writable, FACT_VOLUME, from->source,
-		               "missing compatible host volumes");
+			       "missing compatible host volumes");
 	} else {
-		add_check(c, (struct check){.holds = never, .text = sched_got(arena_printf(c->mem, "missing CSI Volume %s",
-		                                                                            from->source))});
+		add_check(c, (struct check){
+				     .holds = never,
+				     .text = sched_got(arena_printf(c->mem, "missing CSI Volume %s", from->source))});
 	}
 }
 
@@ -496,8 +513,8 @@ static void add_port(struct compiler *c, const struct port *p)
 {
 	if (p->host_network[0] != 0 && strcmp(p->host_network, "default") != 0) {
 		add_fact_check(c, has_fact, FACT_HOSTNET, p->host_network,
-		               sched_got(arena_printf(c->mem, "missing host network \"%s\" for port \"%s\"", p->host_network,
-		                                      p->label)));
+			       sched_got(arena_printf(c->mem, "missing host network \"%s\" for port \"%s\"",
+						      p->host_network, p->label)));
 	}
 }
 
@@ -566,7 +583,7 @@ static void add_group(struct compiler *c, const struct task_group *group)
 }
 
 void feasible_open(struct feasible *f, const struct nodes *nodes, const struct job *job, const struct task_group *group,
-                   struct arena *mem)
+		   struct arena *mem)
 {
 	struct compiler c = {.f = f, .mem = mem};
 

@@ -46,7 +46,7 @@ struct affine {
 struct distinct {
 	uint32_t key;
 	int64_t limit;
-	bool whole_job; /* Counts allocations of all groups. */
+	bool whole_job;     /* Counts allocations of all groups. */
 	const char *target; /* As written: "${meta.rack}". */
 };
 
@@ -97,7 +97,7 @@ bool scope_pool_has(const struct scope *s, uint32_t slot);
 
 /* Compile for one group. Keys that no node has are not interned. `mem` outlives it. */
 void feasible_open(struct feasible *f, const struct nodes *nodes, const struct job *job, const struct task_group *group,
-                   struct arena *mem);
+		   struct arena *mem);
 void feasible_close(struct feasible *f);
 
 /* NULL when the group can run there, or else the reason. */

@@ -71,9 +71,10 @@ static bool stops_anyway(const struct member *m)
 
 static struct change_spec stop_spec(const struct member *m)
 {
-	return (struct change_spec){.row = m->row, .desired = ALLOC_DESIRED_STOP,
-	                            .client = m->fate == FATE_LOST ? ALLOC_CLIENT_LOST : -1,
-	                            .description = fate_text((enum fate)m->fate)};
+	return (struct change_spec){.row = m->row,
+				    .desired = ALLOC_DESIRED_STOP,
+				    .client = m->fate == FATE_LOST ? ALLOC_CLIENT_LOST : -1,
+				    .description = fate_text((enum fate)m->fate)};
 }
 
 static void note_unknown(struct run *r, const struct member *m)
@@ -99,7 +100,8 @@ static void change_member(struct run *r, const struct member *m)
 	} else if (m->fate == FATE_UNKNOWN || m->fate == FATE_PARK) {
 		note_unknown(r, m);
 	} else if (!uuid_is_zero(&m->followup)) {
-		plan_change(&r->build, &(struct change_spec){.row = m->row, .desired = -1, .client = -1, .followup = m->followup});
+		plan_change(&r->build,
+			    &(struct change_spec){.row = m->row, .desired = -1, .client = -1, .followup = m->followup});
 	}
 }
 
@@ -136,9 +138,14 @@ static void add_followups(struct run *r, const struct reconcile *rec)
 
 static void update_one(struct run *r, const struct group_plan *g, const struct member *m)
 {
-	struct place_spec spec = {.id = m->row->id, .node = m->row->node_id, .group = g->name, .index = m->index,
-	                          .use = {m->row->cpu_mhz, m->row->memory_mb, m->row->disk_mb, 1},
-	                          .memory_max_mb = m->row->memory_max_mb, .key = {.deploys = g->deploys}, .update = true};
+	struct place_spec spec = {.id = m->row->id,
+				  .node = m->row->node_id,
+				  .group = g->name,
+				  .index = m->index,
+				  .use = {m->row->cpu_mhz, m->row->memory_mb, m->row->disk_mb, 1},
+				  .memory_max_mb = m->row->memory_max_mb,
+				  .key = {.deploys = g->deploys},
+				  .update = true};
 
 	plan_place(&r->build, &spec, 0);
 	r->placed++;
@@ -173,7 +180,8 @@ static void count_members(struct group_sched *gs, const struct reconcile *rec)
 		const struct group_plan *g = &rec->groups[i];
 
 		for (j = 0; j < g->n_members; j++) {
-			uint32_t slot = remains(&g->members[j]) ? nodes_find(nodes, &g->members[j].row->node_id) : (uint32_t)NODE_NONE;
+			uint32_t slot = remains(&g->members[j]) ? nodes_find(nodes, &g->members[j].row->node_id)
+								: (uint32_t)NODE_NONE;
 
 			if (slot != NODE_NONE) {
 				rank_count(&gs->rank, slot, g->group == gs->group, 1);
@@ -223,7 +231,7 @@ static uint32_t slot_of_text(const struct nodes *nodes, const char *text)
 
 /* Where it has failed before, it is not to go again if there is another way. */
 static void put_penalties(struct run *r, const struct alloc_row *row, const struct reschedule_tracker *tracker,
-                          struct group_wish *wish)
+			  struct group_wish *wish)
 {
 	uint32_t n = tracker != NULL ? tracker->events.n : 0;
 	uint32_t *slots = arena_need(&r->mem, n + 1, sizeof(slots[0]));
@@ -262,9 +270,12 @@ static uint32_t preferred_slot(struct run *r, const struct group_plan *g, const 
 
 static int wish_of(struct run *r, const struct group_plan *g, const struct place *p, struct group_wish *out)
 {
-	*out = (struct group_wish){.id = run_id(r), .index = p->index, .canary = p->canary, .preferred = NODE_NONE,
-	                           .key = {.version = p->version, .deploys = g->deploys && p->version == NULL},
-	                           .changes = p->stops};
+	*out = (struct group_wish){.id = run_id(r),
+				   .index = p->index,
+				   .canary = p->canary,
+				   .preferred = NODE_NONE,
+				   .key = {.version = p->version, .deploys = g->deploys && p->version == NULL},
+				   .changes = p->stops};
 	if (p->previous == NULL) {
 		return 0;
 	}
@@ -353,7 +364,7 @@ static void annotate(struct run *r, const struct reconcile *rec)
 	sched_sort(order, rec->n_groups, sizeof(order[0]), by_name);
 	r->annotations.desired_tg_updates.keys = arena_need(&r->mem, rec->n_groups, sizeof(char *));
 	r->annotations.desired_tg_updates.at =
-	    arena_need(&r->mem, rec->n_groups, sizeof(r->annotations.desired_tg_updates.at[0]));
+		arena_need(&r->mem, rec->n_groups, sizeof(r->annotations.desired_tg_updates.at[0]));
 	for (i = 0; i < rec->n_groups; i++) {
 		r->annotations.desired_tg_updates.keys[i] = order[i]->name;
 		r->annotations.desired_tg_updates.at[i] = order[i]->desired;
@@ -364,9 +375,17 @@ static void annotate(struct run *r, const struct reconcile *rec)
 static int reconcile_job(struct run *r, struct reconcile *rec)
 {
 	struct stay stay;
-	struct reconcile_input in = {.view = r->view, .nodes = &r->s->nodes, .job = &r->job, .eval = r->build.eval,
-	                             .priority = (int)r->eval.priority, .now_ns = r->now_ns, .seed = r->seed, .ids = &r->ids,
-	                             .may_stay = may_stay, .ctx = &stay, .mem = &r->mem};
+	struct reconcile_input in = {.view = r->view,
+				     .nodes = &r->s->nodes,
+				     .job = &r->job,
+				     .eval = r->build.eval,
+				     .priority = (int)r->eval.priority,
+				     .now_ns = r->now_ns,
+				     .seed = r->seed,
+				     .ids = &r->ids,
+				     .may_stay = may_stay,
+				     .ctx = &stay,
+				     .mem = &r->mem};
 	int rv;
 
 	stay_open(&stay, r);

@@ -10,9 +10,16 @@ enum {
 
 void group_sched_open(struct group_sched *gs, struct run *r, const struct task_group *group)
 {
-	struct rank_input in = {.nodes = &r->s->nodes, .view = r->view, .scope = &r->scope, .feasible = &gs->feasible,
-	                        .ask = &gs->ask, .job = r->job.job, .group = group, .spread_nodes = r->spread_nodes,
-	                        .random = run_random(r), .mem = &r->mem};
+	struct rank_input in = {.nodes = &r->s->nodes,
+				.view = r->view,
+				.scope = &r->scope,
+				.feasible = &gs->feasible,
+				.ask = &gs->ask,
+				.job = r->job.job,
+				.group = group,
+				.spread_nodes = r->spread_nodes,
+				.random = run_random(r),
+				.mem = &r->mem};
 
 	memset(gs, 0, sizeof(*gs));
 	gs->r = r;
@@ -117,14 +124,20 @@ static const struct holds *holds_of(struct run *r, const struct alloc_server *se
 }
 
 static void add_place(struct group_sched *gs, const struct group_wish *wish, const struct decision *d,
-                      struct plan_spot *spot)
+		      struct plan_spot *spot)
 {
 	struct run *r = gs->r;
 	const struct node_more *more = &r->s->nodes.more[d->slot];
 	struct alloc_server *server = NULL;
-	struct place_spec spec = {.id = wish->id, .node = more->id, .group = gs->group->name, .index = wish->index,
-	                          .memory_max_mb = gs->ask.memory_max_mb, .key = wish->key, .metric = gs->metric,
-	                          .previous = wish->previous != NULL ? &wish->previous->id : NULL, .canary = wish->canary};
+	struct place_spec spec = {.id = wish->id,
+				  .node = more->id,
+				  .group = gs->group->name,
+				  .index = wish->index,
+				  .memory_max_mb = gs->ask.memory_max_mb,
+				  .key = wish->key,
+				  .metric = gs->metric,
+				  .previous = wish->previous != NULL ? &wish->previous->id : NULL,
+				  .canary = wish->canary};
 
 	if (server_says(&d->server)) {
 		server = arena_need(&r->mem, 1, sizeof(*server));
@@ -147,13 +160,14 @@ static void evict(struct run *r, const struct eviction *e, const struct uuid *fo
 
 	for (i = 0; i < e->n; i++) {
 		char why[64] = "Preempted by alloc ID ";
-		struct change_spec spec = {.row = e->rows[i], .desired = ALLOC_DESIRED_EVICT, .client = -1,
-		                           .preempted_by = *for_id};
+		struct change_spec spec = {
+			.row = e->rows[i], .desired = ALLOC_DESIRED_EVICT, .client = -1, .preempted_by = *for_id};
 
 		strcat(why, run_id_text(r, for_id));
 		spec.description = sched_got(arena_strdup(&r->mem, why));
 		plan_change_with(&r->build, spot, &spec);
-		r->preempted.at = arena_grow(&r->mem, r->preempted.at, r->preempted.n, &r->preempted.cap, sizeof(e->rows[0]));
+		r->preempted.at =
+			arena_grow(&r->mem, r->preempted.at, r->preempted.n, &r->preempted.cap, sizeof(e->rows[0]));
 		r->preempted.at[r->preempted.n++] = e->rows[i];
 	}
 }
@@ -186,7 +200,8 @@ static bool place_by_force(struct group_sched *gs, const struct group_wish *wish
 {
 	struct run *r = gs->r;
 
-	if (!run_preempts(r) || !preempt_find(r, &gs->rank, &gs->ask, slot, &d->eviction) || !try_eviction(gs, wish, d)) {
+	if (!run_preempts(r) || !preempt_find(r, &gs->rank, &gs->ask, slot, &d->eviction) ||
+	    !try_eviction(gs, wish, d)) {
 		d->eviction.n = 0;
 		return false;
 	}
@@ -222,7 +237,8 @@ void run_preempted(struct run *r)
 
 /* ---- placing ---- */
 
-static void finish_place(struct group_sched *gs, const struct group_wish *wish, struct decision *d, struct plan_spot *spot)
+static void finish_place(struct group_sched *gs, const struct group_wish *wish, struct decision *d,
+			 struct plan_spot *spot)
 {
 	d->server.reschedule_tracker = (struct reschedule_tracker *)(uintptr_t)wish->tracker;
 	metric_take(gs);
@@ -232,8 +248,10 @@ static void finish_place(struct group_sched *gs, const struct group_wish *wish, 
 
 bool group_sched_place(struct group_sched *gs, const struct group_wish *wish, struct plan_spot *spot)
 {
-	struct rank_wish rank_wish = {.penalties = wish->penalties, .n_penalties = wish->n_penalties,
-	                              .preferred = wish->preferred, .random = run_random(gs->r)};
+	struct rank_wish rank_wish = {.penalties = wish->penalties,
+				      .n_penalties = wish->n_penalties,
+				      .preferred = wish->preferred,
+				      .random = run_random(gs->r)};
 	struct decision d = {.slot = NODE_NONE};
 	bool frees = wish->changes > 0 && !alloc_row_terminal(wish->previous);
 

@@ -18,10 +18,10 @@ OBJECT_DEFINE(node_device, NODE_DEVICE_FIELDS);
 OBJECT_DEFINE(node_devices, NODE_DEVICES_FIELDS);
 
 /* What allocations have, in JSON. */
-#define DEVICE_GIVEN_FIELDS(X, T)                            \
-	X(T, STR, vendor, "Vendor")                          \
-	X(T, STR, type, "Type")                              \
-	X(T, STR, name, "Name")                              \
+#define DEVICE_GIVEN_FIELDS(X, T)                                                                                      \
+	X(T, STR, vendor, "Vendor")                                                                                    \
+	X(T, STR, type, "Type")                                                                                        \
+	X(T, STR, name, "Name")                                                                                        \
 	X(T, STRS, ids, "DeviceIDs")
 #define DEVICES_GIVEN_FIELDS(X, T) X(T, LIST(device_given), devices, "Devices")
 OBJECT_DECLARE(device_given, DEVICE_GIVEN_FIELDS);
@@ -122,7 +122,7 @@ struct holds *holds_copy(const struct holds *h)
 		text += strlen(h->devices[i].device) + strlen(h->devices[i].instance) + 2;
 	}
 	to = sched_calloc(1, sizeof(*to) + h->n_ports * sizeof(*ports) + h->n_devices * sizeof(*devices) +
-	                             h->n_cores * sizeof(*cores) + text);
+				     h->n_cores * sizeof(*cores) + text);
 	devices = (struct device_hold *)(to + 1);
 	ports = (struct port_hold *)(devices + h->n_devices);
 	cores = (uint16_t *)(ports + h->n_ports);
@@ -394,7 +394,8 @@ static void load_cores(struct node_holds *nh, const struct node *node)
 	for (i = 0; i < cpu->reservable_cpu_cores.n; i++) {
 		int64_t core = cpu->reservable_cpu_cores.at[i];
 
-		if (core >= 0 && core < CORES_MAX && (reserved == NULL || !has_number(&reserved->reserved_cpu_cores, core))) {
+		if (core >= 0 && core < CORES_MAX &&
+		    (reserved == NULL || !has_number(&reserved->reserved_cpu_cores, core))) {
 			nh->cores[nh->n_cores++] = (uint16_t)core;
 		}
 	}
@@ -410,8 +411,8 @@ static void load_device(struct node_holds *nh, const struct node_device *d, uint
 			continue;
 		}
 		nh->instances = arena_grow(&nh->mem, nh->instances, nh->n_instances, cap, sizeof(nh->instances[0]));
-		nh->instances[nh->n_instances++] =
-		    (struct instance){.device = text, .id = sched_got(arena_strdup(&nh->mem, d->instances.at[i].id))};
+		nh->instances[nh->n_instances++] = (struct instance){
+			.device = text, .id = sched_got(arena_strdup(&nh->mem, d->instances.at[i].id))};
 	}
 }
 
@@ -536,9 +537,11 @@ bool node_holds_fit(const struct node_holds *nh, const struct holds *h)
 
 static void add_port(struct network_ask *ask, const struct port *p)
 {
-	ask->ports[ask->n_ports++] = (struct port_ask){
-	    .label = p->label, .host_network = p->host_network, .port = port_or(p->value, 0), .to = (int32_t)p->to,
-	    .shared = p->ignore_collision};
+	ask->ports[ask->n_ports++] = (struct port_ask){.label = p->label,
+						       .host_network = p->host_network,
+						       .port = port_or(p->value, 0),
+						       .to = (int32_t)p->to,
+						       .shared = p->ignore_collision};
 }
 
 static void compile_network(const struct network_resource *net, struct network_ask *out, struct arena *mem)
@@ -682,13 +685,16 @@ static struct holds_miss choose_port(struct choice *c, const struct port_ask *as
 
 static struct port port_given(const struct port_ask *ask, uint32_t port)
 {
-	return (struct port){.label = ask->label, .host_network = ask->host_network, .value = port,
-	                     .to = ask->to < 0 ? (int64_t)port : ask->to, .ignore_collision = ask->shared};
+	return (struct port){.label = ask->label,
+			     .host_network = ask->host_network,
+			     .value = port,
+			     .to = ask->to < 0 ? (int64_t)port : ask->to,
+			     .ignore_collision = ask->shared};
 }
 
 /* `ports` (for a group's network) gets the flat list; the network is a copy with the values filled in. */
 static struct holds_miss choose_network(struct choice *c, const struct network_ask *ask, struct network_resource *out,
-                                        struct alloc_port *ports)
+					struct alloc_port *ports)
 {
 	uint32_t i;
 
@@ -697,7 +703,8 @@ static struct holds_miss choose_network(struct choice *c, const struct network_a
 	out->dynamic_ports.at = arena_need(c->mem, ask->n_ports - ask->n_static, sizeof(struct port));
 	out->ip = ip_copy(c, &c->nh->addresses[0]);
 	for (i = 0; i < ask->n_ports; i++) {
-		struct port *to = i < ask->n_static ? &out->reserved_ports.at[i] : &out->dynamic_ports.at[i - ask->n_static];
+		struct port *to =
+			i < ask->n_static ? &out->reserved_ports.at[i] : &out->dynamic_ports.at[i - ask->n_static];
 		const char *ip = "";
 		uint32_t port;
 		struct holds_miss miss = choose_port(c, &ask->ports[i], &ip, &port);
@@ -707,8 +714,11 @@ static struct holds_miss choose_network(struct choice *c, const struct network_a
 		}
 		*to = port_given(&ask->ports[i], port);
 		if (ports != NULL) {
-			ports[i] = (struct alloc_port){.label = to->label, .value = port, .to = to->to, .host_ip = ip,
-			                               .ignore_collision = to->ignore_collision};
+			ports[i] = (struct alloc_port){.label = to->label,
+						       .value = port,
+						       .to = to->to,
+						       .host_ip = ip,
+						       .ignore_collision = to->ignore_collision};
 		}
 	}
 	return (struct holds_miss){0};
@@ -727,7 +737,7 @@ static struct holds_miss choose_group(struct choice *c, const struct holds_ask *
 	out->ports.at = arena_need(c->mem, n, sizeof(out->ports.at[0]));
 	for (i = 0; i < ask->n_networks; i++) {
 		struct holds_miss miss =
-		    choose_network(c, &ask->networks[i], &out->networks.at[i], &out->ports.at[out->ports.n]);
+			choose_network(c, &ask->networks[i], &out->networks.at[i], &out->ports.at[out->ports.n]);
 
 		if (miss.lack != HOLDS_OK) {
 			return miss;
@@ -900,7 +910,7 @@ static void sort_tasks(struct alloc_server *out, struct arena *mem)
 }
 
 struct holds_miss node_holds_choose(struct node_holds *nh, const struct holds_ask *ask, uint64_t random,
-                                    struct alloc_server *out, struct arena *mem)
+				    struct alloc_server *out, struct arena *mem)
 {
 	struct choice c = {.nh = nh, .mem = mem, .random = random, .taken = {.mem = mem}};
 	struct holds_miss miss = choose_group(&c, ask, out);

@@ -124,18 +124,18 @@ struct holds_miss node_holds_check(const struct node_holds *nh, const struct hol
 /* Choose, and mark as taken; the ports from `random`. Fills Ports, Networks and Tasks of `out`; all in `mem`. On a miss
  * nothing is taken. */
 struct holds_miss node_holds_choose(struct node_holds *nh, const struct holds_ask *ask, uint64_t random,
-                                    struct alloc_server *out, struct arena *mem);
+				    struct alloc_server *out, struct arena *mem);
 
 /* ---- devices ---- */
 
 /* A device group as a node describes it, in JSON. */
-#define NODE_DEVICE_INSTANCE_FIELDS(X, T)                    \
-	X(T, STR, id, "ID")                                  \
+#define NODE_DEVICE_INSTANCE_FIELDS(X, T)                                                                              \
+	X(T, STR, id, "ID")                                                                                            \
 	X(T, BOOL, healthy, "Healthy")
-#define NODE_DEVICE_FIELDS(X, T)                             \
-	X(T, STR, vendor, "Vendor")                          \
-	X(T, STR, type, "Type")                              \
-	X(T, STR, name, "Name")                              \
+#define NODE_DEVICE_FIELDS(X, T)                                                                                       \
+	X(T, STR, vendor, "Vendor")                                                                                    \
+	X(T, STR, type, "Type")                                                                                        \
+	X(T, STR, name, "Name")                                                                                        \
 	X(T, LIST(node_device_instance), instances, "Instances")
 #define NODE_DEVICES_FIELDS(X, T) X(T, LIST(node_device), devices, "Devices")
 OBJECT_DECLARE(node_device_instance, NODE_DEVICE_INSTANCE_FIELDS);

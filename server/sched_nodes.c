@@ -11,7 +11,7 @@ const char *fit_text(enum fit fit)
 {
 	static const char *const texts[] = {
 #define X(id, text) text,
-	    FIT_LIST(X)
+		FIT_LIST(X)
 #undef X
 	};
 
@@ -63,9 +63,13 @@ static void note_alloc(struct nodes_news *news, const struct alloc_row *old, con
 		use_add(&u, &was, -1);
 	}
 	if (!use_none(&u)) {
-		const struct news_note note = {.node = row->node_id, .alloc = row->id, .cpu_mhz = u.cpu_mhz,
-		                               .memory_mb = u.memory_mb, .disk_mb = u.disk_mb, .count = (int32_t)u.count,
-		                               .holds = row->server != NULL};
+		const struct news_note note = {.node = row->node_id,
+					       .alloc = row->id,
+					       .cpu_mhz = u.cpu_mhz,
+					       .memory_mb = u.memory_mb,
+					       .disk_mb = u.disk_mb,
+					       .count = (int32_t)u.count,
+					       .holds = row->server != NULL};
 
 		note_put(news, &note);
 	}
@@ -403,8 +407,8 @@ static uint32_t core_mhz(const struct node *node)
 	const struct node_cpu *cpu = node->node_resources != NULL ? node->node_resources->cpu : NULL;
 
 	return cpu != NULL && cpu->total_cpu_cores > 0 && cpu->cpu_shares > 0
-	               ? (uint32_t)(cpu->cpu_shares / cpu->total_cpu_cores)
-	               : 0;
+		       ? (uint32_t)(cpu->cpu_shares / cpu->total_cpu_cores)
+		       : 0;
 }
 
 static void row_load(struct nodes *nodes, uint32_t slot, const struct node_row *row)
@@ -466,7 +470,7 @@ uint32_t nodes_load(struct nodes *nodes, const struct view *v, const struct uuid
 static uint32_t claim_find(const struct nodes *nodes, const struct uuid *alloc)
 {
 	return nodes->n_claims == 0 ? (uint32_t)CLAIM_NONE
-	                            : hindex_find(&nodes->by_alloc, id_hash(alloc), same_claim, nodes->claims, alloc);
+				    : hindex_find(&nodes->by_alloc, id_hash(alloc), same_claim, nodes->claims, alloc);
 }
 
 /* Whoever points to a claim as its neighbour points to `to` now. */
@@ -504,7 +508,7 @@ static void claim_remove(struct nodes *nodes, uint32_t i)
 }
 
 void nodes_claim(struct nodes *nodes, uint32_t slot, const struct uuid *alloc, const struct use *use,
-                 const struct holds *takes, bool frees, uint64_t owner)
+		 const struct holds *takes, bool frees, uint64_t owner)
 {
 	struct claim *c;
 	uint32_t i;
@@ -513,8 +517,13 @@ void nodes_claim(struct nodes *nodes, uint32_t slot, const struct uuid *alloc, c
 	i = nodes->n_claims;
 	nodes->claims = sched_grow(nodes->claims, i, &nodes->claims_cap, sizeof(nodes->claims[0]));
 	c = &nodes->claims[i];
-	*c = (struct claim){.alloc = *alloc, .use = *use, .owner = owner, .slot = slot, .frees = frees,
-	                    .next = nodes->more[slot].claim, .prev = CLAIM_NONE};
+	*c = (struct claim){.alloc = *alloc,
+			    .use = *use,
+			    .owner = owner,
+			    .slot = slot,
+			    .frees = frees,
+			    .next = nodes->more[slot].claim,
+			    .prev = CLAIM_NONE};
 	if (c->next != CLAIM_NONE) {
 		nodes->claims[c->next].prev = i;
 	}
@@ -585,7 +594,8 @@ static int take_row(struct nodes *nodes, struct node_holds *nh, const struct all
 	return 0;
 }
 
-static int holds_fill(struct nodes *nodes, const struct view *v, uint32_t slot, struct node_holds *nh, struct arena *mem)
+static int holds_fill(struct nodes *nodes, const struct view *v, uint32_t slot, struct node_holds *nh,
+		      struct arena *mem)
 {
 	const struct alloc_row *row;
 	struct rows r;
@@ -627,7 +637,8 @@ struct node_holds *nodes_holds(struct nodes *nodes, const struct view *v, uint32
 	return more->holds;
 }
 
-enum fit nodes_fit(struct nodes *nodes, const struct view *v, uint32_t slot, const struct use *ask, const struct holds *takes)
+enum fit nodes_fit(struct nodes *nodes, const struct view *v, uint32_t slot, const struct use *ask,
+		   const struct holds *takes)
 {
 	enum fit fit = node_fits(&nodes->at[slot], ask);
 	const struct node_holds *nh;

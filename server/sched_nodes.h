@@ -14,8 +14,8 @@
  * claim belongs to an allocation and an owner; it goes when the allocation is seen to have changed, or when its owner
  * gives it up. So it does not matter whether a plan's outcome or its effect is heard of first.
  *
- * Each thread that schedules has a picture of its own with all nodes and their facts; it learns by news what has changed
- * since. The plan applier has one that loads a node when it is first asked for it.
+ * Each thread that schedules has a picture of its own with all nodes and their facts; it learns by news what has
+ * changed since. The plan applier has one that loads a node when it is first asked for it.
  *
  * News. The core loop collects notes of changes for each reader, and hands them over together with a view:
  *
@@ -125,8 +125,8 @@ struct node_more {
 	struct uuid id;
 	struct fact *facts; /* By key; from malloc(). */
 	uint32_t n_facts;
-	uint32_t claim;            /* Its first claim, or CLAIM_NONE. */
-	struct node_holds *holds;  /* NULL until they are needed. */
+	uint32_t claim;           /* Its first claim, or CLAIM_NONE. */
+	struct node_holds *holds; /* NULL until they are needed. */
 };
 
 /* Nodes that are alike in all facts but those that are unique to one. */
@@ -197,7 +197,7 @@ uint32_t nodes_fact(const struct nodes *nodes, uint32_t slot, uint32_t key);
  * change or the owner gives it up. `takes` are the ports and the like that it will have (copied; may be NULL); `frees`:
  * it gives up its own. An allocation has at most one claim: a second replaces the first. */
 void nodes_claim(struct nodes *nodes, uint32_t slot, const struct uuid *alloc, const struct use *use,
-                 const struct holds *takes, bool frees, uint64_t owner);
+		 const struct holds *takes, bool frees, uint64_t owner);
 
 /* Take back one claim, if it is there: the placement or the stop was given up. */
 void nodes_unclaim(struct nodes *nodes, const struct uuid *alloc);
@@ -216,16 +216,16 @@ struct node_holds *nodes_holds(struct nodes *nodes, const struct view *v, uint32
 
 /* ---- does it fit? The one answer for schedulers and the plan applier ---- */
 
-#define FIT_LIST(X)                                          \
-	X(OK, "")                                            \
-	X(CPU, "cpu")                                        \
-	X(MEMORY, "memory")                                  \
-	X(DISK, "disk")                                      \
-	X(ALLOCS, "max allocations")                         \
-	X(STATE, "node not ready")                           \
-	X(PORT, "network: reserved port collision")          \
-	X(PORTS, "network: dynamic port selection failed")   \
-	X(CORES, "cores")                                    \
+#define FIT_LIST(X)                                                                                                    \
+	X(OK, "")                                                                                                      \
+	X(CPU, "cpu")                                                                                                  \
+	X(MEMORY, "memory")                                                                                            \
+	X(DISK, "disk")                                                                                                \
+	X(ALLOCS, "max allocations")                                                                                   \
+	X(STATE, "node not ready")                                                                                     \
+	X(PORT, "network: reserved port collision")                                                                    \
+	X(PORTS, "network: dynamic port selection failed")                                                             \
+	X(CORES, "cores")                                                                                              \
 	X(DEVICES, "devices: no devices match request")
 
 enum fit {
@@ -254,6 +254,7 @@ static inline enum fit node_fits(const struct node_at *at, const struct use *ask
 }
 
 /* Does what a plan places there still fit, by all that can be counted? */
-enum fit nodes_fit(struct nodes *nodes, const struct view *v, uint32_t slot, const struct use *ask, const struct holds *takes);
+enum fit nodes_fit(struct nodes *nodes, const struct view *v, uint32_t slot, const struct use *ask,
+		   const struct holds *takes);
 
 #endif /* SERVER_SCHED_NODES_H_ */

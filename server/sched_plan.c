@@ -41,15 +41,15 @@ static struct chunk_build *chunk_add(struct plan_build *b, struct chunk_key key)
 static bool same_key(struct chunk_key a, struct chunk_key b)
 {
 	bool same_version = a.version == b.version ||
-	                    (a.version != NULL && b.version != NULL && a.version->version == b.version->version);
+			    (a.version != NULL && b.version != NULL && a.version->version == b.version->version);
 
 	return same_version && a.deploys == b.deploys;
 }
 
 static bool has_room(const struct chunk_build *c, uint32_t places, uint32_t changes)
 {
-	return c->payload.places.n + places <= PLAN_CHUNK_PLACES && c->payload.changes.n + changes <= PLAN_CHUNK_CHANGES &&
-	       c->bytes < PLAN_CHUNK_BYTES;
+	return c->payload.places.n + places <= PLAN_CHUNK_PLACES &&
+	       c->payload.changes.n + changes <= PLAN_CHUNK_CHANGES && c->bytes < PLAN_CHUNK_BYTES;
 }
 
 /* The latest chunk of its kind is the only one that may have room. */
@@ -74,7 +74,7 @@ static int64_t metric_add(struct plan_build *b, struct chunk_build *c, const str
 	}
 	if (c->metric != metric->at) {
 		c->payload.metrics.at = arena_grow(b->mem, c->payload.metrics.at, c->payload.metrics.n, &c->metrics_cap,
-		                                   sizeof(c->payload.metrics.at[0]));
+						   sizeof(c->payload.metrics.at[0]));
 		c->payload.metrics.at[c->payload.metrics.n++].packed = *metric;
 		c->metric = metric->at;
 	}
@@ -95,10 +95,14 @@ static int64_t group_add(struct plan_build *b, struct chunk_build *c, const stru
 			return i - 1;
 		}
 	}
-	c->payload.groups.at = arena_grow(b->mem, c->payload.groups.at, c->payload.groups.n, &c->groups_cap, sizeof(*g));
+	c->payload.groups.at =
+		arena_grow(b->mem, c->payload.groups.at, c->payload.groups.n, &c->groups_cap, sizeof(*g));
 	g = &c->payload.groups.at[c->payload.groups.n];
-	*g = (struct plan_group){.name = spec->group, .cpu_mhz = spec->use.cpu_mhz, .memory_mb = spec->use.memory_mb,
-	                         .memory_max_mb = spec->memory_max_mb, .disk_mb = spec->use.disk_mb};
+	*g = (struct plan_group){.name = spec->group,
+				 .cpu_mhz = spec->use.cpu_mhz,
+				 .memory_mb = spec->use.memory_mb,
+				 .memory_max_mb = spec->memory_max_mb,
+				 .disk_mb = spec->use.disk_mb};
 	return c->payload.groups.n++;
 }
 
@@ -126,8 +130,8 @@ struct plan_spot plan_place(struct plan_build *b, const struct place_spec *spec,
 	p->previous = spec->previous != NULL ? id_bytes(b, spec->previous) : (struct bytes){0};
 	p->canary = spec->canary;
 	p->server = (struct alloc_server *)(uintptr_t)spec->server;
-	c->claims[n] = (struct plan_claim){.alloc = spec->id, .node = spec->node, .use = spec->use, .holds = spec->holds,
-	                                   .update = spec->update};
+	c->claims[n] = (struct plan_claim){
+		.alloc = spec->id, .node = spec->node, .use = spec->use, .holds = spec->holds, .update = spec->update};
 	if (spec->update) {
 		c->claims[n].use = (struct use){0};
 	}
@@ -198,8 +202,9 @@ static void put_deployments(struct plan_build *b, struct plan_result *p, const s
 	}
 	if (!uuid_is_zero(&end->ended)) {
 		p->deployments.at = arena_need(b->mem, 1, sizeof(p->deployments.at[0]));
-		p->deployments.at[0] = (struct deployment_update){
-		    .id = id_bytes(b, &end->ended), .status = DEPLOYMENT_STATUS_CANCELLED, .description = end->ended_why};
+		p->deployments.at[0] = (struct deployment_update){.id = id_bytes(b, &end->ended),
+								  .status = DEPLOYMENT_STATUS_CANCELLED,
+								  .description = end->ended_why};
 		p->deployments.n = 1;
 	}
 }
@@ -237,8 +242,10 @@ struct plan *plan_finish(struct plan_build *b, const struct plan_end *end)
 	plan->n_chunks = b->n;
 	put_deployments(b, &b->chunks[0]->payload, end);
 	for (i = 0; i < b->n && rv == 0; i++) {
-		plan->chunks[i] = (struct plan_chunk){.payload = b->chunks[i]->payload, .evals_only = evals_only,
-		                                      .claims = b->chunks[i]->claims, .releases = b->chunks[i]->releases};
+		plan->chunks[i] = (struct plan_chunk){.payload = b->chunks[i]->payload,
+						      .evals_only = evals_only,
+						      .claims = b->chunks[i]->claims,
+						      .releases = b->chunks[i]->releases};
 		if (i + 1 == b->n) {
 			put_evals(b, &plan->chunks[i], end);
 		}

@@ -39,17 +39,17 @@ struct plan_claim {
 struct plan_release {
 	struct uuid alloc;
 	struct uuid node;
-	struct use frees;  /* Nothing: it only changes words. */
-	int32_t place;     /* It is made only with this place of the chunk; -1: anyway. */
+	struct use frees; /* Nothing: it only changes words. */
+	int32_t place;    /* It is made only with this place of the chunk; -1: anyway. */
 };
 
 struct plan_chunk {
 	struct plan_result payload;
-	bool evals_only; /* The command is EVALS: there is nothing else in it. */
+	bool evals_only;               /* The command is EVALS: there is nothing else in it. */
 	struct plan_claim *claims;     /* One for each place, */
 	struct plan_release *releases; /* and for each change. */
-	uint32_t n_always; /* The first of the payload's evaluations, which are made also when something is refused. */
-	struct buf command;            /* The payload, encoded. */
+	uint32_t n_always;  /* The first of the payload's evaluations, which are made also when something is refused. */
+	struct buf command; /* The payload, encoded. */
 };
 
 struct plan {
@@ -114,10 +114,10 @@ struct place_spec {
 	struct use use;
 	int64_t memory_max_mb;
 	struct chunk_key key;
-	struct bytes metric;        /* Packed; the same pointer is stored once. */
+	struct bytes metric;         /* Packed; the same pointer is stored once. */
 	const struct uuid *previous; /* NULL: none. */
 	bool canary;
-	bool update;                 /* In place. */
+	bool update;                       /* In place. */
 	const struct alloc_server *server; /* NULL: nothing to say. */
 	const struct holds *holds;
 };
@@ -154,7 +154,7 @@ struct plan_end {
 	const char *ended_why;               /* and why. */
 	const struct evaluation *always;     /* Evaluations that are made also when something is refused, */
 	uint32_t n_always;
-	const struct evaluation *final;      /* and those that end the work. */
+	const struct evaluation *final; /* and those that end the work. */
 	uint32_t n_final;
 	int priority;
 	bool all_at_once;

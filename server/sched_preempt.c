@@ -6,9 +6,9 @@
 #include "server/sched_run.h"
 
 enum {
-	PRIORITY_DELTA = 10,     /* So much less important must they be. */
-	NODES_TRIED = 256,       /* A limit: looking at a node's allocations is not cheap. */
-	VICTIMS_MAX = 1024,      /* Of one node. */
+	PRIORITY_DELTA = 10, /* So much less important must they be. */
+	NODES_TRIED = 256,   /* A limit: looking at a node's allocations is not cheap. */
+	VICTIMS_MAX = 1024,  /* Of one node. */
 };
 
 /* An allocation that may have to go. */
@@ -66,8 +66,8 @@ static void load(struct run *r, uint32_t slot, struct node_try *t)
 	rows_allocs_of_node(&rows, r->view, &r->s->nodes.more[slot].id);
 	while ((row = alloc_next(&rows)) != NULL && t->n < VICTIMS_MAX) {
 		if (may_go(r, row)) {
-			t->at[t->n++] = (struct victim){.row = row, .priority = row->job->priority,
-			                                .distance = distance(row, &t->missing)};
+			t->at[t->n++] = (struct victim){
+				.row = row, .priority = row->job->priority, .distance = distance(row, &t->missing)};
 		}
 	}
 	sched_sort(t->at, t->n, sizeof(t->at[0]), by_importance);
@@ -81,9 +81,9 @@ static int64_t positive(int64_t n)
 static struct use missing_of(const struct node_at *at, const struct use *ask)
 {
 	struct use m = {
-	    .cpu_mhz = positive(at->used.cpu_mhz + ask->cpu_mhz - at->cpu_mhz),
-	    .memory_mb = positive(at->used.memory_mb + ask->memory_mb - at->memory_mb),
-	    .disk_mb = positive(at->used.disk_mb + ask->disk_mb - at->disk_mb),
+		.cpu_mhz = positive(at->used.cpu_mhz + ask->cpu_mhz - at->cpu_mhz),
+		.memory_mb = positive(at->used.memory_mb + ask->memory_mb - at->memory_mb),
+		.disk_mb = positive(at->used.disk_mb + ask->disk_mb - at->disk_mb),
 	};
 
 	if (at->max_allocs > 0) {

@@ -241,7 +241,7 @@ static void targets_open(struct rank *r, struct rank_spread *s, const struct spr
 
 		named += (double)t->percent;
 		s->targets[s->n_targets++] =
-		    (struct spread_target_count){intern_find(&r->nodes->names, t->value), desired};
+			(struct spread_target_count){intern_find(&r->nodes->names, t->value), desired};
 	}
 	s->rest = fmax(0, (100 - named) / 100 * r->desired);
 }
@@ -295,7 +295,7 @@ static double binpack(const struct rank *r, const struct node_at *at)
 {
 	struct use u = ask_use(r->ask, at);
 	double sum = ten_to_the(free_share(at->used.cpu_mhz + u.cpu_mhz, at->cpu_mhz)) +
-	             ten_to_the(free_share(at->used.memory_mb + u.memory_mb, at->memory_mb));
+		     ten_to_the(free_share(at->used.memory_mb + u.memory_mb, at->memory_mb));
 	double fit = r->spread_nodes ? sum - 2 : 20 - sum;
 
 	return fmax(0, fmin(18, fit)) / 18;
@@ -337,7 +337,8 @@ static void judge(struct rank *r, uint32_t i)
 	struct use u = ask_use(r->ask, at);
 
 	c->state = CANDIDATE_OPEN;
-	if ((r->feasible->distinct_hosts_job && c->job_here > 0) || (r->feasible->distinct_hosts_group && c->here > 0)) {
+	if ((r->feasible->distinct_hosts_job && c->job_here > 0) ||
+	    (r->feasible->distinct_hosts_group && c->here > 0)) {
 		c->state = CANDIDATE_DISTINCT_HOSTS;
 	} else if (is_crowded(r, i)) {
 		c->state = CANDIDATE_DISTINCT_PROPERTY;
@@ -506,8 +507,13 @@ void rank_open(struct rank *r, const struct rank_input *in)
 {
 	uint32_t i;
 
-	*r = (struct rank){.nodes = in->nodes, .view = in->view, .feasible = in->feasible, .ask = in->ask, .mem = in->mem,
-	                   .spread_nodes = in->spread_nodes, .desired = in->group->count > 0 ? (double)in->group->count : 1};
+	*r = (struct rank){.nodes = in->nodes,
+			   .view = in->view,
+			   .feasible = in->feasible,
+			   .ask = in->ask,
+			   .mem = in->mem,
+			   .spread_nodes = in->spread_nodes,
+			   .desired = in->group->count > 0 ? (double)in->group->count : 1};
 	r->at = arena_need(r->mem, r->nodes->n_used, sizeof(r->at[0]));
 	r->of = arena_need(r->mem, r->nodes->n, sizeof(r->of[0]));
 	for (i = 0; i < r->nodes->n; i++) {
@@ -560,14 +566,17 @@ void rank_count(struct rank *r, uint32_t slot, bool same_group, int by)
 
 static enum fit fit_of(enum holds_lack lack)
 {
-	static const enum fit fits[] = {[HOLDS_OK] = FIT_OK, [HOLDS_PORT] = FIT_PORT, [HOLDS_PORTS] = FIT_PORTS,
-	                                [HOLDS_CORES] = FIT_CORES, [HOLDS_DEVICES] = FIT_DEVICES};
+	static const enum fit fits[] = {[HOLDS_OK] = FIT_OK,
+					[HOLDS_PORT] = FIT_PORT,
+					[HOLDS_PORTS] = FIT_PORTS,
+					[HOLDS_CORES] = FIT_CORES,
+					[HOLDS_DEVICES] = FIT_DEVICES};
 
 	return fits[lack];
 }
 
-/* Choose ports and the like on a candidate; false, and it is out of the race, when they are not there. What is chosen is
- * only marked by the claim that follows. */
+/* Choose ports and the like on a candidate; false, and it is out of the race, when they are not there. What is chosen
+ * is only marked by the claim that follows. */
 static bool choose_holds(struct rank *r, uint32_t i, uint64_t random, struct alloc_server *server)
 {
 	struct candidate *c = &r->at[i];
@@ -630,7 +639,8 @@ uint32_t rank_pick(struct rank *r, const struct rank_wish *wish, struct alloc_se
 	r->n_penalties = wish->n_penalties;
 	penalize(r, true);
 	best_of(r); /* Metrics show all scores. */
-	if (preferred != NODE_NONE && r->score[preferred] != -INFINITY && choose_holds(r, preferred, wish->random, server)) {
+	if (preferred != NODE_NONE && r->score[preferred] != -INFINITY &&
+	    choose_holds(r, preferred, wish->random, server)) {
 		return r->at[preferred].slot;
 	}
 	best = pick_best(r, wish->random, server);
@@ -661,7 +671,8 @@ void rank_settle(struct rank *r, uint32_t slot)
 static const char *dimension_text(const struct rank *r, const struct candidate *c)
 {
 	if (c->fit == FIT_PORT && c->port_label != NULL) {
-		return sched_got(arena_printf(r->mem, "%s %s=%u", fit_text(FIT_PORT), c->port_label, (unsigned)c->port));
+		return sched_got(
+			arena_printf(r->mem, "%s %s=%u", fit_text(FIT_PORT), c->port_label, (unsigned)c->port));
 	}
 	return fit_text((enum fit)c->fit);
 }
@@ -678,9 +689,9 @@ static const char *crowd_text(const struct rank *r, uint32_t candidate)
 			return sched_got(arena_printf(r->mem, "missing property \"%s\"", d->rule->target));
 		}
 		if (d->values.count[value] >= d->rule->limit) {
-			return sched_got(arena_printf(r->mem, "distinct_property: %s=%s used by %lld allocs", d->rule->target,
-			                              intern_text(&r->nodes->names, d->values.id[value]),
-			                              (long long)d->values.count[value]));
+			return sched_got(arena_printf(
+				r->mem, "distinct_property: %s=%s used by %lld allocs", d->rule->target,
+				intern_text(&r->nodes->names, d->values.id[value]), (long long)d->values.count[value]));
 		}
 	}
 	return "distinct_property";

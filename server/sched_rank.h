@@ -8,8 +8,8 @@
  *     score   .7 .3 .5 | .9 .2 .9 | -  .1 ...        -: no room now
  *     best       .7         .9         .1            looked at again only where something changed
  *
- * so that thousands of allocations on thousands of nodes cost well below a microsecond for each node touched. Nodes stand
- * in an order that the seed decides, and of equals the first is taken: so not all schedulers prefer the same.
+ * so that thousands of allocations on thousands of nodes cost well below a microsecond for each node touched. Nodes
+ * stand in an order that the seed decides, and of equals the first is taken: so not all schedulers prefer the same.
  *
  * The score is the mean of its parts (those that are not 0, and the first always):
  *     binpack                  how well what is left free fits, 0 to 1; by configuration the contrary
@@ -44,7 +44,7 @@ enum { RANK_BLOCK = 64 };
 /* Why a candidate cannot be taken at the moment. */
 enum candidate_state {
 	CANDIDATE_OPEN,
-	CANDIDATE_FULL,      /* rank_candidate.fit tells of what. */
+	CANDIDATE_FULL, /* rank_candidate.fit tells of what. */
 	CANDIDATE_DISTINCT_HOSTS,
 	CANDIDATE_DISTINCT_PROPERTY,
 };
@@ -101,7 +101,7 @@ struct tally {
 	struct {
 		const char *name;
 		int64_t n;
-	} *at;
+	} * at;
 	uint32_t n;
 	uint32_t cap;
 };
@@ -119,14 +119,14 @@ struct rank {
 	double *score; /* By candidate; -INFINITY when it cannot be taken. */
 	uint32_t *of;  /* By slot: the candidate, or NODE_NONE. */
 	uint32_t n_blocks;
-	uint32_t *best;   /* By block. */
+	uint32_t *best; /* By block. */
 	bool *dirty;
 	struct rank_spread *spreads;
 	uint32_t n_spreads;
 	struct rank_distinct *distincts;
 	uint32_t n_distincts;
-	bool rejudge;  /* Counts have changed that bear on many candidates: */
-	bool respread; /* to be looked at before the next pick. */
+	bool rejudge;              /* Counts have changed that bear on many candidates: */
+	bool respread;             /* to be looked at before the next pick. */
 	const uint32_t *penalties; /* Of the latest pick. */
 	uint32_t n_penalties;
 	/* For metrics. */

@@ -15,7 +15,7 @@ const char *fate_text(enum fate fate)
 {
 	static const char *const texts[] = {
 #define X(id, text) text,
-	    FATE_LIST(X)
+		FATE_LIST(X)
 #undef X
 	};
 
@@ -40,9 +40,9 @@ struct group_work {
 	bool has_state;                         /* In the deployment that is there. */
 	bool canaries;                          /* They run, and wait for promotion. */
 	struct names names;
-	int64_t budget;                         /* How many may be replaced now. */
+	int64_t budget; /* How many may be replaced now. */
 	uint32_t n_destructive;
-	bool had_version;                       /* Some allocation was of this version already. */
+	bool had_version; /* Some allocation was of this version already. */
 };
 
 static struct uuid new_id(const struct reconcile_input *in)
@@ -125,8 +125,9 @@ static int members_load(struct work *w)
 static int deploy_load(struct work *w)
 {
 	const struct sched_job *job = w->in->job;
-	const struct deployment_row *row = job->row == NULL ? NULL
-		: state_latest_deployment(w->in->view, job_row_ns(job->row), job_row_id(job->row));
+	const struct deployment_row *row =
+		job->row == NULL ? NULL
+				 : state_latest_deployment(w->in->view, job_row_ns(job->row), job_row_id(job->row));
 	bool same = row != NULL && row->job_create_index == job->create_index && row->job_version == job->version;
 
 	if (row == NULL) {
@@ -134,7 +135,8 @@ static int deploy_load(struct work *w)
 	}
 	if (deployment_row_active(row) && (!same || job->stopped)) {
 		w->out->ended = row->id;
-		w->out->ended_why = job->stopped ? "Cancelled because job is stopped" : "Cancelled due to newer version of job";
+		w->out->ended_why =
+			job->stopped ? "Cancelled because job is stopped" : "Cancelled due to newer version of job";
 		return 0;
 	}
 	if (!same || row->status == DEPLOYMENT_STATUS_SUCCESSFUL || row->status == DEPLOYMENT_STATUS_CANCELLED) {
@@ -150,17 +152,17 @@ static int deploy_load(struct work *w)
 /* ---- fates ---- */
 
 static const uint8_t first_fates[] = {
-    [STANDING_GONE] = FATE_KEEP,       [STANDING_DONE] = FATE_KEEP,   [STANDING_ALIVE] = FATE_KEEP,
-    [STANDING_FAILED] = FATE_KEEP,     [STANDING_WAITING] = FATE_LATER, [STANDING_RETRY] = FATE_RETRY,
-    [STANDING_MIGRATING] = FATE_MIGRATE, [STANDING_LOST] = FATE_LOST, [STANDING_CUT_OFF] = FATE_UNKNOWN,
-    [STANDING_UNKNOWN] = FATE_KEEP,    [STANDING_PARKED] = FATE_PARK, [STANDING_RETURNED] = FATE_KEEP,
+	[STANDING_GONE] = FATE_KEEP,         [STANDING_DONE] = FATE_KEEP,     [STANDING_ALIVE] = FATE_KEEP,
+	[STANDING_FAILED] = FATE_KEEP,       [STANDING_WAITING] = FATE_LATER, [STANDING_RETRY] = FATE_RETRY,
+	[STANDING_MIGRATING] = FATE_MIGRATE, [STANDING_LOST] = FATE_LOST,     [STANDING_CUT_OFF] = FATE_UNKNOWN,
+	[STANDING_UNKNOWN] = FATE_KEEP,      [STANDING_PARKED] = FATE_PARK,   [STANDING_RETURNED] = FATE_KEEP,
 };
 
 /* Whether it counts as one of the group's allocations: it is there, or will be replaced. */
 static bool occupies(const struct member *m)
 {
-	return m->standing != STANDING_UNKNOWN && m->fate != FATE_STOP && m->fate != FATE_STOP_RECONNECT && !m->canary &&
-	       !(m->fate == FATE_LOST && !m->replaced);
+	return m->standing != STANDING_UNKNOWN && m->fate != FATE_STOP && m->fate != FATE_STOP_RECONNECT &&
+	       !m->canary && !(m->fate == FATE_LOST && !m->replaced);
 }
 
 static bool is_live_canary(const struct member *m)
@@ -346,7 +348,7 @@ static void drop_surplus(struct group_work *gw)
 
 	for (i = 0; i < g->n_members; i++) {
 		g->members[i].replaced = g->members[i].fate != FATE_KEEP && g->members[i].fate != FATE_LATER &&
-		                         g->members[i].fate != FATE_PARK;
+					 g->members[i].fate != FATE_PARK;
 		if (occupies(&g->members[i])) {
 			order[n++] = &g->members[i];
 		}
@@ -555,7 +557,8 @@ static void place_updates(struct group_work *gw)
 
 /* ---- the deployment's part ---- */
 
-/* As many may change at a time as are allowed, without those whose health is not known yet; and none when one is ill. */
+/* As many may change at a time as are allowed, without those whose health is not known yet; and none when one is ill.
+ */
 static int64_t budget_of(const struct group_work *gw)
 {
 	int64_t budget;
@@ -568,7 +571,8 @@ static int64_t budget_of(const struct group_work *gw)
 	for (i = 0; i < gw->g->n_members && gw->has_state; i++) {
 		const struct member *m = &gw->g->members[i];
 
-		if (!uuid_equal(&m->row->deployment_id, &gw->w->deploy.id) || m->fate == FATE_STOP || m->fate == FATE_LOST) {
+		if (!uuid_equal(&m->row->deployment_id, &gw->w->deploy.id) || m->fate == FATE_STOP ||
+		    m->fate == FATE_LOST) {
 			continue;
 		}
 		if ((m->row->flags & ALLOC_UNHEALTHY) != 0) {
@@ -582,7 +586,8 @@ static int64_t budget_of(const struct group_work *gw)
 static void state_open(struct group_work *gw)
 {
 	struct work *w = gw->w;
-	struct deployment_group *there = uuid_is_zero(&w->deploy.id) ? NULL : deploy_group(&w->deploy.object, gw->g->name);
+	struct deployment_group *there =
+		uuid_is_zero(&w->deploy.id) ? NULL : deploy_group(&w->deploy.object, gw->g->name);
 	const struct update_strategy *s = gw->strategy;
 
 	gw->has_state = there != NULL;
@@ -670,7 +675,8 @@ static void count_all(struct group_work *gw)
 	}
 	for (i = 0; i < gw->g->n_places; i++) {
 		const struct place *p = &gw->g->places[i];
-		bool other = p->previous != NULL && (p->previous->fate == FATE_REPLACE || p->previous->fate == FATE_MIGRATE);
+		bool other =
+			p->previous != NULL && (p->previous->fate == FATE_REPLACE || p->previous->fate == FATE_MIGRATE);
 
 		d->place += !p->canary && !other;
 	}
@@ -745,7 +751,8 @@ static int group_reconcile(struct work *w, struct group_plan *g)
 /* One whose node is back is waited for without end: its client will tell. */
 static bool is_due_later(const struct member *m)
 {
-	bool waits = m->fate == FATE_LATER || m->fate == FATE_UNKNOWN || (m->standing == STANDING_UNKNOWN && m->fate == FATE_KEEP);
+	bool waits = m->fate == FATE_LATER || m->fate == FATE_UNKNOWN ||
+		     (m->standing == STANDING_UNKNOWN && m->fate == FATE_KEEP);
 
 	return waits && m->when_ns > 0;
 }
@@ -791,13 +798,14 @@ static struct followup *followup_add(struct work *w, const struct member *m)
 	struct reconcile *out = w->out;
 	struct followup *f;
 
-	out->followups =
-	    arena_grow(w->in->mem, out->followups, out->n_followups, &out->followups_cap, sizeof(out->followups[0]));
+	out->followups = arena_grow(w->in->mem, out->followups, out->n_followups, &out->followups_cap,
+				    sizeof(out->followups[0]));
 	f = &out->followups[out->n_followups++];
 	f->id = new_id(w->in);
 	f->when_ns = m->when_ns;
 	f->trigger = waits_for_policy(m) ? EVAL_TRIGGER_ALLOC_RESCHEDULE : EVAL_TRIGGER_MAX_DISCONNECT_TIMEOUT;
-	f->description = waits_for_policy(m) ? "created for delayed rescheduling" : "created for delayed disconnect timeout";
+	f->description =
+		waits_for_policy(m) ? "created for delayed rescheduling" : "created for delayed disconnect timeout";
 	return f;
 }
 
@@ -847,7 +855,7 @@ static int followups_make(struct work *w)
 	sched_sort(late, n, sizeof(late[0]), by_when);
 	for (i = 0; i < n; i++) {
 		bool fits = f != NULL && late[i]->when_ns <= f->when_ns + followup_window_ns &&
-		            (f->trigger == EVAL_TRIGGER_ALLOC_RESCHEDULE) == waits_for_policy(late[i]);
+			    (f->trigger == EVAL_TRIGGER_ALLOC_RESCHEDULE) == waits_for_policy(late[i]);
 
 		if (!fits) {
 			f = followup_add(w, late[i]);
@@ -875,7 +883,7 @@ static const char *running_text(const struct deployment *d)
 		return "Deployment is running";
 	}
 	return by_hand ? "Deployment is running but requires manual promotion"
-	               : "Deployment is running pending automatic promotion";
+		       : "Deployment is running pending automatic promotion";
 }
 
 static const char *id_text(const struct uuid *id, struct arena *mem)

@@ -1,8 +1,8 @@
 /**
  * What must change so that a service or batch job is as it should be.
  *
- * Every allocation of the job that is not history becomes a member of its group, with a standing (what it is) and in the
- * end a fate (what is done with it). What is missing then, or replaces others, becomes a list of places. No node is
+ * Every allocation of the job that is not history becomes a member of its group, with a standing (what it is) and in
+ * the end a fate (what is done with it). What is missing then, or replaces others, becomes a list of places. No node is
  * chosen here, and nothing is written.
  */
 #ifndef SERVER_SCHED_RECONCILE_H_
@@ -23,18 +23,18 @@ struct sched_job {
 	bool batch;
 };
 
-#define STANDING_LIST(X)                                                                     \
-	X(GONE)      /* History: it neither runs nor counts. */                              \
-	X(DONE)      /* Of a batch job, ended well: its index is taken for good. */          \
-	X(ALIVE)                                                                             \
-	X(FAILED)    /* It counts, though it has failed: policy allows no other. */          \
-	X(WAITING)   /* It has failed, or its node is away, and will be replaced later. */   \
-	X(RETRY)     /* It has failed and is to be replaced now. */                          \
-	X(MIGRATING) /* It shall go elsewhere. */                                            \
-	X(LOST)      /* Its node is down or gone. */                                         \
-	X(CUT_OFF)   /* Its node has been lost sight of. */                                  \
-	X(UNKNOWN)   /* The same, as we noted before. */                                     \
-	X(PARKED)    /* The same, and it waits there without being replaced. */              \
+#define STANDING_LIST(X)                                                                                               \
+	X(GONE) /* History: it neither runs nor counts. */                                                             \
+	X(DONE) /* Of a batch job, ended well: its index is taken for good. */                                         \
+	X(ALIVE)                                                                                                       \
+	X(FAILED)    /* It counts, though it has failed: policy allows no other. */                                    \
+	X(WAITING)   /* It has failed, or its node is away, and will be replaced later. */                             \
+	X(RETRY)     /* It has failed and is to be replaced now. */                                                    \
+	X(MIGRATING) /* It shall go elsewhere. */                                                                      \
+	X(LOST)      /* Its node is down or gone. */                                                                   \
+	X(CUT_OFF)   /* Its node has been lost sight of. */                                                            \
+	X(UNKNOWN)   /* The same, as we noted before. */                                                               \
+	X(PARKED)    /* The same, and it waits there without being replaced. */                                        \
 	X(RETURNED)  /* It was, and has been replaced; now it is there again. */
 
 enum standing {
@@ -43,17 +43,17 @@ enum standing {
 #undef X
 };
 
-#define FATE_LIST(X)                                                                         \
-	X(KEEP, "")                                                                          \
-	X(STOP, "alloc not needed due to job update")                                        \
-	X(STOP_RECONNECT, "alloc not needed due to disconnected client reconnect")           \
-	X(LOST, "alloc is lost since its node is down")                                      \
-	X(MIGRATE, "alloc is being migrated")                                                \
-	X(RETRY, "alloc was rescheduled because it failed")                                  \
-	X(REPLACE, "alloc is being updated due to job update")                               \
-	X(IN_PLACE, "")                                                                      \
-	X(UNKNOWN, "alloc is unknown since its node is disconnected")                        \
-	X(PARK, "alloc is unknown since its node is disconnected")                           \
+#define FATE_LIST(X)                                                                                                   \
+	X(KEEP, "")                                                                                                    \
+	X(STOP, "alloc not needed due to job update")                                                                  \
+	X(STOP_RECONNECT, "alloc not needed due to disconnected client reconnect")                                     \
+	X(LOST, "alloc is lost since its node is down")                                                                \
+	X(MIGRATE, "alloc is being migrated")                                                                          \
+	X(RETRY, "alloc was rescheduled because it failed")                                                            \
+	X(REPLACE, "alloc is being updated due to job update")                                                         \
+	X(IN_PLACE, "")                                                                                                \
+	X(UNKNOWN, "alloc is unknown since its node is disconnected")                                                  \
+	X(PARK, "alloc is unknown since its node is disconnected")                                                     \
 	X(LATER, "")
 
 enum fate {
@@ -66,15 +66,15 @@ const char *fate_text(enum fate fate);
 
 struct member {
 	const struct alloc_row *row;
-	uint32_t index;    /* In its name. */
-	uint8_t standing;  /* enum standing */
-	uint8_t fate;      /* enum fate */
-	uint8_t kind;      /* enum update_kind: how its version differs from the job's, */
-	uint8_t update;    /* and what follows from that for it now. */
-	bool canary;       /* Of the deployment under way, not promoted. */
-	bool replaced;     /* A place takes over from it. */
-	int64_t when_ns;   /* WAITING, CUT_OFF, UNKNOWN: when it is to be looked at again. */
-	int64_t delay_ns;  /* RETRY: what its policy asked for. */
+	uint32_t index;       /* In its name. */
+	uint8_t standing;     /* enum standing */
+	uint8_t fate;         /* enum fate */
+	uint8_t kind;         /* enum update_kind: how its version differs from the job's, */
+	uint8_t update;       /* and what follows from that for it now. */
+	bool canary;          /* Of the deployment under way, not promoted. */
+	bool replaced;        /* A place takes over from it. */
+	int64_t when_ns;      /* WAITING, CUT_OFF, UNKNOWN: when it is to be looked at again. */
+	int64_t delay_ns;     /* RETRY: what its policy asked for. */
 	struct uuid followup; /* The evaluation that will do so, when one is made. */
 };
 
@@ -115,8 +115,8 @@ struct reconcile_input {
 	struct uuid eval;
 	int priority; /* Of the evaluation. */
 	int64_t now_ns;
-	struct uuid seed;  /* IDs derive from it. */
-	uint64_t *ids;     /* How many did. */
+	struct uuid seed; /* IDs derive from it. */
+	uint64_t *ids;    /* How many did. */
 	/* Whether the new version of a group may go on where an allocation runs: constraints and datacenters. */
 	bool (*may_stay)(void *ctx, const struct group_plan *group, const struct alloc_row *row);
 	void *ctx;

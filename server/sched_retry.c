@@ -62,12 +62,13 @@ static int64_t next_delay(const struct reschedule_policy *p, const struct resche
 		return p->delay.at;
 	}
 	delay = grown(p, t);
-	return p->max_delay.at > 0 && delay > p->max_delay.at && strcmp(p->delay_function, "constant") != 0 ? p->max_delay.at
-	                                                                                                     : delay;
+	return p->max_delay.at > 0 && delay > p->max_delay.at && strcmp(p->delay_function, "constant") != 0
+		       ? p->max_delay.at
+		       : delay;
 }
 
 struct retry retry_decide(const struct reschedule_policy *policy, const struct reschedule_tracker *tracker,
-                          int64_t failed_ns)
+			  int64_t failed_ns)
 {
 	int64_t delay;
 
@@ -78,7 +79,8 @@ struct retry retry_decide(const struct reschedule_policy *policy, const struct r
 	return (struct retry){RETRY_AT, failed_ns + delay, delay};
 }
 
-static bool still_counts(const struct reschedule_policy *p, const struct reschedule_tracker *t, uint32_t i, int64_t now_ns)
+static bool still_counts(const struct reschedule_policy *p, const struct reschedule_tracker *t, uint32_t i,
+			 int64_t now_ns)
 {
 	if (p == NULL || !is_limited(p)) {
 		return i + EVENTS_KEPT > t->events.n;
@@ -87,7 +89,7 @@ static bool still_counts(const struct reschedule_policy *p, const struct resched
 }
 
 struct reschedule_tracker *retry_track(const struct reschedule_policy *policy, const struct reschedule_tracker *tracker,
-                                       const struct reschedule_event *event, struct arena *mem)
+				       const struct reschedule_event *event, struct arena *mem)
 {
 	struct reschedule_tracker *to = arena_need(mem, 1, sizeof(*to));
 	uint32_t n = tracker != NULL ? tracker->events.n : 0;

@@ -17,10 +17,10 @@ struct retry {
 
 /* `policy` and `tracker` may be NULL. */
 struct retry retry_decide(const struct reschedule_policy *policy, const struct reschedule_tracker *tracker,
-                          int64_t failed_ns);
+			  int64_t failed_ns);
 
 /* The tracker of the allocation that replaces one with `tracker`: what still counts, and one more event. In `mem`. */
 struct reschedule_tracker *retry_track(const struct reschedule_policy *policy, const struct reschedule_tracker *tracker,
-                                       const struct reschedule_event *event, struct arena *mem);
+				       const struct reschedule_event *event, struct arena *mem);
 
 #endif /* SERVER_SCHED_RETRY_H_ */

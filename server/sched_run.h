@@ -28,7 +28,7 @@ struct run {
 	int64_t begun_ns; /* By the clock. */
 	struct uuid seed;
 	uint64_t ids;
-	uint64_t owner; /* Of its claims. */
+	uint64_t owner;    /* Of its claims. */
 	uint32_t attempts; /* Without progress. */
 	bool dry;
 	struct evaluation eval;
@@ -52,7 +52,10 @@ struct run {
 	uint32_t n_evals;
 	uint32_t evals_cap;
 	struct plan_annotations annotations;
-	struct { const struct alloc_row **at; uint32_t n, cap; } preempted;
+	struct {
+		const struct alloc_row **at;
+		uint32_t n, cap;
+	} preempted;
 };
 
 /* 0, or ERR_CORRUPT. Fill the build and what follows. */

@@ -63,7 +63,7 @@ static int64_t away_since_ns(const struct reconcile_input *in, const struct allo
 /* On a node that is down or gone. The client may have been told to stop it by itself after a while: only then it is
  * certain that nothing runs any more. */
 static enum standing standing_down(const struct reconcile_input *in, const struct task_group *group, bool gone,
-                                   struct member *m)
+				   struct member *m)
 {
 	int64_t stop_after = group_stop_after_ns(group);
 
@@ -77,7 +77,8 @@ static enum standing standing_down(const struct reconcile_input *in, const struc
 	return stop_after > 0 && m->when_ns > in->now_ns + NOW_NS ? STANDING_WAITING : STANDING_LOST;
 }
 
-static enum standing standing_disconnected(const struct reconcile_input *in, const struct task_group *group, struct member *m)
+static enum standing standing_disconnected(const struct reconcile_input *in, const struct task_group *group,
+					   struct member *m)
 {
 	int64_t lost_after = group_lost_after_ns(group);
 
@@ -161,8 +162,8 @@ static bool is_awaited(const struct reconcile_input *in, const struct alloc_serv
 	return bytes_uuid(&server->followup_eval, &id) && uuid_equal(&id, &in->eval);
 }
 
-static int standing_failed(const struct reconcile_input *in, const struct deploy_view *deploy, const struct task_group *group,
-                           struct member *m)
+static int standing_failed(const struct reconcile_input *in, const struct deploy_view *deploy,
+			   const struct task_group *group, struct member *m)
 {
 	struct alloc_server server;
 	struct retry retry;
@@ -194,7 +195,8 @@ static bool was_killed(const struct task_state *state)
 	uint32_t i;
 
 	for (i = 0; i < state->events.n; i++) {
-		if (strcmp(state->events.at[i].type, "Killing") == 0 || strcmp(state->events.at[i].type, "Killed") == 0) {
+		if (strcmp(state->events.at[i].type, "Killing") == 0 ||
+		    strcmp(state->events.at[i].type, "Killed") == 0) {
 			return true;
 		}
 	}
@@ -232,8 +234,8 @@ static int standing_stopped(const struct reconcile_input *in, struct member *m)
 	return rv;
 }
 
-static int standing_over(const struct reconcile_input *in, const struct deploy_view *deploy, const struct task_group *group,
-                         struct member *m)
+static int standing_over(const struct reconcile_input *in, const struct deploy_view *deploy,
+			 const struct task_group *group, struct member *m)
 {
 	bool old = !row_is_current(in->job, m->row);
 
@@ -249,7 +251,7 @@ static int standing_over(const struct reconcile_input *in, const struct deploy_v
 }
 
 int standing_find(const struct reconcile_input *in, const struct deploy_view *deploy, const struct task_group *group,
-                  struct member *m)
+		  struct member *m)
 {
 	static const struct task_group none;
 

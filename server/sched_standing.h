@@ -15,7 +15,7 @@ struct deploy_view {
 
 /* Find the standing of `m`, whose row and index are set. `group` is the job's, or NULL. ERR_CORRUPT. */
 int standing_find(const struct reconcile_input *in, const struct deploy_view *deploy, const struct task_group *group,
-                  struct member *m);
+		  struct member *m);
 
 /* The group's state in a deployment, or NULL. */
 struct deployment_group *deploy_group(struct deployment *d, const char *name);

@@ -20,8 +20,8 @@ struct system_group {
 	const struct task_group *group; /* NULL: the job has it no longer. */
 	struct seat *seats;             /* By slot. */
 	struct desired_updates desired;
-	int64_t budget;                 /* How many may be replaced now. */
-	bool limited;                   /* There would have been more to replace. */
+	int64_t budget; /* How many may be replaced now. */
+	bool limited;   /* There would have been more to replace. */
 };
 
 struct system_run {
@@ -75,8 +75,10 @@ static struct system_group *group_of(struct system_run *w, const struct version 
 
 static void stop(struct system_run *w, struct system_group *g, const struct alloc_row *row, enum fate fate)
 {
-	const struct change_spec spec = {.row = row, .desired = ALLOC_DESIRED_STOP,
-	                                 .client = fate == FATE_LOST ? ALLOC_CLIENT_LOST : -1, .description = fate_text(fate)};
+	const struct change_spec spec = {.row = row,
+					 .desired = ALLOC_DESIRED_STOP,
+					 .client = fate == FATE_LOST ? ALLOC_CLIENT_LOST : -1,
+					 .description = fate_text(fate)};
 
 	run_stop(w->r, &spec);
 	plan_change(&w->r->build, &spec);
@@ -90,8 +92,10 @@ static void stop(struct system_run *w, struct system_group *g, const struct allo
 /* Its node is out of sight: it waits there, for as long as the group allows. */
 static bool waits_out(struct system_run *w, struct system_group *g, const struct alloc_row *row)
 {
-	struct change_spec spec = {.row = row, .desired = -1, .client = ALLOC_CLIENT_UNKNOWN,
-	                           .client_description = fate_text(FATE_UNKNOWN)};
+	struct change_spec spec = {.row = row,
+				   .desired = -1,
+				   .client = ALLOC_CLIENT_UNKNOWN,
+				   .client_description = fate_text(FATE_UNKNOWN)};
 	const struct node_row *node = state_node(w->r->view, &row->node_id);
 	int64_t until = node != NULL ? node->status_time_s * NS_PER_S + group_lost_after_ns(g->group) : 0;
 
@@ -110,8 +114,8 @@ static bool waits_out(struct system_run *w, struct system_group *g, const struct
 	return true;
 }
 
-static void seat_take(struct system_run *w, struct system_group *g, const struct version *v, const struct alloc_row *row,
-                      uint32_t slot)
+static void seat_take(struct system_run *w, struct system_group *g, const struct version *v,
+		      const struct alloc_row *row, uint32_t slot)
 {
 	struct seat *seat = &g->seats[slot];
 	uint8_t kind = (uint8_t)version_kind(&w->versions, v, row);
@@ -126,7 +130,8 @@ static void seat_take(struct system_run *w, struct system_group *g, const struct
 	*seat = (struct seat){.row = row, .kind = kind};
 }
 
-static void take_live(struct system_run *w, struct system_group *g, const struct version *v, const struct alloc_row *row)
+static void take_live(struct system_run *w, struct system_group *g, const struct version *v,
+		      const struct alloc_row *row)
 {
 	struct nodes *nodes = &w->r->s->nodes;
 	uint32_t slot = nodes_find(nodes, &row->node_id);
@@ -135,7 +140,7 @@ static void take_live(struct system_run *w, struct system_group *g, const struct
 	if (w->r->job.stopped || g->group == NULL) {
 		stop(w, g, row, FATE_STOP);
 	} else if (slot == NODE_NONE || (flags & NODE_AT_DOWN) != 0 ||
-	           ((flags & NODE_AT_DISCONNECTED) != 0 && !waits_out(w, g, row))) {
+		   ((flags & NODE_AT_DISCONNECTED) != 0 && !waits_out(w, g, row))) {
 		stop(w, g, row, FATE_LOST);
 	} else if ((row->flags & ALLOC_MIGRATE) != 0) {
 		stop(w, g, row, FATE_MIGRATE);
@@ -150,8 +155,8 @@ static void take_over(struct system_run *w, struct system_group *g, const struct
 	uint32_t slot = nodes_find(&w->r->s->nodes, &row->node_id);
 	bool ended = row->client == ALLOC_CLIENT_COMPLETE || row->client == ALLOC_CLIENT_FAILED;
 
-	if (w->sysbatch && ended && row->desired == ALLOC_DESIRED_RUN && slot != NODE_NONE && row_is_current(&w->r->job, row) &&
-	    (row->flags & ALLOC_FORCE_RESCHEDULE) == 0) {
+	if (w->sysbatch && ended && row->desired == ALLOC_DESIRED_RUN && slot != NODE_NONE &&
+	    row_is_current(&w->r->job, row) && (row->flags & ALLOC_FORCE_RESCHEDULE) == 0) {
 		g->seats[slot].over = true;
 	}
 }
@@ -193,14 +198,19 @@ static int take_rows(struct system_run *w)
 
 static struct group_wish wish_of(struct run *r, const struct alloc_row *previous)
 {
-	return (struct group_wish){.id = run_id(r), .previous = previous, .preferred = NODE_NONE, .changes = previous != NULL};
+	return (struct group_wish){
+		.id = run_id(r), .previous = previous, .preferred = NODE_NONE, .changes = previous != NULL};
 }
 
 static void update_in_place(struct system_run *w, struct system_group *g, const struct alloc_row *row)
 {
-	const struct place_spec spec = {.id = row->id, .node = row->node_id, .group = g->name, .index = row->index,
-	                                .use = {row->cpu_mhz, row->memory_mb, row->disk_mb, 1},
-	                                .memory_max_mb = row->memory_max_mb, .update = true};
+	const struct place_spec spec = {.id = row->id,
+					.node = row->node_id,
+					.group = g->name,
+					.index = row->index,
+					.use = {row->cpu_mhz, row->memory_mb, row->disk_mb, 1},
+					.memory_max_mb = row->memory_max_mb,
+					.update = true};
 
 	plan_place(&w->r->build, &spec, 0);
 	w->r->placed++;
@@ -209,8 +219,8 @@ static void update_in_place(struct system_run *w, struct system_group *g, const 
 
 static bool replace(struct system_run *w, struct group_sched *gs, const struct alloc_row *row, uint32_t slot)
 {
-	const struct change_spec spec = {.row = row, .desired = ALLOC_DESIRED_STOP, .client = -1,
-	                                 .description = fate_text(FATE_REPLACE)};
+	const struct change_spec spec = {
+		.row = row, .desired = ALLOC_DESIRED_STOP, .client = -1, .description = fate_text(FATE_REPLACE)};
 	struct group_wish wish = wish_of(w->r, row);
 	struct plan_spot spot;
 
@@ -405,7 +415,7 @@ int system_decide(struct run *r)
 	}
 	if (w->followup_ns != 0) {
 		add_eval(r, EVAL_TRIGGER_MAX_DISCONNECT_TIMEOUT, &w->followup, w->followup_ns,
-		         "created for delayed disconnect timeout");
+			 "created for delayed disconnect timeout");
 	}
 	add_rolling(w);
 	run_preempted(r);

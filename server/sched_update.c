@@ -101,7 +101,7 @@ static const char *meta_of(const struct side *s, const struct task *task, const 
 }
 
 static bool has_same_meta(const struct map *of, const struct side *a, const struct task *a_task, const struct side *b,
-                          const struct task *b_task)
+			  const struct task *b_task)
 {
 	uint32_t i;
 
@@ -118,9 +118,12 @@ static bool has_same_meta(const struct map *of, const struct side *a, const stru
 
 static bool same_meta(const struct side *a, const struct task *a_task, const struct side *b, const struct task *b_task)
 {
-	return has_same_meta(&a->job->meta, a, a_task, b, b_task) && has_same_meta(&a->group->meta, a, a_task, b, b_task) &&
-	       has_same_meta(&a_task->meta, a, a_task, b, b_task) && has_same_meta(&b->job->meta, a, a_task, b, b_task) &&
-	       has_same_meta(&b->group->meta, a, a_task, b, b_task) && has_same_meta(&b_task->meta, a, a_task, b, b_task);
+	return has_same_meta(&a->job->meta, a, a_task, b, b_task) &&
+	       has_same_meta(&a->group->meta, a, a_task, b, b_task) &&
+	       has_same_meta(&a_task->meta, a, a_task, b, b_task) &&
+	       has_same_meta(&b->job->meta, a, a_task, b, b_task) &&
+	       has_same_meta(&b->group->meta, a, a_task, b, b_task) &&
+	       has_same_meta(&b_task->meta, a, a_task, b, b_task);
 }
 
 /* ---- comparing ---- */
@@ -133,7 +136,8 @@ static bool same_task(const struct side *a, const struct task *a_task, const str
 	neutral_task(&x);
 	neutral_task(&y);
 	return object_equal(&task_type, &x, &y) && same_meta(a, a_task, b, b_task) &&
-	       renders(a_task->restart_policy) == renders(b_task->restart_policy) && logs_off(a_task) == logs_off(b_task) &&
+	       renders(a_task->restart_policy) == renders(b_task->restart_policy) &&
+	       logs_off(a_task) == logs_off(b_task) &&
 	       same_proxies(a_task->services.at, a_task->services.n, b_task->services.at, b_task->services.n);
 }
 
@@ -188,7 +192,7 @@ static bool same_group(const struct side *a, const struct side *b)
 }
 
 enum update_kind group_update_kind(const struct job *from_job, const struct task_group *from, const struct job *to_job,
-                                   const struct task_group *to)
+				   const struct task_group *to)
 {
 	const struct side a = {from_job, from};
 	const struct side b = {to_job, to};

@@ -13,6 +13,6 @@ enum update_kind {
 /* `from` and `to` are two versions of a group; all that is not known to be harmless is destructive. Constraints are:
  * whether the allocation's node fulfils new ones is for the caller to find out. */
 enum update_kind group_update_kind(const struct job *from_job, const struct task_group *from, const struct job *to_job,
-                                   const struct task_group *to);
+				   const struct task_group *to);
 
 #endif /* SERVER_SCHED_UPDATE_H_ */

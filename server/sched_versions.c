@@ -30,8 +30,8 @@ static void compare(const struct versions *vs, struct version *v)
 
 		v->groups[i] = group_place(to, g->name);
 		v->kinds[i] = v->groups[i] >= 0
-		                  ? (uint8_t)group_update_kind(&v->job, g, to, &to->task_groups.at[v->groups[i]])
-		                  : (uint8_t)UPDATE_DESTRUCTIVE;
+				      ? (uint8_t)group_update_kind(&v->job, g, to, &to->task_groups.at[v->groups[i]])
+				      : (uint8_t)UPDATE_DESTRUCTIVE;
 	}
 }
 

@@ -98,10 +98,11 @@ static void tell(const char *what, const struct parts *p, unsigned evals)
 {
 	double all = p->decide + p->check + p->apply + p->news;
 
-	printf("%-34s %8.0f placements/s %9.0f evals/s  decide %7.2f ms, news %6.2f, check %6.2f (longest %5.2f), apply %7.2f, "
+	printf("%-34s %8.0f placements/s %9.0f evals/s  decide %7.2f ms, news %6.2f, check %6.2f (longest %5.2f), "
+	       "apply %7.2f, "
 	       "%u chunks\n",
-	       what, (double)p->placed / all, evals / all, p->decide * 1e3, p->news * 1e3, p->check * 1e3, p->check_max * 1e3,
-	       p->apply * 1e3, p->chunks);
+	       what, (double)p->placed / all, evals / all, p->decide * 1e3, p->news * 1e3, p->check * 1e3,
+	       p->check_max * 1e3, p->apply * 1e3, p->chunks);
 }
 
 /* ---- workloads ---- */
@@ -111,21 +112,27 @@ static void add_nodes(struct bed *b, unsigned n)
 	unsigned i;
 
 	for (i = 0; i < n; i++) {
-		bed_node(b, bed_json(b, "{'Name':'n%u','Meta':{'rack':'r%u','unique.n':'%u'},'ComputedClass':'v1:%u',"
-		                        "'NodeResources':{'Cpu':{'CpuShares':4000},'Memory':{'MemoryMB':8000},"
-		                        "'Disk':{'DiskMB':100000},'Networks':[{'IP':'10.0.0.1'}]}}", i, i % 20, i, i % 20));
+		bed_node(b, bed_json(b,
+				     "{'Name':'n%u','Meta':{'rack':'r%u','unique.n':'%u'},'ComputedClass':'v1:%u',"
+				     "'NodeResources':{'Cpu':{'CpuShares':4000},'Memory':{'MemoryMB':8000},"
+				     "'Disk':{'DiskMB':100000},'Networks':[{'IP':'10.0.0.1'}]}}",
+				     i, i % 20, i, i % 20));
 	}
 }
 
 static const char *job(struct bed *b, const char *id, unsigned count, const char *group, const char *more)
 {
-	return bed_json(b, "{'ID':'%s','Name':'%s','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Count':%u,"
-	                   "'EphemeralDisk':{'SizeMB':10},'Tasks':[{'Name':'t','Driver':'mock_driver','Config':{'run_for':'1000h'},"
-	                   "'Resources':{'CPU':10,'MemoryMB':10},'LogConfig':{'MaxFiles':1,'MaxFileSizeMB':1}}]%s}]%s}",
-	                id, id, count, group, more);
+	return bed_json(
+		b,
+		"{'ID':'%s','Name':'%s','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Count':%u,"
+		"'EphemeralDisk':{'SizeMB':10},'Tasks':[{'Name':'t','Driver':'mock_driver','Config':{'run_for':'1000h'}"
+		","
+		"'Resources':{'CPU':10,'MemoryMB':10},'LogConfig':{'MaxFiles':1,'MaxFileSizeMB':1}}]%s}]%s}",
+		id, id, count, group, more);
 }
 
-static void run_jobs(unsigned nodes, const char *what, unsigned jobs, unsigned count, const char *group, const char *more)
+static void run_jobs(unsigned nodes, const char *what, unsigned jobs, unsigned count, const char *group,
+		     const char *more)
 {
 	struct parts p = {0};
 	struct nodes_news none = {0};
@@ -167,7 +174,8 @@ struct bin {
 	unsigned items;
 };
 
-/* The reference: each item, as it comes, goes to the used node that it leaves with the least room; a new one if none. */
+/* The reference: each item, as it comes, goes to the used node that it leaves with the least room; a new one if none.
+ */
 static unsigned best_fit(const struct item *items, unsigned n, struct bin *bins, unsigned n_bins)
 {
 	unsigned used = 0;
@@ -179,7 +187,8 @@ static unsigned best_fit(const struct item *items, unsigned n, struct bin *bins,
 		unsigned at = n_bins;
 
 		for (j = 0; j < n_bins; j++) {
-			double left = (double)(bins[j].cpu - items[i].cpu) / 4000 + (double)(bins[j].memory - items[i].memory) / 8000;
+			double left = (double)(bins[j].cpu - items[i].cpu) / 4000 +
+				      (double)(bins[j].memory - items[i].memory) / 8000;
 
 			if (bins[j].cpu >= items[i].cpu && bins[j].memory >= items[i].memory && left < best) {
 				best = left;
@@ -228,18 +237,20 @@ static void pack(unsigned nodes)
 		struct uuid eval;
 
 		items[i] = (struct item){(int)(50 + dice(1200)), (int)(50 + dice(2600))};
-		eval = bed_register(&b, bed_json(&b, "{'ID':'j%u','Type':'batch','Datacenters':['dc1'],'TaskGroups':[{'Name':'g',"
-		                                     "'EphemeralDisk':{'SizeMB':10},'Tasks':[{'Name':'t','Driver':'raw_exec',"
-		                                     "'Config':{'command':'x'},'Resources':{'CPU':%d,'MemoryMB':%d},"
-		                                     "'LogConfig':{'MaxFiles':1,'MaxFileSizeMB':1}}]}]}",
-		                                 i, items[i].cpu, items[i].memory));
+		eval = bed_register(
+			&b, bed_json(&b,
+				     "{'ID':'j%u','Type':'batch','Datacenters':['dc1'],'TaskGroups':[{'Name':'g',"
+				     "'EphemeralDisk':{'SizeMB':10},'Tasks':[{'Name':'t','Driver':'raw_exec',"
+				     "'Config':{'command':'x'},'Resources':{'CPU':%d,'MemoryMB':%d},"
+				     "'LogConfig':{'MaxFiles':1,'MaxFileSizeMB':1}}]}]}",
+				     i, items[i].cpu, items[i].memory));
 		evaluate(&b, &eval, &p);
 	}
 	placed = (unsigned)p.placed;
 	sched_news(&b.sched, b.v, &b.news);
 	reference = best_fit(items, JOBS, bins, nodes);
-	printf("packing %u jobs of different sizes on %u nodes: %u placed on %u nodes; best fit uses %u\n", JOBS, nodes, placed,
-	       nodes_used(&b), reference);
+	printf("packing %u jobs of different sizes on %u nodes: %u placed on %u nodes; best fit uses %u\n", JOBS, nodes,
+	       placed, nodes_used(&b), reference);
 	bed_close(&b);
 	free(bins);
 }
@@ -252,12 +263,16 @@ int main(int argc, char **argv)
 	run_jobs(nodes, "1 job x 5,000", 1, 5000, "", "");
 	run_jobs(nodes, "50 jobs x 100", 50, 100, "", "");
 	run_jobs(nodes, "1,000 jobs x 1", 1000, 1, "", "");
-	run_jobs(nodes, "1 x 5,000, spread over racks", 1, 5000, ",'Spreads':[{'Attribute':'${meta.rack}','Weight':50}]", "");
-	run_jobs(nodes, "1 x 5,000, affinity, constraints", 1, 5000, ",'Affinities':[{'LTarget':'${meta.rack}','RTarget':'r3','Weight':50}]",
-	         ",'Constraints':[{'LTarget':'${attr.kernel.name}','Operand':'=','RTarget':'linux'},"
-	         "{'LTarget':'${meta.unique.n}','Operand':'regexp','RTarget':'[0-8]$'}]");
-	run_jobs(nodes, "1 x 5,000, two dynamic ports", 1, 5000, ",'Networks':[{'DynamicPorts':[{'Label':'a'},{'Label':'b'}]}]", "");
-	run_jobs(nodes, "1,000 jobs that fit nowhere", 1000, 1, "", ",'Constraints':[{'LTarget':'${attr.kernel.name}','Operand':'=','RTarget':'plan9'}]");
+	run_jobs(nodes, "1 x 5,000, spread over racks", 1, 5000,
+		 ",'Spreads':[{'Attribute':'${meta.rack}','Weight':50}]", "");
+	run_jobs(nodes, "1 x 5,000, affinity, constraints", 1, 5000,
+		 ",'Affinities':[{'LTarget':'${meta.rack}','RTarget':'r3','Weight':50}]",
+		 ",'Constraints':[{'LTarget':'${attr.kernel.name}','Operand':'=','RTarget':'linux'},"
+		 "{'LTarget':'${meta.unique.n}','Operand':'regexp','RTarget':'[0-8]$'}]");
+	run_jobs(nodes, "1 x 5,000, two dynamic ports", 1, 5000,
+		 ",'Networks':[{'DynamicPorts':[{'Label':'a'},{'Label':'b'}]}]", "");
+	run_jobs(nodes, "1,000 jobs that fit nowhere", 1000, 1, "",
+		 ",'Constraints':[{'LTarget':'${attr.kernel.name}','Operand':'=','RTarget':'plan9'}]");
 	pack(nodes);
 	return 0;
 }

@@ -20,7 +20,8 @@ static uint64_t good_hash(uint64_t key)
 	return key * 0x9E3779B97F4A7C15u;
 }
 
-static void compare(const struct hindex *x, const uint64_t *keys, const bool *in, uint64_t (*hash)(uint64_t), uint32_t n)
+static void compare(const struct hindex *x, const uint64_t *keys, const bool *in, uint64_t (*hash)(uint64_t),
+		    uint32_t n)
 {
 	uint32_t i;
 
@@ -100,10 +101,10 @@ static void an_element_can_get_another_number(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(finds_what_was_added_and_not_removed),
-	    cmocka_unit_test(works_when_hashes_collide),
-	    cmocka_unit_test(finds_nothing_when_empty),
-	    cmocka_unit_test(an_element_can_get_another_number),
+		cmocka_unit_test(finds_what_was_added_and_not_removed),
+		cmocka_unit_test(works_when_hashes_collide),
+		cmocka_unit_test(finds_nothing_when_empty),
+		cmocka_unit_test(an_element_can_get_another_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,11 +126,11 @@ static void decode(struct bed *b, const struct type *t, void *out, const char *j
 /* ---- nodes ---- */
 
 static const char node_base[] =
-    "'Name':'node','Status':'ready','Attributes':{'kernel.name':'linux','arch':'amd64','driver.raw_exec':'1'},"
-    "'NodeResources':{'Cpu':{'CpuShares':4000,'TotalCpuCores':4,'ReservableCpuCores':[0,1,2,3]},"
-    "'Memory':{'MemoryMB':8000},'Disk':{'DiskMB':100000},'Networks':[{'Mode':'host','IP':'10.0.0.1'}]},"
-    "'Drivers':{'raw_exec':{'Detected':true,'Healthy':true},'mock_driver':{'Detected':true,'Healthy':true},"
-    "'sick':{'Detected':true,'Healthy':false}}";
+	"'Name':'node','Status':'ready','Attributes':{'kernel.name':'linux','arch':'amd64','driver.raw_exec':'1'},"
+	"'NodeResources':{'Cpu':{'CpuShares':4000,'TotalCpuCores':4,'ReservableCpuCores':[0,1,2,3]},"
+	"'Memory':{'MemoryMB':8000},'Disk':{'DiskMB':100000},'Networks':[{'Mode':'host','IP':'10.0.0.1'}]},"
+	"'Drivers':{'raw_exec':{'Detected':true,'Healthy':true},'mock_driver':{'Detected':true,'Healthy':true},"
+	"'sick':{'Detected':true,'Healthy':false}}";
 
 struct uuid bed_node(struct bed *b, const char *json)
 {
@@ -142,7 +142,7 @@ struct uuid bed_node(struct bed *b, const char *json)
 	assert_true(json[0] == '{' && json[len - 1] == '}');
 	decode(b, &node_type, &node,
 	       bed_json(b, "{%s,'ID':'%s','SecretID':'s','Datacenter':'dc1'%s%s", node_base, id_text(b, &id),
-	                len > 2 ? "," : "", json + 1));
+			len > 2 ? "," : "", json + 1));
 	if (node.computed_class[0] == 0) {
 		node.computed_class = bed_json(b, "v1:%s:%s", node.datacenter, node.node_class);
 	}
@@ -153,8 +153,10 @@ struct uuid bed_node(struct bed *b, const char *json)
 
 struct uuid bed_node_sized(struct bed *b, int cpu_mhz, int memory_mb)
 {
-	return bed_node(b, bed_json(b, "{'NodeResources':{'Cpu':{'CpuShares':%d},'Memory':{'MemoryMB':%d},"
-	                               "'Disk':{'DiskMB':100000}}}", cpu_mhz, memory_mb));
+	return bed_node(b, bed_json(b,
+				    "{'NodeResources':{'Cpu':{'CpuShares':%d},'Memory':{'MemoryMB':%d},"
+				    "'Disk':{'DiskMB':100000}}}",
+				    cpu_mhz, memory_mb));
 }
 
 void bed_node_status(struct bed *b, const struct uuid *id, enum node_status status)
@@ -233,15 +235,15 @@ struct uuid bed_register(struct bed *b, const char *json)
 const char *bed_simple(struct bed *b, const char *id, const char *type, int count, const char *group, const char *more)
 {
 	return bed_json(b,
-	                "{'ID':'%s','Name':'%s','Type':'%s','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Count':%d,"
-	                "'EphemeralDisk':{'SizeMB':10},'Tasks':[{'Name':'t','Driver':'raw_exec',"
-	                "'Config':{'command':'/bin/sleep','args':['600']},'Resources':{'CPU':100,'MemoryMB':100},"
-	                "'LogConfig':{'MaxFiles':1,'MaxFileSizeMB':1}}]%s}]%s}",
-	                id, id, type, count, group, more);
+			"{'ID':'%s','Name':'%s','Type':'%s','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Count':%d,"
+			"'EphemeralDisk':{'SizeMB':10},'Tasks':[{'Name':'t','Driver':'raw_exec',"
+			"'Config':{'command':'/bin/sleep','args':['600']},'Resources':{'CPU':100,'MemoryMB':100},"
+			"'LogConfig':{'MaxFiles':1,'MaxFileSizeMB':1}}]%s}]%s}",
+			id, id, type, count, group, more);
 }
 
 struct uuid bed_register_simple(struct bed *b, const char *id, const char *type, int count, const char *group,
-                                const char *more)
+				const char *more)
 {
 	return bed_register(b, bed_simple(b, id, type, count, group, more));
 }
@@ -804,7 +806,8 @@ static void check_ports(struct bed *b)
 				cap = cap == 0 ? 64 : cap * 2;
 				keys = reallocarray(keys, cap, sizeof(keys[0]));
 			}
-			keys[n++] = (struct port_key){row->node_id, server.ports.at[i].host_ip, server.ports.at[i].value};
+			keys[n++] =
+				(struct port_key){row->node_id, server.ports.at[i].host_ip, server.ports.at[i].value};
 		}
 	}
 	if (n > 0) {
@@ -839,8 +842,8 @@ static void check_names(struct bed *b, const struct job_row *job)
 			bool line = list->at[i]->job->version == list->at[j]->job->version;
 
 			if (same && line && is_plain(list->at[i]) && is_plain(list->at[j])) {
-				fail_msg("two live allocations %s.%s[%u]", job_row_id(job), alloc_row_group(list->at[i]),
-				         list->at[i]->index);
+				fail_msg("two live allocations %s.%s[%u]", job_row_id(job),
+					 alloc_row_group(list->at[i]), list->at[i]->index);
 			}
 		}
 	}

@@ -31,9 +31,9 @@ struct bed {
 	struct buf command;
 	struct apply_result result;
 	unsigned evals_run;
-	unsigned refused;  /* Plans of which something was. */
-	bool quick;        /* Do not look at everything after each evaluation. */
-	int reject;        /* Reject the command of that many plans: as if leadership had been lost. */
+	unsigned refused;            /* Plans of which something was. */
+	bool quick;                  /* Do not look at everything after each evaluation. */
+	int reject;                  /* Reject the command of that many plans: as if leadership had been lost. */
 	struct under_way *under_way; /* Runs, until a test fails. */
 	unsigned n_under_way;
 	void (*before_apply)(struct bed *b); /* Between a plan's check and its application; once. */
@@ -68,7 +68,7 @@ struct job *bed_job(struct bed *b, const char *json);
  * each beginning with a comma or empty. */
 const char *bed_simple(struct bed *b, const char *id, const char *type, int count, const char *group, const char *more);
 struct uuid bed_register_simple(struct bed *b, const char *id, const char *type, int count, const char *group,
-                                const char *more);
+				const char *more);
 struct uuid bed_evaluate(struct bed *b, const char *id, bool force);
 
 /* ---- running ---- */
@@ -97,7 +97,7 @@ struct alloc_list {
 
 enum bed_which {
 	BED_ALL,
-	BED_LIVE,     /* Not terminal. */
+	BED_LIVE, /* Not terminal. */
 	BED_STOPPED,
 };
 
@@ -114,17 +114,19 @@ struct alloc_server *bed_server(struct bed *b, const struct alloc_row *row);
 void bed_report(struct bed *b, const struct uuid *id, enum alloc_client status);
 void bed_report_health(struct bed *b, const struct uuid *id, enum alloc_client status, bool healthy);
 void bed_report_all(struct bed *b, const char *job, enum alloc_client status);
-void bed_transition(struct bed *b, const struct uuid *id, const struct desired_transition *t, enum eval_trigger trigger);
+void bed_transition(struct bed *b, const struct uuid *id, const struct desired_transition *t,
+		    enum eval_trigger trigger);
 void bed_migrate(struct bed *b, const struct uuid *id);
 
 /* ---- evaluations and deployments ---- */
 
 struct evaluation *bed_eval(struct bed *b, const struct uuid *id);
-const struct eval_row *bed_find_eval(struct bed *b, const char *job, enum eval_status status); /* The newest, or NULL. */
+const struct eval_row *bed_find_eval(struct bed *b, const char *job,
+				     enum eval_status status); /* The newest, or NULL. */
 unsigned bed_count_evals(struct bed *b, const char *job, enum eval_status status);
 struct alloc_metric *bed_failed(struct bed *b, const struct uuid *eval, const char *group); /* NULL: none failed. */
-int64_t bed_number(const struct intmap *map, const char *key); /* -1: not there. */
-struct deployment *bed_deployment(struct bed *b, const char *job); /* The newest, or NULL. */
+int64_t bed_number(const struct intmap *map, const char *key);                              /* -1: not there. */
+struct deployment *bed_deployment(struct bed *b, const char *job);                          /* The newest, or NULL. */
 void bed_promote(struct bed *b, const struct uuid *deployment);
 void bed_deployment_status(struct bed *b, const struct uuid *deployment, enum deployment_status status);
 

@@ -23,21 +23,21 @@ static int teardown(void **state)
 }
 
 /* CASES(X) names them all; CASE(name) { ... } defines one. */
-#define CASE(name)                         \
-	static void name(void **state_);   \
-	static void name##_(void);         \
-	static void name(void **state_)    \
-	{                                  \
-		(void)state_;              \
-		name##_();                 \
-	}                                  \
+#define CASE(name)                                                                                                     \
+	static void name(void **state_);                                                                               \
+	static void name##_(void);                                                                                     \
+	static void name(void **state_)                                                                                \
+	{                                                                                                              \
+		(void)state_;                                                                                          \
+		name##_();                                                                                             \
+	}                                                                                                              \
 	static void name##_(void)
 
-#define RUN_CASES(CASES)                                                          \
-	int main(void)                                                            \
-	{                                                                         \
-		const struct CMUnitTest tests[] = {CASES(CASE_ENTRY)};            \
-		return cmocka_run_group_tests(tests, NULL, NULL);                 \
+#define RUN_CASES(CASES)                                                                                               \
+	int main(void)                                                                                                 \
+	{                                                                                                              \
+		const struct CMUnitTest tests[] = {CASES(CASE_ENTRY)};                                                 \
+		return cmocka_run_group_tests(tests, NULL, NULL);                                                      \
 	}
 #define CASE_ENTRY(name) cmocka_unit_test_setup_teardown(name, setup, teardown),
 

@@ -336,21 +336,28 @@ CASE(attempts_without_progress_come_to_an_end)
 	assert_int_equal(step, SCHED_SUBMIT);
 	assert_int_equal(run->plan->chunks[0].payload.evals.n, 2);
 	assert_string_equal(run->plan->chunks[0].payload.evals.at[0].status, "failed");
-	assert_string_equal(run->plan->chunks[0].payload.evals.at[0].status_description, "maximum attempts reached (5)");
+	assert_string_equal(run->plan->chunks[0].payload.evals.at[0].status_description,
+			    "maximum attempts reached (5)");
 	assert_string_equal(run->plan->chunks[0].payload.evals.at[1].status, "blocked");
 	assert_string_equal(run->plan->chunks[0].payload.evals.at[1].triggered_by, "max-plan-attempts");
-	assert_string_equal(run->plan->chunks[0].payload.evals.at[1].status_description, "created due to placement conflicts");
+	assert_string_equal(run->plan->chunks[0].payload.evals.at[1].status_description,
+			    "created due to placement conflicts");
 	sched_end(&b.sched, run);
 	view_release(v);
 	nothing_fits(&b);
 }
 
-#define CASES(X)                                                                                        \
-	X(two_evaluations_at_once_see_each_others_claims) X(what_does_not_fit_any_more_is_refused)       \
-	X(all_or_nothing_means_nothing_then) X(the_more_important_plan_goes_first) X(a_port_is_not_given_twice) \
-	X(a_node_that_goes_while_the_plan_is_on_its_way)                                                 \
-	X(a_node_that_is_no_longer_eligible_when_the_plan_is_checked)                                    \
-	X(a_stop_is_not_made_without_its_replacement) X(a_plan_that_was_not_applied_leaves_nothing_behind) \
-	X(a_large_plan_comes_in_chunks) X(the_end_of_the_evaluation_waits_for_the_other_chunks)          \
+#define CASES(X)												       \
+	X(two_evaluations_at_once_see_each_others_claims)							       \
+	X(what_does_not_fit_any_more_is_refused)								       \
+	X(all_or_nothing_means_nothing_then)									       \
+	X(the_more_important_plan_goes_first)									       \
+	X(a_port_is_not_given_twice)										       \
+	X(a_node_that_goes_while_the_plan_is_on_its_way)							       \
+	X(a_node_that_is_no_longer_eligible_when_the_plan_is_checked)						       \
+	X(a_stop_is_not_made_without_its_replacement)								       \
+	X(a_plan_that_was_not_applied_leaves_nothing_behind)							       \
+	X(a_large_plan_comes_in_chunks)										       \
+	X(the_end_of_the_evaluation_waits_for_the_other_chunks)							       \
 	X(attempts_without_progress_come_to_an_end)
 RUN_CASES(CASES)

@@ -122,10 +122,12 @@ CASE(what_fits_is_placed_and_the_rest_waits)
 static int64_t exhausted(const char *resources, const char *dimension)
 {
 	struct uuid eval = bed_register(
-	    &b, bed_json(&b, "{'ID':'big','Name':'big','Type':'batch','Datacenters':['dc1'],'TaskGroups':[{'Name':'g',"
-	                     "'Count':1,'EphemeralDisk':{'SizeMB':%s},'Tasks':[{'Name':'t','Driver':'raw_exec',"
-	                     "'Config':{'command':'x'},'Resources':%s,'LogConfig':{'MaxFiles':1,'MaxFileSizeMB':1}}]}]}",
-	                 strcmp(dimension, "disk") == 0 ? "999999" : "10", resources));
+		&b,
+		bed_json(&b,
+			 "{'ID':'big','Name':'big','Type':'batch','Datacenters':['dc1'],'TaskGroups':[{'Name':'g',"
+			 "'Count':1,'EphemeralDisk':{'SizeMB':%s},'Tasks':[{'Name':'t','Driver':'raw_exec',"
+			 "'Config':{'command':'x'},'Resources':%s,'LogConfig':{'MaxFiles':1,'MaxFileSizeMB':1}}]}]}",
+			 strcmp(dimension, "disk") == 0 ? "999999" : "10", resources));
 	struct alloc_metric *m;
 
 	bed_run(&b);
@@ -193,15 +195,17 @@ CASE(a_node_takes_no_more_allocations_than_its_limit)
 CASE(tasks_before_and_after_the_main_ones_do_not_add_up)
 {
 	bed_node(&b, "{}");
-	bed_register(&b, bed_json(&b, "{'ID':'hooks','Type':'batch','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
-	                              "{'Name':'pre','Driver':'raw_exec','Config':{'command':'x'},"
-	                              "'Lifecycle':{'Hook':'prestart'},'Resources':{'CPU':300,'MemoryMB':50}},"
-	                              "{'Name':'side','Driver':'raw_exec','Config':{'command':'x'},"
-	                              "'Lifecycle':{'Hook':'prestart','Sidecar':true},'Resources':{'CPU':10,'MemoryMB':20}},"
-	                              "{'Name':'main','Driver':'raw_exec','Config':{'command':'x'},"
-	                              "'Resources':{'CPU':200,'MemoryMB':100}},"
-	                              "{'Name':'post','Driver':'raw_exec','Config':{'command':'x'},"
-	                              "'Lifecycle':{'Hook':'poststop'},'Resources':{'CPU':100,'MemoryMB':400}}]}]}"));
+	bed_register(&b,
+		     bed_json(&b,
+			      "{'ID':'hooks','Type':'batch','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
+			      "{'Name':'pre','Driver':'raw_exec','Config':{'command':'x'},"
+			      "'Lifecycle':{'Hook':'prestart'},'Resources':{'CPU':300,'MemoryMB':50}},"
+			      "{'Name':'side','Driver':'raw_exec','Config':{'command':'x'},"
+			      "'Lifecycle':{'Hook':'prestart','Sidecar':true},'Resources':{'CPU':10,'MemoryMB':20}},"
+			      "{'Name':'main','Driver':'raw_exec','Config':{'command':'x'},"
+			      "'Resources':{'CPU':200,'MemoryMB':100}},"
+			      "{'Name':'post','Driver':'raw_exec','Config':{'command':'x'},"
+			      "'Lifecycle':{'Hook':'poststop'},'Resources':{'CPU':100,'MemoryMB':400}}]}]}"));
 	bed_run(&b);
 	assert_int_equal(bed_alloc(&b, "hooks", 0)->cpu_mhz, 310);
 	assert_int_equal(bed_alloc(&b, "hooks", 0)->memory_mb, 420);
@@ -209,9 +213,10 @@ CASE(tasks_before_and_after_the_main_ones_do_not_add_up)
 
 CASE(memory_above_the_reserved_is_kept_only_when_allowed)
 {
-	static const char group[] = "{'ID':'%s','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
-	                            "{'Name':'t','Driver':'raw_exec','Config':{'command':'x'},"
-	                            "'Resources':{'CPU':100,'MemoryMB':100,'MemoryMaxMB':900}}]}]}";
+	static const char group[] =
+		"{'ID':'%s','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
+		"{'Name':'t','Driver':'raw_exec','Config':{'command':'x'},"
+		"'Resources':{'CPU':100,'MemoryMB':100,'MemoryMaxMB':900}}]}]}";
 	struct scheduler_config config;
 	struct preemption_config preemption;
 	struct scheduler_config_put p;
@@ -245,8 +250,10 @@ CASE(datacenters_are_kept_apart)
 	assert_string_equal(node_of(bed_alloc(&b, "web", 0)), "a");
 	assert_string_equal(node_of(bed_alloc(&b, "web", 1)), "a");
 	(void)eval;
-	bed_register(&b, bed_json(&b, "{'ID':'far','Type':'service','Datacenters':['dc2'],'TaskGroups':[{'Name':'g','Tasks':["
-	                              "{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}]}"));
+	bed_register(&b,
+		     bed_json(&b,
+			      "{'ID':'far','Type':'service','Datacenters':['dc2'],'TaskGroups':[{'Name':'g','Tasks':["
+			      "{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}]}"));
 	bed_run(&b);
 	assert_string_equal(node_of(bed_alloc(&b, "far", 0)), "far");
 }
@@ -255,8 +262,10 @@ CASE(datacenters_may_have_stars)
 {
 	named("x", ",'Datacenter':'eu-west-1'");
 	named("y", ",'Datacenter':'us-east-1'");
-	bed_register(&b, bed_json(&b, "{'ID':'web','Type':'service','Datacenters':['eu-*'],'TaskGroups':[{'Name':'g','Count':3,"
-	                              "'Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}]}"));
+	bed_register(&b,
+		     bed_json(&b,
+			      "{'ID':'web','Type':'service','Datacenters':['eu-*'],'TaskGroups':[{'Name':'g','Count':3,"
+			      "'Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}]}"));
 	bed_run(&b);
 	assert_string_equal(node_of(bed_alloc(&b, "web", 0)), "x");
 	assert_string_equal(node_of(bed_alloc(&b, "web", 2)), "x");
@@ -317,8 +326,10 @@ CASE(a_missing_driver_is_told)
 
 	bed_node(&b, "{}");
 	bed_node(&b, "{}");
-	eval = bed_register(&b, bed_json(&b, "{'ID':'web','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
-	                                     "{'Name':'t','Driver':'no_such_driver','Config':{'command':'x'}}]}]}"));
+	eval = bed_register(
+		&b,
+		bed_json(&b, "{'ID':'web','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
+			     "{'Name':'t','Driver':'no_such_driver','Config':{'command':'x'}}]}]}"));
 	bed_run(&b);
 	m = bed_failed(&b, &eval, "g");
 	assert_int_equal(m->nodes_evaluated, 2);
@@ -329,8 +340,10 @@ CASE(a_missing_driver_is_told)
 CASE(a_driver_that_is_not_healthy_is_missing)
 {
 	bed_node(&b, "{}");
-	bed_register(&b, bed_json(&b, "{'ID':'web','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
-	                              "{'Name':'t','Driver':'sick','Config':{'command':'x'}}]}]}"));
+	bed_register(&b,
+		     bed_json(&b,
+			      "{'ID':'web','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
+			      "{'Name':'t','Driver':'sick','Config':{'command':'x'}}]}]}"));
 	bed_run(&b);
 	assert_int_equal(bed_count(&b, "web", BED_LIVE), 0);
 }
@@ -338,8 +351,10 @@ CASE(a_driver_that_is_not_healthy_is_missing)
 CASE(an_attribute_stands_for_a_driver_without_health)
 {
 	bed_node(&b, "{'Drivers':{},'Attributes':{'driver.java':'1','driver.java.version':'11'}}");
-	bed_register(&b, bed_json(&b, "{'ID':'web','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
-	                              "{'Name':'t','Driver':'java','Config':{'command':'x'}}]}]}"));
+	bed_register(&b,
+		     bed_json(&b,
+			      "{'ID':'web','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
+			      "{'Name':'t','Driver':'java','Config':{'command':'x'}}]}]}"));
 	bed_run(&b);
 	assert_int_equal(bed_count(&b, "web", BED_LIVE), 1);
 }
@@ -450,7 +465,7 @@ CASE(constraints_of_groups_and_tasks_count_too)
 	named("x", ",'Meta':{'a':'1'}");
 	named("y", ",'Meta':{'a':'1','b':'1'}");
 	run_simple("web", 1, ",'Constraints':[{'LTarget':'${meta.b}','Operand':'is_set'}]",
-	           ",'Constraints':[{'LTarget':'${meta.a}','Operand':'is_set'}]");
+		   ",'Constraints':[{'LTarget':'${meta.a}','Operand':'is_set'}]");
 	assert_string_equal(node_of(bed_alloc(&b, "web", 0)), "y");
 }
 
@@ -468,10 +483,9 @@ CASE(distinct_hosts_of_a_job)
 	assert_int_equal(bed_number(&m->constraint_filtered, "distinct_hosts"), 2);
 }
 
-static const char two_groups[] =
-    "{'ID':'two','Type':'service','Datacenters':['dc1']%s,'TaskGroups':["
-    "{'Name':'a','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]%s},"
-    "{'Name':'b','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}]}";
+static const char two_groups[] = "{'ID':'two','Type':'service','Datacenters':['dc1']%s,'TaskGroups':["
+				 "{'Name':'a','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]%s},"
+				 "{'Name':'b','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}]}";
 
 CASE(distinct_hosts_of_a_job_is_about_all_groups_that_of_a_group_about_its_own)
 {
@@ -494,10 +508,12 @@ CASE(distinct_property)
 	named("y", ",'Meta':{'rack':'r1'}");
 	named("z", ",'Meta':{'rack':'r2'}");
 	named("n", "");
-	eval = run_simple("web", 6, "", ",'Constraints':[{'LTarget':'${meta.rack}','Operand':'distinct_property','RTarget':'2'}]");
+	eval = run_simple("web", 6, "",
+			  ",'Constraints':[{'LTarget':'${meta.rack}','Operand':'distinct_property','RTarget':'2'}]");
 	assert_int_equal(bed_count(&b, "web", BED_LIVE), 4);
 	assert_int_equal(bed_number(&bed_failed(&b, &eval, "g")->constraint_filtered,
-	                            "distinct_property: ${meta.rack}=r1 used by 2 allocs"), 2);
+				    "distinct_property: ${meta.rack}=r1 used by 2 allocs"),
+			 2);
 }
 
 CASE(distinct_property_without_a_number_is_one_each)
@@ -533,8 +549,10 @@ CASE(affinities_attract_and_repel)
 {
 	named("x", ",'Meta':{'ssd':'yes'}");
 	named("y", "");
-	run_simple("near", 1, ",'Affinities':[{'LTarget':'${meta.ssd}','Operand':'=','RTarget':'yes','Weight':100}]", "");
-	run_simple("far", 1, ",'Affinities':[{'LTarget':'${meta.ssd}','Operand':'=','RTarget':'yes','Weight':-100}]", "");
+	run_simple("near", 1, ",'Affinities':[{'LTarget':'${meta.ssd}','Operand':'=','RTarget':'yes','Weight':100}]",
+		   "");
+	run_simple("far", 1, ",'Affinities':[{'LTarget':'${meta.ssd}','Operand':'=','RTarget':'yes','Weight':-100}]",
+		   "");
 	assert_string_equal(node_of(bed_alloc(&b, "near", 0)), "x");
 	assert_string_equal(node_of(bed_alloc(&b, "far", 0)), "y");
 }
@@ -542,7 +560,8 @@ CASE(affinities_attract_and_repel)
 CASE(an_affinity_is_a_wish_and_no_more)
 {
 	named("y", "");
-	run_simple("near", 2, ",'Affinities':[{'LTarget':'${meta.ssd}','Operand':'=','RTarget':'yes','Weight':100}]", "");
+	run_simple("near", 2, ",'Affinities':[{'LTarget':'${meta.ssd}','Operand':'=','RTarget':'yes','Weight':100}]",
+		   "");
 	assert_int_equal(bed_count(&b, "near", BED_LIVE), 2);
 }
 
@@ -618,8 +637,10 @@ CASE(spread_with_targets)
 	for (i = 0; i < 4; i++) {
 		named(i < 2 ? "a" : "b", i < 2 ? ",'Meta':{'rack':'r1'}" : ",'Meta':{'rack':'r2'}");
 	}
-	run_simple("web", 10, ",'Spreads':[{'Attribute':'${meta.rack}','Weight':100,'SpreadTarget':["
-	                      "{'Value':'r1','Percent':70},{'Value':'r2','Percent':30}]}]", "");
+	run_simple("web", 10,
+		   ",'Spreads':[{'Attribute':'${meta.rack}','Weight':100,'SpreadTarget':["
+		   "{'Value':'r1','Percent':70},{'Value':'r2','Percent':30}]}]",
+		   "");
 	assert_int_equal(count_on("web", "a"), 7);
 	assert_int_equal(count_on("web", "b"), 3);
 }
@@ -693,7 +714,8 @@ CASE(a_static_port_is_given_once_on_a_node)
 	assert_int_equal(s->networks.n, 1);
 	assert_int_equal(s->networks.at[0].reserved_ports.at[0].value, 8080);
 	assert_int_equal(bed_number(&bed_failed(&b, &eval, "g")->dimension_exhausted,
-	                            "network: reserved port collision http=8080"), 2);
+				    "network: reserved port collision http=8080"),
+			 2);
 }
 
 CASE(dynamic_ports_are_different_and_in_range)
@@ -701,7 +723,7 @@ CASE(dynamic_ports_are_different_and_in_range)
 	unsigned i;
 
 	bed_node(&b, "{'NodeResources':{'Cpu':{'CpuShares':40000},'Memory':{'MemoryMB':80000},'Disk':{'DiskMB':100000},"
-	             "'Networks':[{'IP':'10.0.0.1'}],'MinDynamicPort':30000,'MaxDynamicPort':30019}}");
+		     "'Networks':[{'IP':'10.0.0.1'}],'MinDynamicPort':30000,'MaxDynamicPort':30019}}");
 	run_simple("web", 12, ",'Networks':[{'DynamicPorts':[{'Label':'a','To':-1},{'Label':'b','To':80}]}]", "");
 	assert_int_equal(bed_count(&b, "web", BED_LIVE), 10);
 	for (i = 0; i < 10; i++) {
@@ -750,8 +772,8 @@ CASE(a_destructive_update_keeps_its_static_port_on_a_full_node)
 CASE(host_networks_have_ports_of_their_own)
 {
 	bed_node(&b, "{'NodeResources':{'Cpu':{'CpuShares':4000},'Memory':{'MemoryMB':8000},'Disk':{'DiskMB':100000},"
-	             "'Networks':[{'IP':'10.0.0.1'}],'NodeNetworks':[{'Mode':'host','Device':'eth0','Addresses':["
-	             "{'Alias':'default','Address':'10.0.0.1'},{'Alias':'private','Address':'192.168.0.1'}]}]}}");
+		     "'Networks':[{'IP':'10.0.0.1'}],'NodeNetworks':[{'Mode':'host','Device':'eth0','Addresses':["
+		     "{'Alias':'default','Address':'10.0.0.1'},{'Alias':'private','Address':'192.168.0.1'}]}]}}");
 	run_simple("a", 1, ",'Networks':[{'ReservedPorts':[{'Label':'p','Value':80}]}]", "");
 	run_simple("b", 1, ",'Networks':[{'ReservedPorts':[{'Label':'p','Value':80,'HostNetwork':'private'}]}]", "");
 	run_simple("c", 1, ",'Networks':[{'ReservedPorts':[{'Label':'p','Value':80,'HostNetwork':'public'}]}]", "");
@@ -768,7 +790,7 @@ CASE(a_network_mode_must_be_offered)
 	eval = run_simple("a", 1, ",'Networks':[{'Mode':'bridge'}]", "");
 	assert_int_equal(bed_number(&bed_failed(&b, &eval, "g")->constraint_filtered, "missing network"), 1);
 	named("y", ",'NodeResources':{'Cpu':{'CpuShares':4000},'Memory':{'MemoryMB':8000},'Disk':{'DiskMB':9999},"
-	           "'Networks':[{'Mode':'host','IP':'10.0.0.2'},{'Mode':'bridge'}]}");
+		   "'Networks':[{'Mode':'host','IP':'10.0.0.2'},{'Mode':'bridge'}]}");
 	bed_unblock(&b);
 	assert_string_equal(node_of(bed_alloc(&b, "a", 0)), "y");
 }
@@ -779,9 +801,10 @@ CASE(reserved_cores_are_given_once)
 	struct alloc_server *s;
 
 	bed_node(&b, "{}");
-	eval = bed_register(&b, bed_json(&b, "{'ID':'c','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Count':3,"
-	                                     "'Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'},"
-	                                     "'Resources':{'Cores':2,'MemoryMB':10}}]}]}"));
+	eval = bed_register(
+		&b, bed_json(&b, "{'ID':'c','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Count':3,"
+				 "'Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'},"
+				 "'Resources':{'Cores':2,'MemoryMB':10}}]}]}"));
 	bed_run(&b);
 	assert_int_equal(bed_count(&b, "c", BED_LIVE), 2);
 	s = bed_server(&b, bed_alloc(&b, "c", 1));
@@ -791,15 +814,18 @@ CASE(reserved_cores_are_given_once)
 	assert_non_null(bed_failed(&b, &eval, "g"));
 }
 
-static const char gpus[] = "{'Name':'gpu','NodeResources':{'Cpu':{'CpuShares':4000},'Memory':{'MemoryMB':8000},"
-                           "'Disk':{'DiskMB':9999},'Devices':[{'Vendor':'nvidia','Type':'gpu','Name':'1080ti','Instances':["
-                           "{'ID':'g0','Healthy':true},{'ID':'g1','Healthy':true},{'ID':'bad','Healthy':false}]}]}}";
+static const char gpus[] =
+	"{'Name':'gpu','NodeResources':{'Cpu':{'CpuShares':4000},'Memory':{'MemoryMB':8000},"
+	"'Disk':{'DiskMB':9999},'Devices':[{'Vendor':'nvidia','Type':'gpu','Name':'1080ti','Instances':["
+	"{'ID':'g0','Healthy':true},{'ID':'g1','Healthy':true},{'ID':'bad','Healthy':false}]}]}}";
 
 static const char *device_job(const char *id, const char *device, int count)
 {
-	return bed_json(&b, "{'ID':'%s','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Count':1,"
-	                    "'Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'},"
-	                    "'Resources':{'CPU':10,'MemoryMB':10,'Devices':[{'Name':'%s','Count':%d}]}}]}]}", id, device, count);
+	return bed_json(&b,
+			"{'ID':'%s','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Count':1,"
+			"'Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'},"
+			"'Resources':{'CPU':10,'MemoryMB':10,'Devices':[{'Name':'%s','Count':%d}]}}]}]}",
+			id, device, count);
 }
 
 CASE(devices_are_counted_and_given_once)
@@ -815,7 +841,8 @@ CASE(devices_are_counted_and_given_once)
 	assert_string_equal(node_of(bed_alloc(&b, "a", 0)), "gpu");
 	assert_string_equal(node_of(bed_alloc(&b, "b", 0)), "gpu");
 	assert_int_equal(bed_count(&b, "c", BED_LIVE), 0);
-	assert_int_equal(bed_number(&bed_failed(&b, &eval, "g")->dimension_exhausted, "devices: no devices match request"), 1);
+	assert_int_equal(
+		bed_number(&bed_failed(&b, &eval, "g")->dimension_exhausted, "devices: no devices match request"), 1);
 	assert_int_equal(bed_number(&bed_failed(&b, &eval, "g")->constraint_filtered, "missing devices"), 1);
 	assert_non_null(strstr(bed_server(&b, bed_alloc(&b, "a", 0))->tasks.at[0].devices, "\"DeviceIDs\":[\"g"));
 	eval = bed_register(&b, device_job("d", "gpu", 3));
@@ -833,7 +860,8 @@ CASE(host_volumes_must_be_there_and_writable)
 	run_simple("reads", 1, bed_json(&b, group, "true"), "");
 	assert_string_equal(node_of(bed_alloc(&b, "reads", 0)), "x");
 	eval = run_simple("writes", 1, bed_json(&b, group, "false"), "");
-	assert_int_equal(bed_number(&bed_failed(&b, &eval, "g")->constraint_filtered, "missing compatible host volumes"), 2);
+	assert_int_equal(
+		bed_number(&bed_failed(&b, &eval, "g")->constraint_filtered, "missing compatible host volumes"), 2);
 }
 
 /* ---- preemption ---- */
@@ -918,9 +946,12 @@ CASE(each_group_fails_for_itself)
 	struct uuid eval;
 
 	bed_node(&b, "{}");
-	eval = bed_register(&b, bed_json(&b, "{'ID':'two','Type':'service','Datacenters':['dc1'],'TaskGroups':["
-	                                     "{'Name':'a','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]},"
-	                                     "{'Name':'b','Count':2,'Tasks':[{'Name':'t','Driver':'nope','Config':{'command':'x'}}]}]}"));
+	eval = bed_register(
+		&b,
+		bed_json(&b,
+			 "{'ID':'two','Type':'service','Datacenters':['dc1'],'TaskGroups':["
+			 "{'Name':'a','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]},"
+			 "{'Name':'b','Count':2,'Tasks':[{'Name':'t','Driver':'nope','Config':{'command':'x'}}]}]}"));
 	bed_run(&b);
 	assert_null(bed_failed(&b, &eval, "a"));
 	assert_int_equal(bed_failed(&b, &eval, "b")->coalesced_failures, 1);
@@ -945,30 +976,67 @@ CASE(a_job_that_is_gone_needs_nothing)
 	assert_string_equal(bed_eval(&b, &eval)->status, "complete");
 }
 
-#define CASES(X)                                                                                                   \
-	X(a_job_is_placed) X(without_nodes_everything_is_blocked) X(a_blocked_evaluation_places_when_there_is_room) \
-	X(a_blocked_evaluation_that_fails_again_stays_the_same_one) X(what_fits_is_placed_and_the_rest_waits)       \
-	X(too_much_cpu_is_told) X(too_much_memory_is_told) X(too_much_disk_is_told)                                 \
-	X(exhausted_resources_are_summed_by_task) X(what_a_node_reserves_is_not_for_allocations)                    \
-	X(a_node_takes_no_more_allocations_than_its_limit) X(tasks_before_and_after_the_main_ones_do_not_add_up)    \
-	X(memory_above_the_reserved_is_kept_only_when_allowed) X(datacenters_are_kept_apart)                        \
-	X(datacenters_may_have_stars) X(pools_are_kept_apart_but_all_is_every_one) X(the_pool_is_told_with_its_nodes) \
-	X(nodes_that_are_not_ready_get_nothing) X(a_missing_driver_is_told)                                         \
-	X(a_driver_that_is_not_healthy_is_missing) X(an_attribute_stands_for_a_driver_without_health)               \
-	X(a_constraint_that_fails_is_told) X(equality) X(order_of_numbers_and_text) X(regular_expressions)          \
-	X(versions) X(sets) X(set_or_not) X(facts_of_the_node_itself) X(constraints_of_groups_and_tasks_count_too)  \
-	X(distinct_hosts_of_a_job) X(distinct_hosts_of_a_job_is_about_all_groups_that_of_a_group_about_its_own)     \
-	X(distinct_property) X(distinct_property_without_a_number_is_one_each)                                      \
-	X(blocked_evaluations_know_the_classes_that_may_help) X(affinities_attract_and_repel)                       \
-	X(an_affinity_is_a_wish_and_no_more) X(allocations_of_a_group_avoid_each_other) X(jobs_are_packed_on_few_nodes) \
-	X(or_spread_when_configured_so) X(spread_with_targets) X(spread_without_targets_is_even)                    \
-	X(a_later_evaluation_goes_on_with_the_spread) X(the_scores_of_the_best_nodes_are_told)                      \
-	X(a_static_port_is_given_once_on_a_node) X(dynamic_ports_are_different_and_in_range)                        \
-	X(a_port_is_free_again_when_its_allocation_ends) X(ports_that_a_node_reserves_are_not_given)                \
-	X(a_destructive_update_keeps_its_static_port_on_a_full_node) X(host_networks_have_ports_of_their_own)       \
-	X(a_network_mode_must_be_offered) X(reserved_cores_are_given_once) X(devices_are_counted_and_given_once)    \
-	X(host_volumes_must_be_there_and_writable) X(an_important_job_makes_room_when_that_is_allowed)              \
-	X(otherwise_it_waits) X(nearly_as_important_is_not_preempted)                                               \
-	X(the_least_important_gives_way_and_no_more_than_needed) X(the_holder_of_a_port_may_have_to_go)             \
-	X(all_or_nothing) X(each_group_fails_for_itself) X(a_job_that_is_gone_needs_nothing)
+#define CASES(X)												       \
+	X(a_job_is_placed)											       \
+	X(without_nodes_everything_is_blocked)									       \
+	X(a_blocked_evaluation_places_when_there_is_room)							       \
+	X(a_blocked_evaluation_that_fails_again_stays_the_same_one)						       \
+	X(what_fits_is_placed_and_the_rest_waits)								       \
+	X(too_much_cpu_is_told)											       \
+	X(too_much_memory_is_told)										       \
+	X(too_much_disk_is_told)										       \
+	X(exhausted_resources_are_summed_by_task)								       \
+	X(what_a_node_reserves_is_not_for_allocations)								       \
+	X(a_node_takes_no_more_allocations_than_its_limit)							       \
+	X(tasks_before_and_after_the_main_ones_do_not_add_up)							       \
+	X(memory_above_the_reserved_is_kept_only_when_allowed)							       \
+	X(datacenters_are_kept_apart)										       \
+	X(datacenters_may_have_stars)										       \
+	X(pools_are_kept_apart_but_all_is_every_one)								       \
+	X(the_pool_is_told_with_its_nodes)									       \
+	X(nodes_that_are_not_ready_get_nothing)									       \
+	X(a_missing_driver_is_told)										       \
+	X(a_driver_that_is_not_healthy_is_missing)								       \
+	X(an_attribute_stands_for_a_driver_without_health)							       \
+	X(a_constraint_that_fails_is_told)									       \
+	X(equality)												       \
+	X(order_of_numbers_and_text)										       \
+	X(regular_expressions)											       \
+	X(versions)												       \
+	X(sets)													       \
+	X(set_or_not)												       \
+	X(facts_of_the_node_itself)										       \
+	X(constraints_of_groups_and_tasks_count_too)								       \
+	X(distinct_hosts_of_a_job)										       \
+	X(distinct_hosts_of_a_job_is_about_all_groups_that_of_a_group_about_its_own)				       \
+	X(distinct_property)											       \
+	X(distinct_property_without_a_number_is_one_each)							       \
+	X(blocked_evaluations_know_the_classes_that_may_help)							       \
+	X(affinities_attract_and_repel)										       \
+	X(an_affinity_is_a_wish_and_no_more)									       \
+	X(allocations_of_a_group_avoid_each_other)								       \
+	X(jobs_are_packed_on_few_nodes)										       \
+	X(or_spread_when_configured_so)										       \
+	X(spread_with_targets)											       \
+	X(spread_without_targets_is_even)									       \
+	X(a_later_evaluation_goes_on_with_the_spread)								       \
+	X(the_scores_of_the_best_nodes_are_told)								       \
+	X(a_static_port_is_given_once_on_a_node)								       \
+	X(dynamic_ports_are_different_and_in_range)								       \
+	X(a_port_is_free_again_when_its_allocation_ends)							       \
+	X(ports_that_a_node_reserves_are_not_given)								       \
+	X(a_destructive_update_keeps_its_static_port_on_a_full_node)						       \
+	X(host_networks_have_ports_of_their_own)								       \
+	X(a_network_mode_must_be_offered)									       \
+	X(reserved_cores_are_given_once)									       \
+	X(devices_are_counted_and_given_once)									       \
+	X(host_volumes_must_be_there_and_writable)								       \
+	X(an_important_job_makes_room_when_that_is_allowed)							       \
+	X(otherwise_it_waits)											       \
+	X(nearly_as_important_is_not_preempted)									       \
+	X(the_least_important_gives_way_and_no_more_than_needed)						       \
+	X(the_holder_of_a_port_may_have_to_go)									       \
+	X(all_or_nothing)											       \
+	X(each_group_fails_for_itself)										       \
+	X(a_job_that_is_gone_needs_nothing)
 RUN_CASES(CASES)

@@ -48,10 +48,14 @@ static void add_node(void)
 	const struct node_row *at[NODES_MAX + 1];
 
 	if (node_list(at, NODES_MAX + 1) < NODES_MAX) {
-		bed_node(&b, bed_json(&b, "{'NodeResources':{'Cpu':{'CpuShares':%u,'TotalCpuCores':4,'ReservableCpuCores':[0,1,2,3]},"
-		                          "'Memory':{'MemoryMB':%u},'Disk':{'DiskMB':100000},'Networks':[{'IP':'10.0.0.1'}],"
-		                          "'MinDynamicPort':20000,'MaxDynamicPort':20050},'Meta':{'rack':'r%u'},'NodeClass':'%s'}",
-		                      500 + dice(3000), 500 + dice(3000), dice(3), dice(2) ? "big" : ""));
+		bed_node(&b,
+			 bed_json(&b,
+				  "{'NodeResources':{'Cpu':{'CpuShares':%u,'TotalCpuCores':4,'ReservableCpuCores':[0,1,"
+				  "2,3]},"
+				  "'Memory':{'MemoryMB':%u},'Disk':{'DiskMB':100000},'Networks':[{'IP':'10.0.0.1'}],"
+				  "'MinDynamicPort':20000,'MaxDynamicPort':20050},'Meta':{'rack':'r%u'},'NodeClass':'%"
+				  "s'}",
+				  500 + dice(3000), 500 + dice(3000), dice(3), dice(2) ? "big" : ""));
 	}
 }
 
@@ -121,29 +125,32 @@ static const char *job_type_of(unsigned i)
 static const char *random_group_options(unsigned job)
 {
 	const char *type = job_type_of(job);
-	const char *retry = chance(50) ? "'Attempts':2,'Interval':3600000000000,'Delay':5000000000,'DelayFunction':'exponential',"
-	                                 "'MaxDelay':60000000000,'Unlimited':false"
-	                               : "'Attempts':0,'Delay':5000000000,'DelayFunction':'fibonacci','MaxDelay':60000000000,"
-	                                 "'Unlimited':true";
+	const char *retry =
+		chance(50) ? "'Attempts':2,'Interval':3600000000000,'Delay':5000000000,'DelayFunction':'exponential',"
+			     "'MaxDelay':60000000000,'Unlimited':false"
+			   : "'Attempts':0,'Delay':5000000000,'DelayFunction':'fibonacci','MaxDelay':60000000000,"
+			     "'Unlimited':true";
 	bool generic = strncmp(type, "sys", 3) != 0;
 	bool service = strcmp(type, "service") == 0;
 
-	return bed_json(&b, "%s%s%s%s%s", generic ? bed_json(&b, ",'ReschedulePolicy':{%s}", retry) : "",
-	                chance(25) ? ",'Networks':[{'ReservedPorts':[{'Label':'s','Value':8080}]}]"
-	                : chance(25) ? ",'Networks':[{'DynamicPorts':[{'Label':'a'},{'Label':'b'}]}]"
-	                             : "",
-	                service ? bed_json(&b, ",'Update':{'MaxParallel':%u,'Canary':%u,'MinHealthyTime':1,"
-	                                       "'HealthyDeadline':60000000000,'ProgressDeadline':%s,'HealthCheck':'task_states'}",
-	                                   dice(4), dice(3), chance(50) ? "120000000000" : "0")
-	                        : "",
-	                chance(20) ? ",'Disconnect':{'LostAfter':120000000000,'Reconcile':'best_score'}"
-	                : chance(10) ? ",'Disconnect':{'LostAfter':120000000000,'Replace':false}"
-	                             : "",
-	                chance(15) && generic ? ",'Constraints':[{'Operand':'distinct_hosts'}]"
-	                : chance(15) && generic
-	                    ? ",'Constraints':[{'LTarget':'${meta.rack}','Operand':'distinct_property','RTarget':'4'}]"
-	                : chance(20) && generic ? ",'Spreads':[{'Attribute':'${meta.rack}','Weight':50}]"
-	                             : "");
+	return bed_json(
+		&b, "%s%s%s%s%s", generic ? bed_json(&b, ",'ReschedulePolicy':{%s}", retry) : "",
+		chance(25)   ? ",'Networks':[{'ReservedPorts':[{'Label':'s','Value':8080}]}]"
+		: chance(25) ? ",'Networks':[{'DynamicPorts':[{'Label':'a'},{'Label':'b'}]}]"
+			     : "",
+		service ? bed_json(&b,
+				   ",'Update':{'MaxParallel':%u,'Canary':%u,'MinHealthyTime':1,"
+				   "'HealthyDeadline':60000000000,'ProgressDeadline':%s,'HealthCheck':'task_states'}",
+				   dice(4), dice(3), chance(50) ? "120000000000" : "0")
+			: "",
+		chance(20)   ? ",'Disconnect':{'LostAfter':120000000000,'Reconcile':'best_score'}"
+		: chance(10) ? ",'Disconnect':{'LostAfter':120000000000,'Replace':false}"
+			     : "",
+		chance(15) && generic ? ",'Constraints':[{'Operand':'distinct_hosts'}]"
+		: chance(15) && generic
+			? ",'Constraints':[{'LTarget':'${meta.rack}','Operand':'distinct_property','RTarget':'4'}]"
+		: chance(20) && generic ? ",'Spreads':[{'Attribute':'${meta.rack}','Weight':50}]"
+					: "");
 }
 
 static void change_job(unsigned i)
@@ -154,16 +161,19 @@ static void change_job(unsigned i)
 
 	for (g = 0; g < n; g++) {
 		groups = bed_json(&b,
-		                  "%s%s{'Name':'g%u','Count':%u,'EphemeralDisk':{'SizeMB':10},'Tasks':[{'Name':'t',"
-		                  "'Driver':'raw_exec','Config':{'command':'x'},'Resources':{%s'MemoryMB':%u},"
-		                  "'LogConfig':{'MaxFiles':1,'MaxFileSizeMB':1}}],'Meta':{'v':'%u'}%s}",
-		                  groups, g > 0 ? "," : "", g, strncmp(job_type_of(i), "sys", 3) == 0 ? 1 : dice(7),
-		                  chance(10) ? "'Cores':1," : bed_json(&b, "'CPU':%u,", 20 + dice(200)), 20 + dice(200),
-		                  chance(50) ? 1 : dice(100), random_group_options(i));
+				  "%s%s{'Name':'g%u','Count':%u,'EphemeralDisk':{'SizeMB':10},'Tasks':[{'Name':'t',"
+				  "'Driver':'raw_exec','Config':{'command':'x'},'Resources':{%s'MemoryMB':%u},"
+				  "'LogConfig':{'MaxFiles':1,'MaxFileSizeMB':1}}],'Meta':{'v':'%u'}%s}",
+				  groups, g > 0 ? "," : "", g, strncmp(job_type_of(i), "sys", 3) == 0 ? 1 : dice(7),
+				  chance(10) ? "'Cores':1," : bed_json(&b, "'CPU':%u,", 20 + dice(200)), 20 + dice(200),
+				  chance(50) ? 1 : dice(100), random_group_options(i));
 	}
-	bed_register(&b, bed_json(&b, "{'ID':'%s','Name':'%s','Type':'%s','Priority':%u,'Datacenters':['dc1']%s,'TaskGroups':[%s]}",
-	                          job_name(i), job_name(i), job_type_of(i), 10 + 10 * dice(9),
-	                          chance(5) ? ",'AllAtOnce':true" : "", groups));
+	bed_register(
+		&b,
+		bed_json(&b,
+			 "{'ID':'%s','Name':'%s','Type':'%s','Priority':%u,'Datacenters':['dc1']%s,'TaskGroups':[%s]}",
+			 job_name(i), job_name(i), job_type_of(i), 10 + 10 * dice(9),
+			 chance(5) ? ",'AllAtOnce':true" : "", groups));
 }
 
 static void end_job(unsigned i)
@@ -238,7 +248,8 @@ static void collect(void)
 
 	rows_allocs(&r, b.v, NULL);
 	while ((row = alloc_next(&r)) != NULL && n < 200) {
-		bool over = alloc_row_terminal(row) && (row->job->type == JOB_TYPE_SERVICE || row->desired != ALLOC_DESIRED_RUN);
+		bool over = alloc_row_terminal(row) &&
+			    (row->job->type == JOB_TYPE_SERVICE || row->desired != ALLOC_DESIRED_RUN);
 
 		if (over && alloc_row_client_terminal(row) && row->modify_time_ns < b.now - 600 * SECOND) {
 			ids[n++] = row->id;
@@ -307,7 +318,7 @@ static void watch_deployment(unsigned job, bool gently)
 		bed_deployment_status(&b, &id, DEPLOYMENT_STATUS_SUCCESSFUL);
 	} else if (!gently) {
 		static const enum deployment_status some[] = {DEPLOYMENT_STATUS_RUNNING, DEPLOYMENT_STATUS_RUNNING,
-		                                              DEPLOYMENT_STATUS_PAUSED, DEPLOYMENT_STATUS_FAILED};
+							      DEPLOYMENT_STATUS_PAUSED, DEPLOYMENT_STATUS_FAILED};
 
 		bed_deployment_status(&b, &id, some[dice(4)]);
 	}
@@ -332,7 +343,7 @@ static unsigned due(struct uuid *ids, unsigned max)
 			again |= strcmp(eval_row_job(at[i]), eval_row_job(row)) == 0;
 		}
 		if (!again && ((row->status == EVAL_STATUS_PENDING && row->wait_until_ns <= b.now) ||
-		               (row->status == EVAL_STATUS_BLOCKED && chance(20)))) {
+			       (row->status == EVAL_STATUS_BLOCKED && chance(20)))) {
 			at[n] = row;
 			ids[n++] = row->id;
 		}
@@ -458,9 +469,12 @@ static void calm_nodes(void)
 		undrain(&ids[i]);
 	}
 	for (i = 0; i < 6; i++) {
-		bed_node(&b, bed_json(&b, "{'NodeResources':{'Cpu':{'CpuShares':900000,'TotalCpuCores':16,'ReservableCpuCores':"
-		                          "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]},'Memory':{'MemoryMB':900000},"
-		                          "'Disk':{'DiskMB':10000000},'Networks':[{'IP':'10.0.0.1'}]},'Meta':{'rack':'q%u'}}", i));
+		bed_node(&b,
+			 bed_json(&b,
+				  "{'NodeResources':{'Cpu':{'CpuShares':900000,'TotalCpuCores':16,'ReservableCpuCores':"
+				  "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]},'Memory':{'MemoryMB':900000},"
+				  "'Disk':{'DiskMB':10000000},'Networks':[{'IP':'10.0.0.1'}]},'Meta':{'rack':'q%u'}}",
+				  i));
 	}
 }
 
@@ -600,7 +614,7 @@ static unsigned steps(void)
 {
 	const char *text = getenv("STEPS");
 
-	return text != NULL ? (unsigned)strtoul(text, NULL, 10) : 2000;
+	return text != NULL ? (unsigned)strtoul(text, NULL, 10) : 3400;
 }
 
 CASE(one_life)
@@ -618,5 +632,8 @@ CASE(a_third_life)
 	live(first_seed() + 2, steps());
 }
 
-#define CASES(X) X(one_life) X(another_life) X(a_third_life)
+#define CASES(X)												       \
+	X(one_life)												       \
+	X(another_life)												       \
+	X(a_third_life)
 RUN_CASES(CASES)

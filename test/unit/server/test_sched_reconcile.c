@@ -4,8 +4,9 @@
 #include "test/unit/server/sched_case.h"
 
 /* A group that is updated one by one, without waiting for checks. */
-static const char update[] = ",'Update':{'MaxParallel':%d,'MinHealthyTime':1,'HealthCheck':'task_states',"
-                             "'HealthyDeadline':60000000000,'ProgressDeadline':120000000000,'Canary':%d,'AutoPromote':%s}";
+static const char update[] =
+	",'Update':{'MaxParallel':%d,'MinHealthyTime':1,'HealthCheck':'task_states',"
+	"'HealthyDeadline':60000000000,'ProgressDeadline':120000000000,'Canary':%d,'AutoPromote':%s}";
 
 static const char *rolling(int max_parallel)
 {
@@ -210,11 +211,16 @@ CASE(a_stopped_job_can_be_started_again)
 
 CASE(a_group_that_is_taken_out_is_stopped)
 {
-	static const char two[] = "{'ID':'two','Type':'service','Datacenters':['dc1'],'TaskGroups':["
-	                          "{'Name':'a','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}%s]}";
+	static const char two[] =
+		"{'ID':'two','Type':'service','Datacenters':['dc1'],'TaskGroups':["
+		"{'Name':'a','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}%s]}";
 
 	nodes(1);
-	bed_register(&b, bed_json(&b, two, ",{'Name':'b','Count':2,'Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}"));
+	bed_register(
+		&b,
+		bed_json(
+			&b, two,
+			",{'Name':'b','Count':2,'Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}"));
 	bed_run(&b);
 	assert_int_equal(bed_count(&b, "two", BED_LIVE), 3);
 	bed_register(&b, bed_json(&b, two, ""));
@@ -259,23 +265,23 @@ CASE(which_changes_are_destructive)
 		const char *task;
 		enum update_kind kind;
 	} samples[] = {
-	    {"", UPDATE_IN_PLACE},
-	    {",'KillTimeout':3000000000", UPDATE_IN_PLACE},
-	    {",'Services':[{'Name':'s','Provider':'nomad'}]", UPDATE_IN_PLACE},
-	    {",'Env':{'A':'1'}", UPDATE_DESTRUCTIVE},
-	    {",'User':'nobody'", UPDATE_DESTRUCTIVE},
-	    {",'Meta':{'a':'1'}", UPDATE_DESTRUCTIVE},
-	    {",'Artifacts':[{'GetterSource':'http://x/y'}]", UPDATE_DESTRUCTIVE},
-	    {",'Templates':[{'EmbeddedTmpl':'x','DestPath':'local/x'}]", UPDATE_DESTRUCTIVE},
-	    {",'Config':{'command':'y'}", UPDATE_DESTRUCTIVE},
-	    {",'Driver':'mock_driver'", UPDATE_DESTRUCTIVE},
-	    {",'Resources':{'CPU':101,'MemoryMB':100}", UPDATE_DESTRUCTIVE},
-	    {",'LogConfig':{'MaxFiles':2,'MaxFileSizeMB':1}", UPDATE_IN_PLACE},
-	    {",'Affinities':[{'LTarget':'${meta.x}','RTarget':'1','Weight':10}]", UPDATE_DESTRUCTIVE},
+		{"", UPDATE_IN_PLACE},
+		{",'KillTimeout':3000000000", UPDATE_IN_PLACE},
+		{",'Services':[{'Name':'s','Provider':'nomad'}]", UPDATE_IN_PLACE},
+		{",'Env':{'A':'1'}", UPDATE_DESTRUCTIVE},
+		{",'User':'nobody'", UPDATE_DESTRUCTIVE},
+		{",'Meta':{'a':'1'}", UPDATE_DESTRUCTIVE},
+		{",'Artifacts':[{'GetterSource':'http://x/y'}]", UPDATE_DESTRUCTIVE},
+		{",'Templates':[{'EmbeddedTmpl':'x','DestPath':'local/x'}]", UPDATE_DESTRUCTIVE},
+		{",'Config':{'command':'y'}", UPDATE_DESTRUCTIVE},
+		{",'Driver':'mock_driver'", UPDATE_DESTRUCTIVE},
+		{",'Resources':{'CPU':101,'MemoryMB':100}", UPDATE_DESTRUCTIVE},
+		{",'LogConfig':{'MaxFiles':2,'MaxFileSizeMB':1}", UPDATE_IN_PLACE},
+		{",'Affinities':[{'LTarget':'${meta.x}','RTarget':'1','Weight':10}]", UPDATE_DESTRUCTIVE},
 	};
 	static const char job[] = "{'ID':'w','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
-	                          "{'Name':'t','Driver':'raw_exec','Config':{'command':'x'},"
-	                          "'Resources':{'CPU':100,'MemoryMB':100}%s}]}]}";
+				  "{'Name':'t','Driver':'raw_exec','Config':{'command':'x'},"
+				  "'Resources':{'CPU':100,'MemoryMB':100}%s}]}]}";
 	const struct job *from = bed_job(&b, bed_json(&b, job, ""));
 	size_t i;
 
@@ -290,12 +296,14 @@ CASE(which_changes_are_destructive)
 
 CASE(meta_that_a_nearer_one_hides_may_change)
 {
-	static const char job[] = "{'ID':'w','Type':'service','Datacenters':['dc1'],'Meta':{'a':'%s'},'TaskGroups':[{'Name':'g',"
-	                          "'Meta':{'a':'2'},'Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}]}";
+	static const char job[] =
+		"{'ID':'w','Type':'service','Datacenters':['dc1'],'Meta':{'a':'%s'},'TaskGroups':[{'Name':'g',"
+		"'Meta':{'a':'2'},'Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}]}";
 	const struct job *from = bed_job(&b, bed_json(&b, job, "1"));
 	const struct job *to = bed_job(&b, bed_json(&b, job, "9"));
 
-	assert_int_equal(group_update_kind(from, &from->task_groups.at[0], to, &to->task_groups.at[0]), UPDATE_IN_PLACE);
+	assert_int_equal(group_update_kind(from, &from->task_groups.at[0], to, &to->task_groups.at[0]),
+			 UPDATE_IN_PLACE);
 }
 
 CASE(a_constraint_that_its_node_no_longer_fulfils_moves_it)
@@ -365,9 +373,10 @@ CASE(a_destructive_update_without_room_keeps_the_old_one)
 	bed_node_sized(&b, 150, 150);
 	run_service("web", 1, rolling(1), "");
 	old = id_of("web", 0);
-	eval = bed_register(&b, bed_json(&b, "{'ID':'web','Name':'web','Type':'service','Datacenters':['dc1'],'TaskGroups':["
-	                                     "{'Name':'g','Count':1,'Tasks':[{'Name':'t','Driver':'raw_exec',"
-	                                     "'Config':{'command':'x'},'Resources':{'CPU':1000,'MemoryMB':10}}]}]}"));
+	eval = bed_register(
+		&b, bed_json(&b, "{'ID':'web','Name':'web','Type':'service','Datacenters':['dc1'],'TaskGroups':["
+				 "{'Name':'g','Count':1,'Tasks':[{'Name':'t','Driver':'raw_exec',"
+				 "'Config':{'command':'x'},'Resources':{'CPU':1000,'MemoryMB':10}}]}]}"));
 	bed_run(&b);
 	assert_true(uuid_equal(&old, &bed_alloc(&b, "web", 0)->id));
 	assert_int_equal(by_id(&old)->desired, ALLOC_DESIRED_RUN);
@@ -539,7 +548,9 @@ CASE(promotion_replaces_the_old_ones)
 
 	start_canaries(3, 1);
 	canary = id_of("web", 0);
-	canary = count_version("web", 1) == 1 && by_id(&canary)->job->version == 1 ? canary : bed_allocs(&b, "web", BED_LIVE)->at[1]->id;
+	canary = count_version("web", 1) == 1 && by_id(&canary)->job->version == 1
+			 ? canary
+			 : bed_allocs(&b, "web", BED_LIVE)->at[1]->id;
 	all_healthy("web");
 	d = deployment_id("web");
 	bed_promote(&b, &d);
@@ -574,7 +585,8 @@ CASE(automatic_promotion_is_told)
 	run_service("web", 1, bed_json(&b, update, 1, 1, "true"), "");
 	all_healthy("web");
 	run_service("web", 1, bed_json(&b, update, 1, 1, "true"), env(2));
-	assert_string_equal(bed_deployment(&b, "web")->status_description, "Deployment is running pending automatic promotion");
+	assert_string_equal(bed_deployment(&b, "web")->status_description,
+			    "Deployment is running pending automatic promotion");
 }
 
 CASE(canaries_of_a_version_that_is_superseded_are_stopped)
@@ -640,7 +652,7 @@ CASE(while_canaries_run_the_others_keep_their_version)
 /* ---- failures ---- */
 
 static const char retry[] = ",'ReschedulePolicy':{'Attempts':%d,'Interval':86400000000000,'Delay':%ld,"
-                            "'DelayFunction':'%s','MaxDelay':3600000000000,'Unlimited':%s},'Update':{'MaxParallel':0}";
+			    "'DelayFunction':'%s','MaxDelay':3600000000000,'Unlimited':%s},'Update':{'MaxParallel':0}";
 
 static struct uuid fail_one(const char *job, unsigned index)
 {
@@ -1169,34 +1181,70 @@ CASE(dry_runs_tell_of_failures)
 	assert_int_equal(strlen(preview.evals.at[0].previous_eval), 36);
 }
 
-#define CASES(X)                                                                                                     \
-	X(a_second_evaluation_changes_nothing) X(count_up_adds_the_missing_ones_and_keeps_the_others)                 \
-	X(count_down_stops_the_highest) X(count_zero_stops_all_and_the_job_goes_on) X(names_are_taken_from_the_lowest_free) \
-	X(a_stopped_job_stops_everything) X(a_stopped_job_can_be_started_again) X(a_group_that_is_taken_out_is_stopped) \
-	X(a_harmless_change_is_made_in_place) X(a_change_of_the_task_replaces_it) X(which_changes_are_destructive)    \
-	X(meta_that_a_nearer_one_hides_may_change) X(a_constraint_that_its_node_no_longer_fulfils_moves_it)           \
-	X(without_an_update_block_all_are_replaced_at_once) X(an_update_rolls_by_max_parallel)                        \
-	X(an_unhealthy_allocation_stops_the_roll) X(a_destructive_update_without_room_keeps_the_old_one)              \
-	X(a_destructive_update_takes_the_room_of_the_old_one) X(a_sticky_disk_stays_on_its_node)                      \
-	X(a_service_has_a_deployment) X(also_when_nothing_can_be_placed) X(a_newer_version_cancels_the_deployment)    \
-	X(an_unchanged_job_gets_no_second_deployment) X(batch_jobs_have_none)                                         \
-	X(updates_in_place_belong_to_the_new_deployment) X(a_paused_deployment_places_nothing_new)                    \
-	X(a_failed_deployment_goes_no_further) X(canaries_run_beside_the_old_ones) X(promotion_replaces_the_old_ones) \
-	X(as_many_canaries_as_allocations) X(automatic_promotion_is_told)                                             \
-	X(canaries_of_a_version_that_is_superseded_are_stopped) X(canaries_of_a_failed_deployment_are_stopped)        \
-	X(a_lost_canary_is_placed_again_as_one) X(while_canaries_run_the_others_keep_their_version)                   \
-	X(a_failed_allocation_is_placed_again_after_a_delay) X(failures_at_about_the_same_time_wait_for_one_evaluation) \
-	X(the_policy_ends_it) X(unless_it_is_forced) X(attempts_of_long_ago_do_not_count)                             \
-	X(delays_grow_as_the_policy_says) X(a_failed_one_without_room_waits_and_keeps_its_history)                    \
-	X(allocations_of_a_lost_node_are_replaced) X(so_are_those_of_a_node_that_was_purged)                          \
-	X(lost_ones_without_room_are_placed_later) X(a_migrating_allocation_goes_elsewhere)                           \
-	X(on_a_draining_node_they_wait_for_their_turn) X(fewer_and_lost_at_the_same_time)                             \
-	X(an_allocation_out_of_sight_is_unknown_and_replaced) X(after_its_time_it_is_lost)                            \
-	X(the_original_may_be_kept_when_it_comes_back) X(or_its_replacement) X(or_the_better_one)                     \
-	X(it_may_also_wait_without_being_replaced) X(without_such_a_block_it_is_lost_at_once)                         \
-	X(a_client_that_stops_by_itself_is_given_the_time) X(what_a_batch_job_has_done_stays_done)                    \
-	X(a_changed_batch_job_runs_anew) X(a_running_batch_allocation_goes_on_in_the_new_version)                     \
-	X(a_failed_batch_allocation_is_tried_again) X(a_drained_batch_allocation_runs_elsewhere_unless_it_was_done)   \
-	X(fewer_batch_allocations_stop_the_highest) X(a_dry_run_changes_nothing) X(dry_runs_tell_of_ups_and_downs)    \
+#define CASES(X)												       \
+	X(a_second_evaluation_changes_nothing)									       \
+	X(count_up_adds_the_missing_ones_and_keeps_the_others)							       \
+	X(count_down_stops_the_highest)										       \
+	X(count_zero_stops_all_and_the_job_goes_on)								       \
+	X(names_are_taken_from_the_lowest_free)									       \
+	X(a_stopped_job_stops_everything)									       \
+	X(a_stopped_job_can_be_started_again)									       \
+	X(a_group_that_is_taken_out_is_stopped)									       \
+	X(a_harmless_change_is_made_in_place)									       \
+	X(a_change_of_the_task_replaces_it)									       \
+	X(which_changes_are_destructive)									       \
+	X(meta_that_a_nearer_one_hides_may_change)								       \
+	X(a_constraint_that_its_node_no_longer_fulfils_moves_it)						       \
+	X(without_an_update_block_all_are_replaced_at_once)							       \
+	X(an_update_rolls_by_max_parallel)									       \
+	X(an_unhealthy_allocation_stops_the_roll)								       \
+	X(a_destructive_update_without_room_keeps_the_old_one)							       \
+	X(a_destructive_update_takes_the_room_of_the_old_one)							       \
+	X(a_sticky_disk_stays_on_its_node)									       \
+	X(a_service_has_a_deployment)										       \
+	X(also_when_nothing_can_be_placed)									       \
+	X(a_newer_version_cancels_the_deployment)								       \
+	X(an_unchanged_job_gets_no_second_deployment)								       \
+	X(batch_jobs_have_none)											       \
+	X(updates_in_place_belong_to_the_new_deployment)							       \
+	X(a_paused_deployment_places_nothing_new)								       \
+	X(a_failed_deployment_goes_no_further)									       \
+	X(canaries_run_beside_the_old_ones)									       \
+	X(promotion_replaces_the_old_ones)									       \
+	X(as_many_canaries_as_allocations)									       \
+	X(automatic_promotion_is_told)										       \
+	X(canaries_of_a_version_that_is_superseded_are_stopped)							       \
+	X(canaries_of_a_failed_deployment_are_stopped)								       \
+	X(a_lost_canary_is_placed_again_as_one)									       \
+	X(while_canaries_run_the_others_keep_their_version)							       \
+	X(a_failed_allocation_is_placed_again_after_a_delay)							       \
+	X(failures_at_about_the_same_time_wait_for_one_evaluation)						       \
+	X(the_policy_ends_it)											       \
+	X(unless_it_is_forced)											       \
+	X(attempts_of_long_ago_do_not_count)									       \
+	X(delays_grow_as_the_policy_says)									       \
+	X(a_failed_one_without_room_waits_and_keeps_its_history)						       \
+	X(allocations_of_a_lost_node_are_replaced)								       \
+	X(so_are_those_of_a_node_that_was_purged)								       \
+	X(lost_ones_without_room_are_placed_later)								       \
+	X(a_migrating_allocation_goes_elsewhere)								       \
+	X(on_a_draining_node_they_wait_for_their_turn)								       \
+	X(fewer_and_lost_at_the_same_time)									       \
+	X(an_allocation_out_of_sight_is_unknown_and_replaced)							       \
+	X(after_its_time_it_is_lost)										       \
+	X(the_original_may_be_kept_when_it_comes_back)								       \
+	X(or_its_replacement)											       \
+	X(or_the_better_one)											       \
+	X(it_may_also_wait_without_being_replaced)								       \
+	X(without_such_a_block_it_is_lost_at_once)								       \
+	X(a_client_that_stops_by_itself_is_given_the_time)							       \
+	X(what_a_batch_job_has_done_stays_done)									       \
+	X(a_changed_batch_job_runs_anew)									       \
+	X(a_running_batch_allocation_goes_on_in_the_new_version)						       \
+	X(a_failed_batch_allocation_is_tried_again)								       \
+	X(a_drained_batch_allocation_runs_elsewhere_unless_it_was_done)						       \
+	X(fewer_batch_allocations_stop_the_highest)								       \
+	X(a_dry_run_changes_nothing)										       \
+	X(dry_runs_tell_of_ups_and_downs)									       \
 	X(dry_runs_tell_of_failures)
 RUN_CASES(CASES)

@@ -79,7 +79,8 @@ CASE(nodes_that_do_not_fit_are_no_failure)
 
 	nodes(2);
 	bed_node(&b, "{'Attributes':{'kernel.name':'plan9'}}");
-	eval = run_system("sys", "system", "", ",'Constraints':[{'LTarget':'${attr.kernel.name}','Operand':'=','RTarget':'linux'}]");
+	eval = run_system("sys", "system", "",
+			  ",'Constraints':[{'LTarget':'${attr.kernel.name}','Operand':'=','RTarget':'linux'}]");
 	expect_one_each("sys", 2);
 	assert_null(bed_failed(&b, &eval, "g"));
 	assert_null(bed_find_eval(&b, "sys", EVAL_STATUS_BLOCKED));
@@ -148,7 +149,8 @@ CASE(a_node_that_does_not_fit_any_more_loses_it)
 	expect_one_each("sys", 2);
 	run_system("sys", "system", "", ",'Constraints':[{'LTarget':'${meta.rack}','Operand':'=','RTarget':'2'}]");
 	expect_one_each("sys", 1);
-	assert_string_equal(bed_description(&b, bed_allocs(&b, "sys", BED_STOPPED)->at[0]), "alloc not needed due to job update");
+	assert_string_equal(bed_description(&b, bed_allocs(&b, "sys", BED_STOPPED)->at[0]),
+			    "alloc not needed due to job update");
 }
 
 CASE(a_stopped_system_job_stops_everywhere)
@@ -279,16 +281,20 @@ CASE(static_ports_of_system_jobs)
 	eval = run_system("two", "system", ",'Networks':[{'ReservedPorts':[{'Label':'p','Value':9100}]}]", "");
 	expect_one_each("one", 2);
 	expect_one_each("two", 0);
-	assert_int_equal(bed_number(&bed_failed(&b, &eval, "g")->dimension_exhausted, "network: reserved port collision p=9100"), 2);
+	assert_int_equal(
+		bed_number(&bed_failed(&b, &eval, "g")->dimension_exhausted, "network: reserved port collision p=9100"),
+		2);
 }
 
 CASE(a_group_taken_out_is_stopped)
 {
-	static const char two[] = "{'ID':'two','Type':'system','Datacenters':['dc1'],'TaskGroups':["
-	                          "{'Name':'a','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}%s]}";
+	static const char two[] =
+		"{'ID':'two','Type':'system','Datacenters':['dc1'],'TaskGroups':["
+		"{'Name':'a','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}%s]}";
 
 	nodes(2);
-	bed_register(&b, bed_json(&b, two, ",{'Name':'b','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}"));
+	bed_register(&b, bed_json(&b, two,
+				  ",{'Name':'b','Tasks':[{'Name':'t','Driver':'raw_exec','Config':{'command':'x'}}]}"));
 	bed_run(&b);
 	assert_int_equal(bed_count(&b, "two", BED_LIVE), 4);
 	bed_register(&b, bed_json(&b, two, ""));
@@ -296,13 +302,23 @@ CASE(a_group_taken_out_is_stopped)
 	assert_int_equal(bed_count(&b, "two", BED_LIVE), 2);
 }
 
-#define CASES(X)                                                                                                  \
-	X(a_system_job_runs_on_every_node) X(and_on_nodes_that_join_later) X(nodes_that_do_not_fit_are_no_failure) \
-	X(nodes_without_room_are) X(a_lost_node_loses_its_allocation) X(a_draining_node_keeps_it_until_its_turn)   \
-	X(a_node_that_does_not_fit_any_more_loses_it) X(a_stopped_system_job_stops_everywhere)                     \
-	X(a_harmless_change_is_made_in_place) X(updates_roll_by_max_parallel_and_stagger)                          \
-	X(a_failed_system_allocation_is_placed_again) X(system_jobs_make_room_for_themselves)                      \
-	X(a_sysbatch_job_runs_once_on_every_node) X(and_again_when_it_is_changed)                                  \
-	X(a_failed_sysbatch_allocation_is_left_alone) X(out_of_sight_it_is_unknown) X(static_ports_of_system_jobs) \
+#define CASES(X)												       \
+	X(a_system_job_runs_on_every_node)									       \
+	X(and_on_nodes_that_join_later)										       \
+	X(nodes_that_do_not_fit_are_no_failure)									       \
+	X(nodes_without_room_are)										       \
+	X(a_lost_node_loses_its_allocation)									       \
+	X(a_draining_node_keeps_it_until_its_turn)								       \
+	X(a_node_that_does_not_fit_any_more_loses_it)								       \
+	X(a_stopped_system_job_stops_everywhere)								       \
+	X(a_harmless_change_is_made_in_place)									       \
+	X(updates_roll_by_max_parallel_and_stagger)								       \
+	X(a_failed_system_allocation_is_placed_again)								       \
+	X(system_jobs_make_room_for_themselves)									       \
+	X(a_sysbatch_job_runs_once_on_every_node)								       \
+	X(and_again_when_it_is_changed)										       \
+	X(a_failed_sysbatch_allocation_is_left_alone)								       \
+	X(out_of_sight_it_is_unknown)										       \
+	X(static_ports_of_system_jobs)										       \
 	X(a_group_taken_out_is_stopped)
 RUN_CASES(CASES)
