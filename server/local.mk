@@ -40,7 +40,7 @@ noinst_LIBRARIES += server/libleader.a
 server_libleader_a_SOURCES = \
 	server/blocked.c server/blocked.h \
 	server/broker.c server/broker.h \
-	server/deploy.h \
+	server/deploy.c server/deploy.h \
 	server/drain.h \
 	server/gc.c server/gc.h \
 	server/heartbeat.c server/heartbeat.h \
