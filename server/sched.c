@@ -275,24 +275,35 @@ static bool waits_on(const struct run *r)
 	return r->n_failed > 0 && strcmp(r->eval.status, eval_status_text(EVAL_STATUS_BLOCKED)) == 0;
 }
 
+/* The rest of a very large job is another evaluation's. */
+static void put_rest(struct run *r, struct evaluation *out)
+{
+	run_eval(r, EVAL_TRIGGER_QUEUED_ALLOCS, out);
+	out->status = eval_status_text(EVAL_STATUS_PENDING);
+	out->status_description = "created to place remaining allocations";
+}
+
 static void make_final(struct run *r)
 {
-	struct evaluation *final = arena_need(&r->mem, 2, sizeof(*final));
+	struct evaluation *final = arena_need(&r->mem, 3, sizeof(*final));
+	uint32_t n = 1;
 
 	final[0] = r->eval;
 	put_result(r, &final[0]);
-	r->end.final = final;
-	r->end.n_final = 1;
 	if (waits_on(r)) {
 		put_eligibility(r, &final[0]);
-		return;
+	} else {
+		final[0].status = eval_status_text(EVAL_STATUS_COMPLETE);
 	}
-	final[0].status = eval_status_text(EVAL_STATUS_COMPLETE);
-	if (r->n_failed > 0) {
-		put_blocked(r, &final[1], false);
-		final[0].blocked_eval = final[1].id;
-		r->end.n_final = 2;
+	if (r->n_failed > 0 && !waits_on(r)) {
+		put_blocked(r, &final[n], false);
+		final[0].blocked_eval = final[n++].id;
 	}
+	if (r->unfinished) {
+		put_rest(r, &final[n++]);
+	}
+	r->end.final = final;
+	r->end.n_final = n;
 }
 
 static void make_failure(struct run *r, const char *why, bool conflicts)

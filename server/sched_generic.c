@@ -324,7 +324,30 @@ static int place_one(struct group_sched *gs, const struct group_plan *g, const s
 	return 0;
 }
 
-static int place_group(struct run *r, const struct reconcile *rec, const struct group_plan *g)
+/* New ones, until there is no more room, or too many for one evaluation. */
+static int place_fresh(struct group_sched *gs, struct group_plan *g, const struct place *p)
+{
+	struct place one = *p;
+	int rv = 0;
+	int64_t i;
+
+	for (i = 0; i < p->n && rv == 0; i++) {
+		if (gs->full) {
+			group_sched_fail(gs, p->n - i);
+			return 0;
+		}
+		if (gs->r->placed >= RUN_PLACES_MAX) {
+			tally_add(&gs->r->queued, g->name, p->n - i, &gs->r->mem);
+			gs->r->unfinished = true;
+			return 0;
+		}
+		one.index = names_next(&g->names);
+		rv = place_one(gs, g, &one);
+	}
+	return rv;
+}
+
+static int place_group(struct run *r, const struct reconcile *rec, struct group_plan *g)
 {
 	struct group_sched gs;
 	int rv = 0;
@@ -340,7 +363,9 @@ static int place_group(struct run *r, const struct reconcile *rec, const struct 
 		count_placed(&gs);
 	}
 	for (i = 0; i < g->n_places && rv == 0; i++) {
-		rv = place_one(&gs, g, &g->places[i]);
+		const struct place *p = &g->places[i];
+
+		rv = p->fresh ? place_fresh(&gs, g, p) : place_one(&gs, g, p);
 	}
 	group_sched_close(&gs);
 	return rv;

@@ -69,12 +69,19 @@ static void metric_take(struct group_sched *gs)
 	gs->placed++;
 }
 
-static void tell_failure(struct group_sched *gs)
+void group_sched_fail(struct group_sched *gs, int64_t n)
 {
 	struct alloc_metric metric = {0};
 
+	run_failed(gs->r, gs->group, &metric, n);
+}
+
+static void tell_failure(struct group_sched *gs)
+{
+	struct alloc_metric metric;
+
 	if (gs->full) {
-		run_failed(gs->r, gs->group, &metric, 1);
+		group_sched_fail(gs, 1);
 		return;
 	}
 	metric_now(gs, &metric);

@@ -5,7 +5,6 @@
 
 #include "proto/error.h"
 #include "server/sched_memory.h"
-#include "server/sched_names.h"
 #include "server/sched_standing.h"
 #include "server/sched_versions.h"
 
@@ -39,7 +38,6 @@ struct group_work {
 	const struct update_strategy *strategy; /* NULL: all at once. */
 	bool has_state;                         /* In the deployment that is there. */
 	bool canaries;                          /* They run, and wait for promotion. */
-	struct names names;
 	int64_t budget; /* How many may be replaced now. */
 	uint32_t n_destructive;
 	bool had_version; /* Some allocation was of this version already. */
@@ -355,7 +353,7 @@ static void drop_surplus(struct group_work *gw)
 	}
 	sched_sort(order, n, sizeof(order[0]), by_worth);
 	for (i = 0; i < n; i++) {
-		if (kept < gw->want && names_take(&gw->names, order[i]->index)) {
+		if (kept < gw->want && names_take(&gw->g->names, order[i]->index)) {
 			kept++;
 		} else {
 			drop(order[i]);
@@ -401,6 +399,9 @@ static struct place *place_add(struct group_work *gw, const struct place *place)
 
 	g->places = arena_grow(gw->w->in->mem, g->places, g->n_places, &g->places_cap, sizeof(g->places[0]));
 	g->places[g->n_places] = *place;
+	if (!place->fresh) {
+		g->places[g->n_places].n = 1;
+	}
 	return &g->places[g->n_places++];
 }
 
@@ -456,7 +457,7 @@ static void take_names(struct group_work *gw)
 
 	for (i = 0; i < gw->g->n_members; i++) {
 		if (gw->g->members[i].canary || gw->g->members[i].standing == STANDING_UNKNOWN) {
-			names_take(&gw->names, gw->g->members[i].index);
+			names_take(&gw->g->names, gw->g->members[i].index);
 		}
 	}
 }
@@ -479,9 +480,9 @@ static void place_missing(struct group_work *gw)
 	if (gw->canaries || is_frozen(gw)) {
 		return;
 	}
-	for (; missing > 0; missing--) {
-		place_add(gw, &(struct place){.index = names_next(&gw->names)});
-		gw->budget--;
+	if (missing > 0) {
+		place_add(gw, &(struct place){.n = missing, .fresh = true});
+		gw->budget -= missing;
 	}
 }
 
@@ -529,9 +530,9 @@ static void place_canaries(struct group_work *gw)
 			gw->g->desired.canary++;
 		}
 	}
-	for (; missing > 0; missing--) {
-		place_add(gw, &(struct place){.index = names_next(&gw->names), .canary = true});
-		gw->g->desired.canary++;
+	if (missing > 0) {
+		place_add(gw, &(struct place){.n = missing, .fresh = true, .canary = true});
+		gw->g->desired.canary += missing;
 	}
 }
 
@@ -678,7 +679,7 @@ static void count_all(struct group_work *gw)
 		bool other =
 			p->previous != NULL && (p->previous->fate == FATE_REPLACE || p->previous->fate == FATE_MIGRATE);
 
-		d->place += !p->canary && !other;
+		d->place += !p->canary && !other ? p->n : 0;
 	}
 }
 
@@ -688,7 +689,7 @@ static void group_open(struct group_work *gw)
 	const struct task_group *group = gw->g->group;
 	uint32_t i;
 
-	gw->names.mem = in->mem;
+	gw->g->names.mem = in->mem;
 	gw->want = group != NULL && !in->job->stopped ? group->count : 0;
 	if (group != NULL && !in->job->batch && group->update != NULL && group->update->max_parallel.at > 0) {
 		gw->strategy = group->update;

@@ -10,6 +10,7 @@
 
 #include "proto/deployment.h"
 #include "raft/state.h"
+#include "server/sched_names.h"
 #include "server/sched_nodes.h"
 #include "server/sched_update.h"
 
@@ -78,9 +79,12 @@ struct member {
 	struct uuid followup; /* The evaluation that will do so, when one is made. */
 };
 
-/* One allocation to be placed. */
+/* One allocation to be placed; or `n` new ones, which take the next free indexes: a job may ask for any number, and
+ * memory is taken only for as many as find room. */
 struct place {
-	uint32_t index;
+	int64_t n;
+	uint32_t index; /* Of a single one that is not `fresh`. */
+	bool fresh;
 	const struct member *previous; /* That it replaces; NULL: none. */
 	bool stops;                    /* The previous one is stopped only if this is placed. */
 	bool canary;
@@ -96,6 +100,7 @@ struct group_plan {
 	struct place *places;
 	uint32_t n_places;
 	uint32_t places_cap;
+	struct names names; /* Indexes in use. */
 	bool deploys;                  /* Places and updates belong to the deployment. */
 	struct deployment_group state; /* In it. */
 	struct desired_updates desired;

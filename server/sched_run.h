@@ -41,7 +41,8 @@ struct run {
 	/* What it comes to. */
 	struct plan_build build;
 	struct plan_end end;
-	uint32_t placed; /* Places of this attempt. */
+	uint32_t placed;   /* Places of this attempt. */
+	bool unfinished;   /* There are more than one evaluation may place: another goes on. */
 	struct failed_group *failed;
 	uint32_t n_failed;
 	uint32_t failed_cap;
@@ -57,6 +58,8 @@ struct run {
 		uint32_t n, cap;
 	} preempted;
 };
+
+enum { RUN_PLACES_MAX = 100000 }; /* By one evaluation. */
 
 /* 0, or ERR_CORRUPT. Fill the build and what follows. */
 int generic_decide(struct run *r);
@@ -117,6 +120,9 @@ struct group_wish {
 
 /* Find a node, claim it, add the place to the plan. False: there is none; its metric is told by run_failed(). */
 bool group_sched_place(struct group_sched *gs, const struct group_wish *wish, struct plan_spot *spot);
+
+/* As many more would fail, too. */
+void group_sched_fail(struct group_sched *gs, int64_t n);
 
 /* Place on one certain node, for jobs of type system. */
 bool group_sched_place_on(struct group_sched *gs, const struct group_wish *wish, uint32_t slot, struct plan_spot *spot);

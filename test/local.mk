@@ -456,6 +456,7 @@ test_unit_lib_test_heap_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
 # server/: the schedulers and the plan applier, on a cluster in one process.
 SCHED_TESTS = \
+	test/unit/server/test_sched_nodes \
 	test/unit/server/test_sched_place \
 	test/unit/server/test_sched_reconcile \
 	test/unit/server/test_sched_system \
@@ -468,6 +469,9 @@ endif
 SCHED_TEST_LIBS = test/unit/server/libbed.a $(SCHED_LIBS) $(UNIT_LIBS) -lpthread
 test_unit_server_libbed_a_SOURCES = test/unit/server/sched_bed.c test/unit/server/sched_bed.h test/unit/server/sched_case.h
 test_unit_server_libbed_a_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_nodes_SOURCES = test/unit/server/test_sched_nodes.c
+test_unit_server_test_sched_nodes_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_nodes_LDADD = $(SCHED_TEST_LIBS)
 test_unit_server_test_sched_place_SOURCES = test/unit/server/test_sched_place.c
 test_unit_server_test_sched_place_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_sched_place_LDADD = $(SCHED_TEST_LIBS)
@@ -483,6 +487,7 @@ test_unit_server_test_plan_apply_LDADD = $(SCHED_TEST_LIBS)
 test_unit_server_test_sched_random_SOURCES = test/unit/server/test_sched_random.c
 test_unit_server_test_sched_random_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_sched_random_LDADD = $(SCHED_TEST_LIBS)
+# end of the schedulers
 EXTRA_PROGRAMS += test/bench/bench_sched
 test_bench_bench_sched_SOURCES = test/bench/bench_sched.c test/unit/server/sched_bed.c
 test_bench_bench_sched_CFLAGS = $(UNIT_CFLAGS)
@@ -491,7 +496,6 @@ bench: bench-sched
 bench-sched: test/bench/bench_sched
 	test/bench/bench_sched
 .PHONY: bench-sched
-# end of the schedulers
 # What the leader decides and keeps.
 LEADER_TEST_LIBS = test/unit/raft/libkit.a $(LEADER_LIBS) $(UNIT_LIBS) -lpthread
 EXTRA_DIST += test/unit/server/part_bench.h test/unit/server/rows.h

@@ -271,6 +271,22 @@ CASE(a_large_plan_comes_in_chunks)
 	assert_int_equal(bed_count(&b, "a", BED_LIVE), 0);
 }
 
+CASE(more_than_one_evaluation_may_place_is_left_to_the_next)
+{
+	struct uuid eval;
+
+	bed_node(&b, "{'NodeResources':{'Cpu':{'CpuShares':200000000},'Memory':{'MemoryMB':200000000},"
+		     "'Disk':{'DiskMB':1000200}}}");
+	eval = small("a", 100050, "");
+	b.quick = true;
+	bed_run(&b);
+	assert_int_equal(view_count(b.v, TABLE_ALLOCS), 100020); /* The disk is full. */
+	assert_int_equal(bed_number(&bed_eval(&b, &eval)->queued_allocations, "g"), 50);
+	assert_int_equal(b.evals_run, 2);
+	assert_int_equal(bed_count_evals(&b, "a", EVAL_STATUS_COMPLETE), 2);
+	assert_int_equal(bed_count_evals(&b, "a", EVAL_STATUS_BLOCKED), 1);
+}
+
 CASE(the_end_of_the_evaluation_waits_for_the_other_chunks)
 {
 	struct sched_run *run;
@@ -358,6 +374,7 @@ CASE(attempts_without_progress_come_to_an_end)
 	X(a_stop_is_not_made_without_its_replacement)								       \
 	X(a_plan_that_was_not_applied_leaves_nothing_behind)							       \
 	X(a_large_plan_comes_in_chunks)										       \
+	X(more_than_one_evaluation_may_place_is_left_to_the_next)							       \
 	X(the_end_of_the_evaluation_waits_for_the_other_chunks)							       \
 	X(attempts_without_progress_come_to_an_end)
 RUN_CASES(CASES)

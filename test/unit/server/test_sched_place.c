@@ -117,6 +117,18 @@ CASE(what_fits_is_placed_and_the_rest_waits)
 	assert_int_equal(bed_number(&bed_failed(&b, &eval, "g")->dimension_exhausted, "cpu"), 1);
 }
 
+CASE(a_job_may_ask_for_any_number)
+{
+	struct uuid eval;
+
+	bed_node_sized(&b, 1000, 100000);
+	eval = run_simple("web", 2000000000, "", "");
+	assert_int_equal(bed_count(&b, "web", BED_LIVE), 10);
+	assert_int_equal(bed_number(&bed_eval(&b, &eval)->queued_allocations, "g"), 1999999990);
+	assert_int_equal(bed_failed(&b, &eval, "g")->coalesced_failures, 1999999989);
+	assert_non_null(bed_find_eval(&b, "web", EVAL_STATUS_BLOCKED));
+}
+
 /* ---- room ---- */
 
 static int64_t exhausted(const char *resources, const char *dimension)
@@ -982,6 +994,7 @@ CASE(a_job_that_is_gone_needs_nothing)
 	X(a_blocked_evaluation_places_when_there_is_room)							       \
 	X(a_blocked_evaluation_that_fails_again_stays_the_same_one)						       \
 	X(what_fits_is_placed_and_the_rest_waits)								       \
+	X(a_job_may_ask_for_any_number)								       \
 	X(too_much_cpu_is_told)											       \
 	X(too_much_memory_is_told)										       \
 	X(too_much_disk_is_told)										       \
