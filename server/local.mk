@@ -41,7 +41,7 @@ server_libleader_a_SOURCES = \
 	server/blocked.c server/blocked.h \
 	server/broker.c server/broker.h \
 	server/deploy.c server/deploy.h \
-	server/drain.h \
+	server/drain.c server/drain.h \
 	server/gc.c server/gc.h \
 	server/heartbeat.c server/heartbeat.h \
 	server/leader.h \

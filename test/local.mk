@@ -500,12 +500,16 @@ bench-sched: test/bench/bench_sched
 LEADER_TEST_LIBS = test/unit/raft/libkit.a $(LEADER_LIBS) $(UNIT_LIBS) -lpthread
 EXTRA_DIST += test/unit/server/part_bench.h test/unit/server/rows.h
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/server/test_deploy \
+check_PROGRAMS += test/unit/server/test_drain \
+	test/unit/server/test_deploy \
 	test/unit/server/test_gc \
 	test/unit/server/test_periodic \
 	test/unit/server/test_heartbeat \
 	test/unit/server/test_blocked test/unit/server/test_broker
 endif
+test_unit_server_test_drain_SOURCES = test/unit/server/test_drain.c
+test_unit_server_test_drain_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_drain_LDADD = $(LEADER_TEST_LIBS)
 test_unit_server_test_deploy_SOURCES = test/unit/server/test_deploy.c
 test_unit_server_test_deploy_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_deploy_LDADD = $(LEADER_TEST_LIBS)

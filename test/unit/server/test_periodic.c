@@ -307,6 +307,7 @@ static void by_hand_it_is_launched_whatever_else_runs(void **state)
 	assert_int_equal(
 		periodic_force(&t.p, t.b.k.v, "default", "p", t.b.at.wall_ns, &command, &name, &text, &t.b.k.mem), 0);
 	assert_string_equal(name, "p/periodic-1700007001");
+	buf_close(&t.b.turn.command);
 	t.b.turn.command = command;
 	assert_int_equal(part_bench_apply(&t.b)->status, 0);
 	assert_int_equal(children(&t, "p"), 2);
