@@ -49,6 +49,7 @@ struct node_holds {
 	const char **aliases; /* Of addresses. */
 	uint32_t *alias_of;
 	uint32_t n_aliases;
+	uint32_t core_mhz;
 	uint16_t *cores; /* Those that can be reserved, in order. */
 	bool *core_taken;
 	uint32_t n_cores;
@@ -380,6 +381,15 @@ static bool has_number(const struct ints *list, int64_t number)
 	return false;
 }
 
+uint32_t node_core_mhz(const struct node *node)
+{
+	const struct node_cpu *cpu = node->node_resources != NULL ? node->node_resources->cpu : NULL;
+
+	return cpu != NULL && cpu->total_cpu_cores > 0 && cpu->cpu_shares > 0
+		       ? (uint32_t)(cpu->cpu_shares / cpu->total_cpu_cores)
+		       : 0;
+}
+
 static void load_cores(struct node_holds *nh, const struct node *node)
 {
 	const struct node_cpu *cpu = node->node_resources != NULL ? node->node_resources->cpu : NULL;
@@ -390,6 +400,7 @@ static void load_cores(struct node_holds *nh, const struct node *node)
 		return;
 	}
 	nh->cores = arena_need(&nh->mem, cpu->reservable_cpu_cores.n, sizeof(nh->cores[0]));
+	nh->core_mhz = node_core_mhz(node);
 	nh->core_taken = arena_need(&nh->mem, cpu->reservable_cpu_cores.n, sizeof(nh->core_taken[0]));
 	for (i = 0; i < cpu->reservable_cpu_cores.n; i++) {
 		int64_t core = cpu->reservable_cpu_cores.at[i];
@@ -761,6 +772,7 @@ static bool choose_cores(struct choice *c, uint32_t n, struct allocated_task *ou
 	out->cpu = arena_need(c->mem, 1, sizeof(*out->cpu));
 	out->cpu->reserved_cores.at = cores;
 	out->cpu->reserved_cores.n = chosen;
+	out->cpu->cpu_shares = (int64_t)chosen * c->nh->core_mhz;
 	return chosen == n;
 }
 

@@ -151,6 +151,9 @@ const char *node_device_text(const struct node_device *device, struct arena *mem
 /* Whether a request by name is for this device ("vendor/type/name"). */
 bool device_name_fits(const char *asked, const char *device);
 
+/* What one reserved core of the node counts as. */
+uint32_t node_core_mhz(const struct node *node);
+
 /* ---- addresses ---- */
 
 /* The node's address for an alias ("" is the default); NULL: it has none of that name. */

@@ -402,15 +402,6 @@ static uint32_t flags_of(const struct node_row *row)
 	return flags;
 }
 
-static uint32_t core_mhz(const struct node *node)
-{
-	const struct node_cpu *cpu = node->node_resources != NULL ? node->node_resources->cpu : NULL;
-
-	return cpu != NULL && cpu->total_cpu_cores > 0 && cpu->cpu_shares > 0
-		       ? (uint32_t)(cpu->cpu_shares / cpu->total_cpu_cores)
-		       : 0;
-}
-
 static void row_load(struct nodes *nodes, uint32_t slot, const struct node_row *row)
 {
 	struct node_at *at = &nodes->at[slot];
@@ -424,7 +415,7 @@ static void row_load(struct nodes *nodes, uint32_t slot, const struct node_row *
 	at->flags = flags_of(row);
 	if (node_row_get(row, &node, &mem) == 0) {
 		at->max_allocs = node.node_max_allocs > 0 ? (uint32_t)node.node_max_allocs : 0;
-		at->core_mhz = core_mhz(&node);
+		at->core_mhz = node_core_mhz(&node);
 		if (nodes->facts) {
 			facts_load(nodes, slot, &node, &mem);
 		}

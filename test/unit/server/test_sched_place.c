@@ -822,6 +822,7 @@ CASE(reserved_cores_are_given_once)
 	s = bed_server(&b, bed_alloc(&b, "c", 1));
 	assert_int_equal(s->tasks.n, 1);
 	assert_int_equal(s->tasks.at[0].cpu->reserved_cores.n, 2);
+	assert_int_equal(s->tasks.at[0].cpu->cpu_shares, 2000);
 	assert_int_equal(bed_alloc(&b, "c", 0)->cpu_mhz, 2000);
 	assert_non_null(bed_failed(&b, &eval, "g"));
 }

@@ -576,6 +576,23 @@ static unsigned quiet(void)
 	return checked;
 }
 
+static void configure(void)
+{
+	struct preemption_config preemption = {
+		.system = chance(80), .sysbatch = chance(50), .batch = chance(50), .service = chance(50)};
+	struct scheduler_config config;
+	struct scheduler_config_put p;
+
+	object_init(&scheduler_config_type, &config);
+	object_init(&scheduler_config_put_type, &p);
+	config.algorithm = chance(30) ? "spread" : "binpack";
+	config.memory_oversubscription = chance(50);
+	config.preemption = &preemption;
+	p.config = &config;
+	bed_apply(&b, COMMAND_SCHEDULER_CONFIG, &p);
+	assert_int_equal(b.result.status, 0);
+}
+
 static void live(uint64_t seed, unsigned steps)
 {
 	unsigned checked;
@@ -586,6 +603,7 @@ static void live(uint64_t seed, unsigned steps)
 	b.seed = seed;
 	b.two = chance(50);
 	b.quick = true;
+	configure();
 	for (i = 0; i < NODES_MIN; i++) {
 		add_node();
 	}
@@ -632,8 +650,8 @@ CASE(a_third_life)
 	live(first_seed() + 2, steps());
 }
 
-#define CASES(X)												       \
-	X(one_life)												       \
-	X(another_life)												       \
+#define CASES(X)                                                                                                       \
+	X(one_life)                                                                                                    \
+	X(another_life)                                                                                                \
 	X(a_third_life)
 RUN_CASES(CASES)
