@@ -383,6 +383,11 @@ static void begin_pass(struct blocked *bl)
 	splice(&bl->todo, &bl->looked);
 }
 
+bool blocked_is_busy(const struct blocked *bl)
+{
+	return !list_empty(&bl->todo) || is_noted(&bl->next);
+}
+
 bool blocked_pass(struct blocked *bl, unsigned max)
 {
 	if (list_empty(&bl->todo) && is_noted(&bl->next)) {
@@ -398,7 +403,7 @@ bool blocked_pass(struct blocked *bl, unsigned max)
 			list_insert(&bl->looked, &e->link);
 		}
 	}
-	return !list_empty(&bl->todo) || is_noted(&bl->next);
+	return blocked_is_busy(bl);
 }
 
 bool blocked_take(struct blocked *bl, struct uuid *id)

@@ -99,6 +99,9 @@ void blocked_all(struct blocked *bl, uint64_t index);
 /* Look at up to `max` evaluations of the present pass. True: there is more to look at. */
 bool blocked_pass(struct blocked *bl, unsigned max);
 
+/* Whether there is something for blocked_pass() to do. */
+bool blocked_is_busy(const struct blocked *bl);
+
 /* Take out the next released one: it is the caller's to put it into the broker. */
 bool blocked_take(struct blocked *bl, struct uuid *id);
 

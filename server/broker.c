@@ -431,6 +431,13 @@ bool broker_owns(const struct broker *b, const struct uuid *id, uint64_t token)
 	return owned(b, id, token) != NULL;
 }
 
+uint64_t broker_token(const struct broker *b, const struct uuid *id)
+{
+	struct broker_item *item = find(b, id);
+
+	return item != NULL && item->sm.at == BROKER_UNACKED ? item->token : 0;
+}
+
 void broker_hold(struct broker *b, const struct uuid *id, uint64_t token, bool held, const struct moment *at)
 {
 	struct broker_item *item = owned(b, id, token);

@@ -132,6 +132,9 @@ bool broker_take(struct broker *b, unsigned types, const struct moment *at, stru
 /* Whether this is the token of the evaluation's present delivery. */
 bool broker_owns(const struct broker *b, const struct uuid *id, uint64_t token);
 
+/* The token of the evaluation's present delivery; 0: it is with nobody. */
+uint64_t broker_token(const struct broker *b, const struct uuid *id);
+
 /* Let the time of a delivery stand still, as its plan waits elsewhere, or begin anew. */
 void broker_hold(struct broker *b, const struct uuid *id, uint64_t token, bool held, const struct moment *at);
 

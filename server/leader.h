@@ -67,7 +67,7 @@ struct leader_config {
 	struct gc_config gc;
 };
 
-/* Parts that have steps, in the order in which a tick runs them. */
+/* Parts that have steps: see server/part.h. */
 #define LEADER_PARTS(X) X(heartbeat) X(reaper) X(deploy) X(drain) X(periodic) X(gc)
 
 enum leader_part {
@@ -78,7 +78,7 @@ enum leader_part {
 };
 
 /* The tables that are loaded when leadership begins, in this order. */
-#define LEADER_LOADS(X) X(NODES) X(EVALS) X(DEPLOYMENTS) X(JOBS)
+#define LEADER_LOADS(X) X(nodes) X(evals) X(deployments) X(jobs)
 
 enum leader_load {
 #define X(table) LOAD_##table,
@@ -87,7 +87,7 @@ enum leader_load {
 	LOAD_DONE
 };
 
-/* What the evaluations need beyond the broker: those that failed or are to be cancelled become so in the state. */
+/* What the broker wants of the state: evaluations that are to be cancelled, or have failed, become so. */
 struct reaper {
 	struct broker *broker;
 	struct blocked *blocked;
@@ -95,10 +95,12 @@ struct reaper {
 	int64_t next_ns; /* Monotonic: not before this, after a failure. */
 };
 
+struct leader_op;
+
 struct leader {
 	const struct leader_effects *effects;
 	void *ctx;
-	struct leader_config config;
+	unsigned slots;
 	bool leading;
 	uint64_t term;
 	struct id_source ids;
@@ -118,10 +120,12 @@ struct leader {
 	struct row_mark load_at; /* Where loading goes on. */
 	struct hash_table ops;   /* Commands under way, by their token. */
 	uint64_t tokens;         /* Of commands. */
-	unsigned chunks;         /* Of plans under way. */
-	struct leader_op *held;  /* A chunk that found the queue full. */
-	int64_t busy_ns;         /* Monotonic: the queue is not tried again before this. */
+	struct leader_op *held;  /* A chunk of a plan that found the queue full. */
+	int64_t busy_ns;         /* Monotonic: the queue was full, and is not tried again before this. */
 	int64_t timer_ns;        /* What was asked for last. */
+	unsigned turn;           /* Which part steps first. */
+	struct arena mem;        /* Of a step, */
+	struct buf command;      /* and what it asks for. */
 };
 
 void leader_init(struct leader *l, const struct leader_config *config, const struct leader_effects *effects, void *ctx);

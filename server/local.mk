@@ -44,8 +44,11 @@ server_libleader_a_SOURCES = \
 	server/drain.c server/drain.h \
 	server/gc.c server/gc.h \
 	server/heartbeat.c server/heartbeat.h \
-	server/leader.h \
-	server/metrics.h \
+	server/leader.c server/leader.h server/leader_parts.h \
+	server/leader_evals.c \
+	server/leader_load.c \
+	server/leader_plans.c \
+	server/metrics.c server/metrics.h \
 	server/part.c server/part.h \
 	server/periodic.c server/periodic.h
 LEADER_LIBS = server/libleader.a server/libsched.a $(STATE_LIBS)

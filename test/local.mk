@@ -497,16 +497,23 @@ bench-sched: test/bench/bench_sched
 	test/bench/bench_sched
 .PHONY: bench-sched
 # What the leader decides and keeps.
-LEADER_TEST_LIBS = test/unit/raft/libkit.a $(LEADER_LIBS) $(UNIT_LIBS) -lpthread
+LEADER_TEST_LIBS = test/unit/server/libworld.a test/unit/raft/libkit.a $(LEADER_LIBS) $(UNIT_LIBS) -lpthread
 EXTRA_DIST += test/unit/server/part_bench.h test/unit/server/rows.h
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/server/test_drain \
+check_LIBRARIES += test/unit/server/libworld.a
+check_PROGRAMS += test/unit/server/test_leader \
+	test/unit/server/test_drain \
 	test/unit/server/test_deploy \
 	test/unit/server/test_gc \
 	test/unit/server/test_periodic \
 	test/unit/server/test_heartbeat \
 	test/unit/server/test_blocked test/unit/server/test_broker
 endif
+test_unit_server_libworld_a_SOURCES = test/unit/server/leader_world.c test/unit/server/leader_world.h
+test_unit_server_libworld_a_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_leader_SOURCES = test/unit/server/test_leader.c
+test_unit_server_test_leader_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_leader_LDADD = $(LEADER_TEST_LIBS)
 test_unit_server_test_drain_SOURCES = test/unit/server/test_drain.c
 test_unit_server_test_drain_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_drain_LDADD = $(LEADER_TEST_LIBS)
