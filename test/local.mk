@@ -502,6 +502,7 @@ EXTRA_DIST += test/unit/server/part_bench.h test/unit/server/rows.h
 if HAVE_CMOCKA
 check_LIBRARIES += test/unit/server/libworld.a
 check_PROGRAMS += test/unit/server/test_leader \
+	test/unit/server/test_leader_cluster \
 	test/unit/server/test_drain \
 	test/unit/server/test_deploy \
 	test/unit/server/test_gc \
@@ -511,6 +512,9 @@ check_PROGRAMS += test/unit/server/test_leader \
 endif
 test_unit_server_libworld_a_SOURCES = test/unit/server/leader_world.c test/unit/server/leader_world.h
 test_unit_server_libworld_a_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_leader_cluster_SOURCES = test/unit/server/test_leader_cluster.c
+test_unit_server_test_leader_cluster_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_leader_cluster_LDADD = $(LEADER_TEST_LIBS)
 test_unit_server_test_leader_SOURCES = test/unit/server/test_leader.c
 test_unit_server_test_leader_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_leader_LDADD = $(LEADER_TEST_LIBS)
