@@ -67,16 +67,16 @@ static const struct type_defaults batch_defaults = {BATCH_RESTART, &batch_resche
 static const struct type_defaults system_defaults = {SERVICE_RESTART, NULL, NULL, NULL};
 static const struct type_defaults sysbatch_defaults = {BATCH_RESTART, NULL, NULL, NULL};
 
-/* A type that does not exist is refused later; until then it is treated as a service. */
+/* A type that does not exist is refused later, for that alone: it gets the defaults that fit any type. */
 static const struct type_defaults *defaults_of(const struct job *job)
 {
-	if (strcmp(job->type, "batch") == 0) {
-		return &batch_defaults;
+	if (strcmp(job->type, "service") == 0) {
+		return &service_defaults;
 	}
 	if (strcmp(job->type, "system") == 0) {
 		return &system_defaults;
 	}
-	return strcmp(job->type, "sysbatch") == 0 ? &sysbatch_defaults : &service_defaults;
+	return strcmp(job->type, "sysbatch") == 0 ? &sysbatch_defaults : &batch_defaults;
 }
 
 /* ---- helpers ---- */
