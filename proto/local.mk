@@ -10,6 +10,8 @@ proto_libobject_a_SOURCES = \
 	proto/diff_items.c proto/diff_items.h \
 	proto/error.c proto/error.h \
 	proto/faults.c proto/faults.h \
+	proto/filter.c proto/filter.h \
+	proto/filter_parse.c proto/filter_parts.h \
 	proto/job.c proto/job.h \
 	proto/job_canonicalize.c \
 	proto/job_check.h \

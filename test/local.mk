@@ -192,6 +192,35 @@ test_unit_lib_test_mailbox_SOURCES = test/unit/lib/test_mailbox.c
 test_unit_lib_test_mailbox_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_lib_test_mailbox_LDADD = $(BASE_LIBS) $(UNIT_LIBS) -lpthread
 
+# Filter expressions.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/proto/test_filter
+endif
+test_unit_proto_test_filter_SOURCES = test/unit/proto/test_filter.c
+test_unit_proto_test_filter_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_filter_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_filter
+endif
+test_fuzz_fuzz_filter_SOURCES = test/fuzz/fuzz_filter.c
+test_fuzz_fuzz_filter_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_filter_LDADD = $(PROTO_LIBS)
+
+# The API, over a real state and without sockets.
+API_TESTS = test/unit/server/test_api_jobs
+if HAVE_CMOCKA
+if HAVE_JANSSON
+check_PROGRAMS += $(API_TESTS)
+check_LIBRARIES += test/unit/server/libapibed.a
+endif
+endif
+API_TEST_LIBS = test/unit/server/libapibed.a test/unit/raft/libkit.a $(API_LIBS) $(UNIT_LIBS) $(JANSSON_LIBS)
+test_unit_server_libapibed_a_SOURCES = test/unit/server/api_bed.c test/unit/server/api_bed.h
+test_unit_server_libapibed_a_CFLAGS = $(UNIT_CFLAGS) $(JANSSON_CFLAGS)
+test_unit_server_test_api_jobs_SOURCES = test/unit/server/test_api_jobs.c
+test_unit_server_test_api_jobs_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_jobs_LDADD = $(API_TEST_LIBS)
+
 # Durations and times.
 if HAVE_CMOCKA
 check_PROGRAMS += test/unit/lib/test_timefmt
