@@ -3,8 +3,8 @@
  *
  * One instance belongs to one HTTP thread, and all its functions but api_ring()'s wake are called there. Requests come
  * from a socket (server/httpd.h), from another agent by RPC, or from a test; where they come from makes no difference
- * here. The API reads views of the state, asks the rest of the server through a core link (server/core_link.h) and knows
- * neither sockets nor clocks: time, random bits and the wish to be called again are functions of its environment.
+ * here. The API reads views of the state, asks the rest of the server through a core link (server/core_link.h) and
+ * knows neither sockets nor clocks: time, random bits and the wish to be called again are functions of its environment.
  *
  *     api_handle(request)
  *         reads    options -> a view that is new enough -> find -> not newer than ?index: park, until a watch fires

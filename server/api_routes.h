@@ -97,18 +97,23 @@
 	X(license, HTTP_BIT_GET | HTTP_BIT_PUT, "/v1/operator/license", NULL, ANY_SERVER)                      \
 	X(jwks, HTTP_BIT_GET, "/.well-known/jwks.json", NULL, ANY_SERVER)                                      \
 	X(alloc_unknown, HTTP_BITS_ALL, "/v1/allocation/:id...", NULL, ANY_SERVER)                             \
-	X(client_alloc_write, HTTP_BITS_WRITE, "/v1/client/allocation/:id/signal", "alloc-lifecycle", ANY_SERVER) \
+	X(client_alloc_signal, HTTP_BITS_WRITE, "/v1/client/allocation/:id/signal", "alloc-lifecycle", ANY_SERVER) \
 	X(client_alloc_restart, HTTP_BITS_WRITE, "/v1/client/allocation/:id/restart", "alloc-lifecycle", ANY_SERVER) \
 	X(client_alloc_stats, HTTP_BIT_GET, "/v1/client/allocation/:id/stats", "read-job", ANY_SERVER)         \
 	X(client_alloc_checks, HTTP_BIT_GET, "/v1/client/allocation/:id/checks", "read-job", ANY_SERVER)       \
 	X(client_alloc_exec, HTTP_BIT_GET, "/v1/client/allocation/:id/exec", "alloc-exec", ANY_SERVER)         \
 	X(client_alloc_gc, HTTP_BIT_GET | HTTP_BITS_WRITE, "/v1/client/allocation/:id/gc", "submit-job", ANY_SERVER) \
-	X(client_alloc_snapshot, HTTP_BIT_GET | HTTP_BITS_WRITE, "/v1/client/allocation/:id/snapshot", "submit-job", ANY_SERVER) \
+	X(client_alloc_snapshot, HTTP_BIT_GET, "/v1/client/allocation/:id/snapshot", "submit-job", ANY_SERVER) \
+	X(client_fs_ls, HTTP_BIT_GET, "/v1/client/fs/ls/:id?", "read-fs", ANY_SERVER)                          \
+	X(client_fs_stat, HTTP_BIT_GET, "/v1/client/fs/stat/:id?", "read-fs", ANY_SERVER)                      \
+	X(client_fs_cat, HTTP_BIT_GET, "/v1/client/fs/cat/:id?", "read-fs", ANY_SERVER)                        \
+	X(client_fs_readat, HTTP_BIT_GET, "/v1/client/fs/readat/:id?", "read-fs", ANY_SERVER)                  \
+	X(client_fs_stream, HTTP_BIT_GET, "/v1/client/fs/stream/:id?", "read-fs", ANY_SERVER)                  \
+	X(client_fs_logs, HTTP_BIT_GET, "/v1/client/fs/logs/:id?", "read-logs", ANY_SERVER)                    \
+	X(client_stats, HTTP_BIT_GET | HTTP_BITS_WRITE, "/v1/client/stats", "node:read", ANY_SERVER)           \
+	X(client_gc, HTTP_BIT_GET | HTTP_BITS_WRITE, "/v1/client/gc", "node:write", ANY_SERVER)                \
+	X(client_metadata, HTTP_BIT_GET | HTTP_BIT_POST, "/v1/client/metadata", "node:read", ANY_SERVER)       \
 	X(client_unknown, HTTP_BITS_ALL, "/v1/client/allocation/:id...", NULL, ANY_SERVER)                     \
-	X(client_fs, HTTP_BIT_GET, "/v1/client/fs/:what/:id?", "read-fs", ANY_SERVER)                          \
-	X(client_node, HTTP_BIT_GET | HTTP_BITS_WRITE, "/v1/client/stats", "node:read", ANY_SERVER)            \
-	X(client_node_gc, HTTP_BIT_GET | HTTP_BITS_WRITE, "/v1/client/gc", "node:write", ANY_SERVER)           \
-	X(client_node_metadata, HTTP_BIT_GET | HTTP_BIT_POST, "/v1/client/metadata", "node:read", ANY_SERVER)  \
 	X(acl_off, API_ANY, "/v1/acl/:what...", NULL, ANY_SERVER)                                              \
 	X(quota_none, API_ANY, "/v1/quotas", NULL, ANY_SERVER)                                                 \
 	X(quota_usage_none, API_ANY, "/v1/quota-usages", NULL, ANY_SERVER)                                     \

@@ -212,8 +212,8 @@ struct core_ops {
 	void (*stats)(struct core_link *link, struct core_stats *s);
 
 	/* Pass a request on, and its answer back, also one that is a stream. The request is the link's until it is
-	 * answered or comes back by returned_cb: its gone_cb and drain_cb too. Its body stays as long as itself. Nothing
-	 * is sent twice. */
+	 * answered or comes back by returned_cb, with its gone_cb and drain_cb. Its body stays as long as itself.
+	 * Nothing is sent twice. `name` is borrowed for the call. */
 	void (*forward)(struct core_link *link, struct http_request *req, enum core_where where, const char *name);
 };
 

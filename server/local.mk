@@ -56,9 +56,34 @@ LEADER_LIBS = server/libleader.a server/libsched.a $(STATE_LIBS)
 # The API: handlers of requests, and what they ask the rest of the server.
 noinst_LIBRARIES += server/libapi.a
 server_libapi_a_SOURCES = \
-	server/api.h \
-	server/api_routes.h \
+	server/api.c server/api.h \
+	server/api_allocs.c \
+	server/api_answer.c server/api_answer.h \
+	server/api_client.c \
+	server/api_deployments.c \
+	server/api_evals.c \
+	server/api_forward.c \
+	server/api_handlers.h \
+	server/api_job.c \
+	server/api_job_dispatch.c \
+	server/api_job_draft.c server/api_job_draft.h \
+	server/api_job_plan.c \
+	server/api_job_register.c \
+	server/api_job_write.c \
+	server/api_jobs.c \
+	server/api_list.c \
+	server/api_namespaces.c \
+	server/api_nodes.c \
+	server/api_operator.c \
+	server/api_parts.h \
+	server/api_query.c server/api_query.h \
+	server/api_routes.c server/api_routes.h \
+	server/api_search.c \
+	server/api_status.c \
+	server/api_write.c server/api_write.h \
 	server/core_link.c server/core_link.h
+API_LIBS = server/libapi.a $(LEADER_LIBS) $(HTTPD_LIBS)
+
 # The running server.
 noinst_LIBRARIES += server/libserver.a
 server_libserver_a_SOURCES = \

@@ -1,0 +1,285 @@
+/* Deployments. */
+#include "proto/error.h"
+#include "server/api_handlers.h"
+#include "server/deploy.h"
+
+#define DEPLOYMENT_ASK_FIELDS(X, T)                                                                                    \
+	X(T, STR, id, "DeploymentID")                                                                                  \
+	X(T, BOOL, pause, "Pause")                                                                                     \
+	X(T, BOOL, all, "All")                                                                                         \
+	X(T, STRS, groups, "Groups")                                                                                   \
+	X(T, STRS, healthy, "HealthyAllocationIDs")                                                                    \
+	X(T, STRS, unhealthy, "UnhealthyAllocationIDs")
+
+#define DEPLOYMENT_CHANGED_FIELDS(X, T)                                                                                \
+	X(T, STR, eval_id, "EvalID")                                                                                   \
+	X(T, INT, eval_create_index, "EvalCreateIndex")                                                                \
+	X(T, INT, modify_index, "DeploymentModifyIndex")                                                               \
+	X(T, OPTINT, reverted, "RevertedJobVersion")                                                                   \
+	X(T, INT, index, "Index")
+
+OBJECT_DECLARE(deployment_ask, DEPLOYMENT_ASK_FIELDS);
+OBJECT_DECLARE(deployment_changed, DEPLOYMENT_CHANGED_FIELDS);
+OBJECT_DEFINE(deployment_ask, DEPLOYMENT_ASK_FIELDS);
+OBJECT_DEFINE(deployment_changed, DEPLOYMENT_CHANGED_FIELDS);
+
+/* ---- reads ---- */
+
+static int find_deployments(struct query *q)
+{
+	query_table(q, TABLE_DEPLOYMENTS);
+	return 0;
+}
+
+static void open_deployments(struct query *q, struct rows *r)
+{
+	rows_deployments(r, q->v, query_prefix(q));
+}
+
+static bool match_deployment(const struct query *q, const struct row *row)
+{
+	return query_ns_is(q, deployment_row_ns((const struct deployment_row *)row));
+}
+
+static int get_deployment(struct query *q, const struct row *row, void *obj, struct list_scratch *s)
+{
+	(void)q;
+	return deployment_row_get((const struct deployment_row *)row, obj, &s->mem);
+}
+
+static uint64_t deployment_age(const struct row *row)
+{
+	return ((const struct deployment_row *)row)->create_index;
+}
+
+static struct uuid deployment_id(const struct row *row)
+{
+	return ((const struct deployment_row *)row)->id;
+}
+
+static const struct list_kind deployment_list = {.type = &deployment_type,
+						 .open = open_deployments,
+						 .match = match_deployment,
+						 .get = get_deployment,
+						 .age = deployment_age,
+						 .id = deployment_id};
+const struct query_kind query_deployments = {
+	.begin = query_begin_prefix, .find = find_deployments, .list = &deployment_list};
+
+static int find_deployment(struct query *q)
+{
+	const struct deployment_row *row = state_deployment(q->v, &q->id);
+
+	return query_found(q, TABLE_DEPLOYMENTS, watch_key_id(&q->id), ROW_OF(row),
+			   row != NULL ? row->modify_index : 0);
+}
+
+static int render_deployment(struct query *q, struct buf *out)
+{
+	struct deployment d;
+	int rv = deployment_row_get(q->row, &d, &q->req->mem);
+
+	if (rv == 0) {
+		json_encode(&deployment_type, &d, out);
+	}
+	return rv;
+}
+
+const struct query_kind query_deployment = {.begin = query_begin_id,
+					    .find = find_deployment,
+					    .render = render_deployment,
+					    .missing = "deployment not found"};
+
+/* ---- writes ---- */
+
+/* What all of them have. */
+struct change_ask {
+	struct write *w;
+	struct uuid id;
+	struct deployment_ask body;
+};
+
+static void answer_changed(struct write *w, const struct apply_result *r)
+{
+	struct deployment_changed a = {.eval_create_index = (int64_t)r->eval_index,
+				       .modify_index = (int64_t)r->index,
+				       .index = (int64_t)r->index};
+
+	if (write_refused_as(w, r, 404)) {
+		return;
+	}
+	a.eval_id = uuid_text(&w->req->mem, &r->eval_id);
+	a.reverted = (struct opt){r->changed ? (int64_t)r->version : 0, r->changed};
+	answer_object(w->req, &deployment_changed_type, &a, r->index);
+}
+
+/* The body names the deployment of the path, if it names one. */
+static int ask(struct api *api, struct http_request *req, enum body_need need, struct change_ask *a)
+{
+	if (path_uuid(req, 0, &a->id) != 0 || body_decode(req, &deployment_ask_type, &a->body, need, NULL) != 0) {
+		return ERR_INVALID;
+	}
+	if (need == BODY_REQUIRED && a->body.id[0] == '\0') {
+		http_answer_text(req, 400, "DeploymentID must be specified");
+		return ERR_INVALID;
+	}
+	if (a->body.id[0] != '\0' && strcmp(a->body.id, req->params[0]) != 0) {
+		http_answer_text(req, 400, "Deployment ID does not match");
+		return ERR_INVALID;
+	}
+	a->w = write_new(api, req);
+	return a->w != NULL ? 0 : ERR_NOMEM;
+}
+
+static int with_failure(struct change_ask *a, const struct view *v, const char *reason, struct deployment_change *out)
+{
+	const struct deployment_row *row = state_deployment(v, &a->id);
+	int rv = 0;
+
+	object_init(&deployment_change_type, out);
+	out->id = uuid_bytes(&a->id);
+	out->status = DEPLOYMENT_STATUS_FAILED;
+	out->description = reason;
+	if (row != NULL) {
+		rv = deploy_failure(v, row, reason, NULL, out, &a->w->req->mem);
+	}
+	out->versions_kept = a->w->api->config.versions_kept;
+	if (rv != 0) {
+		http_answer_error(a->w->req, rv);
+	}
+	return rv;
+}
+
+void serve_deployment_fail(struct api *api, struct http_request *req)
+{
+	struct deployment_change p;
+	struct change_ask a;
+	const struct view *v;
+
+	if (ask(api, req, BODY_OPTIONAL, &a) != 0) {
+		return;
+	}
+	v = api->link->ops->view(api->link);
+	if (with_failure(&a, v, DEPLOY_FAILED_BY_HAND, &p) == 0) {
+		p.verb = "fail";
+		write_propose(a.w, COMMAND_DEPLOYMENT_STATUS, &p, answer_changed);
+	}
+	view_release(v);
+}
+
+/* What is told of a deployment that goes on. */
+static const char *description_of(const struct view *v, const struct uuid *id, bool pause, struct arena *mem)
+{
+	const struct deployment_row *row = state_deployment(v, id);
+	struct deployment d;
+
+	if (pause) {
+		return "Deployment is paused";
+	}
+	if (row == NULL || deployment_row_get(row, &d, mem) != 0) {
+		return "Deployment is running";
+	}
+	for (uint32_t i = 0; i < d.task_groups.n; i++) {
+		const struct deployment_group *g = &d.task_groups.at[i];
+
+		if (g->desired_canaries > 0 && !g->promoted) {
+			return g->auto_promote ? "Deployment is running pending automatic promotion"
+					       : "Deployment is running but requires manual promotion";
+		}
+	}
+	return "Deployment is running";
+}
+
+void serve_deployment_pause(struct api *api, struct http_request *req)
+{
+	struct deployment_change p;
+	struct change_ask a;
+	const struct view *v;
+
+	if (ask(api, req, BODY_REQUIRED, &a) != 0) {
+		return;
+	}
+	object_init(&deployment_change_type, &p);
+	v = api->link->ops->view(api->link);
+	p.id = uuid_bytes(&a.id);
+	p.status = a.body.pause ? DEPLOYMENT_STATUS_PAUSED : DEPLOYMENT_STATUS_RUNNING;
+	p.description = description_of(v, &a.id, a.body.pause, &req->mem);
+	p.verb = a.body.pause ? "pause" : "resume";
+	p.eval = !a.body.pause;
+	write_propose(a.w, COMMAND_DEPLOYMENT_STATUS, &p, answer_changed);
+	view_release(v);
+}
+
+void serve_deployment_promote(struct api *api, struct http_request *req)
+{
+	struct deployment_promote p;
+	struct change_ask a;
+
+	if (ask(api, req, BODY_REQUIRED, &a) != 0) {
+		return;
+	}
+	if (a.body.all == (a.body.groups.n > 0)) {
+		http_answer_text(req, 400, "exactly one of All and Groups must be given");
+		return;
+	}
+	object_init(&deployment_promote_type, &p);
+	p.id = uuid_bytes(&a.id);
+	p.groups = a.body.groups;
+	write_propose(a.w, COMMAND_DEPLOYMENT_PROMOTE, &p, answer_changed);
+}
+
+/* ---- health by hand ---- */
+
+/* The IDs as a payload has them. 0, or answered. */
+static int put_ids(struct http_request *req, const struct strs *ids, struct id_ref **out, uint32_t *n)
+{
+	struct uuid *at = arena_alloc(&req->mem, ids->n * sizeof(*at));
+
+	*out = arena_alloc(&req->mem, ids->n * sizeof(**out));
+	if (at == NULL || *out == NULL) {
+		http_answer_error(req, ERR_NOMEM);
+		return ERR_NOMEM;
+	}
+	for (*n = 0; *n < ids->n; ++*n) {
+		const char *why;
+
+		if (api_uuid(ids->at[*n], &at[*n], &why) != 0) {
+			http_answer_text(req, 500, "%s: %s", why, ids->at[*n]);
+			return ERR_INVALID;
+		}
+		(*out)[*n] = (struct id_ref){uuid_bytes(&at[*n])};
+	}
+	return 0;
+}
+
+void serve_deployment_health(struct api *api, struct http_request *req)
+{
+	struct deployment_change failure;
+	struct deployment_health p;
+	struct change_ask a;
+	const struct view *v;
+	int rv = 0;
+
+	if (ask(api, req, BODY_REQUIRED, &a) != 0) {
+		return;
+	}
+	if (a.body.healthy.n == 0 && a.body.unhealthy.n == 0) {
+		http_answer_text(req, 400, "must specify at least one healthy or unhealthy allocation ID");
+		return;
+	}
+	object_init(&deployment_health_type, &p);
+	if (put_ids(req, &a.body.healthy, &p.healthy.at, &p.healthy.n) != 0 ||
+	    put_ids(req, &a.body.unhealthy, &p.unhealthy.at, &p.unhealthy.n) != 0) {
+		return;
+	}
+	p.id = uuid_bytes(&a.id);
+	v = api->link->ops->view(api->link);
+	if (p.unhealthy.n > 0) {
+		rv = with_failure(&a, v, DEPLOY_FAILED_ALLOCS, &failure);
+		p.change = &failure;
+	}
+	if (rv == 0) {
+		write_propose(a.w, COMMAND_DEPLOYMENT_HEALTH, &p, answer_changed);
+	}
+	view_release(v);
+}

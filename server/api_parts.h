@@ -1,0 +1,118 @@
+/** What the parts of the API share; for server/api*.c alone. */
+#ifndef SERVER_API_PARTS_H_
+#define SERVER_API_PARTS_H_
+
+#include "lib/heap.h"
+#include "server/api.h"
+#include "server/cache.h"
+
+enum {
+	API_BODY_KEPT = 256 << 10, /* Larger bodies are not copied for another try, should leadership be lost. */
+};
+
+#define API_RETRY_NS (100 * NS_PER_MS) /* Between two tries to reach a leader that is known. */
+
+struct api {
+	struct api_env env;
+	struct core_link *link;
+	struct api_config config;
+	struct http_router *router;
+	struct cache *cache;
+	struct watchers watchers;
+	struct watch_ring ring;
+	struct heap deadlines;
+	int64_t armed_ns;        /* What env.run_at was told last. */
+	struct list leaderless;  /* struct leader_wait, by link. */
+	struct list parked;      /* Queries that wait for a change, */
+	struct list ready;       /* that are to be looked at, */
+	struct list joining[2];  /* that wait for the next read index, or barrier, */
+	unsigned batches;        /* of which so many are under way. */
+	struct list listings;    /* Lists that are being rendered, in turns. */
+	struct list crowded;     /* Queries of lists that wait for one of those to end. */
+	size_t listing_bytes;    /* What the lists being rendered may take. */
+	int64_t inline_ns;       /* Spent on lists inside handlers since the last api_run(). */
+	bool stopping;
+	struct api_stats stats;
+};
+
+/* ---- time: api.c ---- */
+
+/* Something that happens at a time. All zero is none. */
+struct deadline {
+	struct heap_link link;
+	int64_t at_ns; /* Monotonic. */
+	void (*due_cb)(struct deadline *d);
+};
+
+/* Set, or set anew. ERR_NOMEM. */
+int deadline_set(struct api *api, struct deadline *d, int64_t at_ns);
+void deadline_clear(struct api *api, struct deadline *d);
+
+/* Have the environment know of the first deadline: at the end of everything that may set one. */
+void api_rearm(struct api *api);
+
+static inline int64_t api_now(const struct api *api)
+{
+	return api->env.now_ns(api->env.ctx);
+}
+
+static inline int64_t api_wall(const struct api *api)
+{
+	return api->env.wall_ns(api->env.ctx);
+}
+
+static inline const struct core_info *api_info(const struct api *api)
+{
+	return api->link->ops->info(api->link);
+}
+
+static inline void api_run_soon(const struct api *api)
+{
+	api->env.run_soon(api->env.ctx);
+}
+
+/* ---- waiting for a leader: api_forward.c ---- */
+
+/* A request that cannot go on without a leader. The callbacks are called once, one of them. */
+struct leader_wait {
+	struct list link;
+	struct deadline deadline;
+	struct api *api;
+	int64_t until_ns; /* 0: it has not waited before. */
+	void (*again_cb)(struct leader_wait *w); /* There may be one now. */
+	void (*fail_cb)(struct leader_wait *w);  /* There was none in time, or memory is exhausted. */
+};
+
+/* Zeroed before the first use; its callbacks are set. */
+void leader_wait_begin(struct api *api, struct leader_wait *w);
+
+/* Pass a request on; its body is kept by api_handle(). */
+void api_forward(struct api *api, struct http_request *req, enum core_where where, const char *name);
+void api_to_leader(struct api *api, struct http_request *req);
+void api_to_region(struct api *api, struct http_request *req, const char *region);
+
+/* Whether the request is for this region. Otherwise it has been answered or passed on. */
+bool api_region_is_ours(struct api *api, struct http_request *req);
+
+/* The body stays until the request has been answered, if it did not so far. 0 or ERR_NOMEM. Inside the handler only. */
+int api_keep_body(struct api *api, struct http_request *req);
+
+/* A request has lost its place, as leadership was lost: begin anew. */
+void api_again(struct api *api, struct http_request *req);
+
+extern const struct core_events api_events;
+void api_leader_stop(struct api *api);
+
+/* ---- reads: api_query.c, api_list.c ---- */
+
+/* Each does what there is to do until `end_ns` and returns whether something is left. */
+bool queries_run(struct api *api, int64_t end_ns);
+bool listings_run(struct api *api, int64_t end_ns);
+void queries_woken(struct api *api);  /* Take in the notices of the ring. */
+void queries_join(struct api *api);   /* Begin a read index for those that wait for one. */
+void queries_stop(struct api *api);
+
+extern const struct http_route api_routes[];
+extern const size_t api_n_routes;
+
+#endif /* SERVER_API_PARTS_H_ */
