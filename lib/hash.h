@@ -21,11 +21,14 @@ struct hash_link {
 	uint64_t hash;
 };
 
-/* All zero is empty. */
+/* All zero is empty. It grows a few buckets at a time, so that no addition takes long. */
 struct hash_table {
 	struct hash_link **buckets;
 	size_t cap; /* A power of two, or 0: then there is only the one below. */
 	size_t n;
+	struct hash_link **old; /* Buckets from before it grew, which are not all empty yet; NULL: none. */
+	size_t old_cap;
+	size_t moved; /* The first of these are. */
 	struct hash_link *only;
 };
 

@@ -199,8 +199,7 @@ static void propose_for(struct leader *l, enum leader_part part, const struct tu
 	}
 }
 
-/* One step of a part. False: it has nothing to do. */
-static bool step_part(struct leader *l, enum leader_part part, const struct view *v, const struct moment *at)
+static enum part_step step_part(struct leader *l, enum leader_part part, const struct view *v, const struct moment *at)
 {
 	struct turn turn = {
 		.v = v, .at = at, .ids = &l->ids, .zones = &l->zones, .mem = &l->mem, .command = l->command};
@@ -211,22 +210,23 @@ static bool step_part(struct leader *l, enum leader_part part, const struct view
 	}
 	l->command = turn.command;
 	arena_close(&l->mem);
-	return step != STEP_IDLE;
+	return step;
 }
+
+/* What a step counts: one that had to be cut has looked at many rows. */
+static const unsigned costs[] = {[STEP_IDLE] = 0, [STEP_COMMAND] = 1, [STEP_MORE] = LEADER_STEPS / 2};
 
 /* A few steps, of the parts in turn, so that none holds up another. */
 static void step_parts(struct leader *l, const struct view *v, const struct moment *at)
 {
-	unsigned steps = LEADER_STEPS;
+	unsigned spent = 0;
 	unsigned idle = 0;
 
-	while (steps > 0 && idle < N_PARTS && may_propose(l, at)) {
-		if (step_part(l, l->turn++ % N_PARTS, v, at)) {
-			steps--;
-			idle = 0;
-		} else {
-			idle++;
-		}
+	while (spent < LEADER_STEPS && idle < N_PARTS && may_propose(l, at)) {
+		enum part_step step = step_part(l, l->turn++ % N_PARTS, v, at);
+
+		spent += costs[step];
+		idle = step == STEP_IDLE ? idle + 1 : 0;
 	}
 }
 

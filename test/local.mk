@@ -599,3 +599,11 @@ test_unit_server_test_proposer_LDADD = $(SERVER_TEST_LIBS)
 test_unit_server_test_reads_SOURCES = test/unit/server/test_reads.c
 test_unit_server_test_reads_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_reads_LDADD = $(SERVER_TEST_LIBS)
+EXTRA_PROGRAMS += test/bench/bench_leader
+test_bench_bench_leader_SOURCES = test/bench/bench_leader.c
+test_bench_bench_leader_CFLAGS = $(UNIT_CFLAGS)
+test_bench_bench_leader_LDADD = $(LEADER_TEST_LIBS) $(JEMALLOC_LIBS)
+bench: bench-leader
+bench-leader: test/bench/bench_leader
+	test/bench/bench_leader
+.PHONY: bench-leader
