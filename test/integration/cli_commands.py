@@ -533,16 +533,18 @@ CASES = [versions_are_printed, commands_that_do_not_exist_are_127, help_is_given
 
 
 def main():
-    failed = 0
+    passed = failed = 0
     for case in CASES:
         if len(sys.argv) > 1 and sys.argv[1] not in case.__name__:
             continue
         try:
             case()
+            passed += 1
             print("ok " + case.__name__, flush=True)
         except (Failure, subprocess.TimeoutExpired) as why:
             failed += 1
             print("not ok %s: %s" % (case.__name__, why), flush=True)
+    print("%d passed, %d failed" % (passed, failed))
     sys.exit(1 if failed else 0)
 
 

@@ -779,13 +779,14 @@ def a_port_in_use_is_told_and_ipv6_works():
 
 
 def main():
-    failed = 0
+    passed = failed = 0
     shared = Server()
     for fn in CASES:
         if ONLY not in fn.__name__:
             continue
         try:
             fn(shared) if fn.__code__.co_argcount else fn()
+            passed += 1
             print("ok", fn.__name__)
         except Exception as err:
             failed += 1
@@ -793,10 +794,12 @@ def main():
         sys.stdout.flush()
     try:
         shared.stop()
+        passed += 1
         print("ok the_server_ends_clean")
     except Exception as err:
         failed += 1
         print("not ok the_server_ends_clean: %s" % err)
+    print("%d passed, %d failed" % (passed, failed))
     return 1 if failed else 0
 
 

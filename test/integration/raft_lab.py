@@ -271,7 +271,7 @@ class Writers:
 
 def run(*cases):
     """Each case is a function; its name, with spaces, is what must hold."""
-    failed, wanted = 0, sys.argv[1:]
+    passed, failed, skipped, wanted = 0, 0, 0, sys.argv[1:]
     print("# seed %d, %s" % (SEED, BASE), flush=True)
     for case in cases:
         name = case.__name__.replace("_", " ")
@@ -280,6 +280,10 @@ def run(*cases):
         began, clusters = time.time(), []
         try:
             note = case() or ""
+            if note.startswith("SKIPPED"):
+                skipped += 1
+            else:
+                passed += 1
             print("ok %s (%.1f s)%s" % (name, time.time() - began, " # %s" % note if note else ""), flush=True)
         except Failure as e:
             failed += 1
@@ -293,6 +297,7 @@ def run(*cases):
             every.clear()
     if not failed and not os.environ.get("RAFT_DIR"):
         shutil.rmtree(BASE, ignore_errors=True)
+    print("%d passed, %d failed%s" % (passed, failed, ", %d skipped" % skipped if skipped else ""))
     sys.exit(1 if failed else 0)
 
 
