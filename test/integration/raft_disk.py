@@ -196,7 +196,7 @@ def on_a_small_disk(case):
     try:
         disk = SmallDisk(40)
     except OSError as e:
-        return "SKIPPED, no file system can be mounted here: %s" % str(e).strip()[:80]
+        raise Skip("no file system can be mounted here: %s" % str(e).strip()[:80])
     try:
         return case(disk)
     finally:

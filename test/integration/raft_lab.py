@@ -1,9 +1,10 @@
 """Clusters of replica_server for the raft_*.py tests, which use only the standard library.
 
-A test calls run(), which prints `ok NAME` or `not ok NAME: why` for each case and exits non-zero on a failure. The server
-program is $REPLICA_SERVER, or the one under $BUILD, or beside the working directory. Data goes to $RAFT_DIR, or a new
-directory in /var/tmp (a file system that syncs). SEED chooses the random choices."""
-import json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
+A test calls run(), see cases.py. The server program is $REPLICA_SERVER, or the one under $BUILD, or beside the working
+directory. Data goes to $RAFT_DIR, which stays, or to a new directory in /var/tmp (a file system that syncs)."""
+import atexit, json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+
+from cases import Failure, SEED, Skip, at_end, check, rng, run, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -19,30 +20,7 @@ def find_server():
 SERVER = find_server()
 SANITIZED = re.search(b"__[at]san_init", open(SERVER, "rb").read()) is not None  # Memory and time are not to be judged.
 BASE = os.environ.get("RAFT_DIR") or tempfile.mkdtemp(prefix="raft-", dir="/var/tmp")
-SEED = int(os.environ.get("SEED", "1"))
-rng = random.Random(SEED)
 next_net = [os.getpid() % 60 + 1]
-
-
-class Failure(Exception):
-    pass
-
-
-def check(truth, *why):
-    if not truth:
-        raise Failure(" ".join(str(w) for w in why) or "check failed")
-
-
-def until(seconds, what, question, *args):
-    """Ask until the answer is true, and return it."""
-    end = time.time() + seconds
-    while True:
-        answer = question(*args)
-        if answer:
-            return answer
-        if time.time() > end:
-            raise Failure("not within %s s: %s" % (seconds, what))
-        time.sleep(0.005)
 
 
 class Client:
@@ -269,45 +247,20 @@ class Writers:
                       "server", node.number, "lost", key, i, "has", value and value[:20])
 
 
-def run(*cases):
-    """Each case is a function; its name, with spaces, is what must hold."""
-    passed, failed, skipped, wanted = 0, 0, 0, sys.argv[1:]
-    print("# seed %d, %s" % (SEED, BASE), flush=True)
-    for case in cases:
-        name = case.__name__.replace("_", " ")
-        if wanted and not any(w in case.__name__ for w in wanted):
-            continue
-        began, clusters = time.time(), []
-        try:
-            note = case() or ""
-            if note.startswith("SKIPPED"):
-                skipped += 1
-            else:
-                passed += 1
-            print("ok %s (%.1f s)%s" % (name, time.time() - began, " # %s" % note if note else ""), flush=True)
-        except Failure as e:
-            failed += 1
-            print("not ok %s: %s" % (name, e), flush=True)
-        except Exception:
-            failed += 1
-            print("not ok %s: %s" % (name, traceback.format_exc().replace("\n", " / ")), flush=True)
-        finally:
-            for n in every:
-                n.kill()
-            every.clear()
-    if not failed and not os.environ.get("RAFT_DIR"):
-        shutil.rmtree(BASE, ignore_errors=True)
-    print("%d passed, %d failed%s" % (passed, failed, ", %d skipped" % skipped if skipped else ""))
-    sys.exit(1 if failed else 0)
-
-
 every = []  # All clusters of the case that runs: none outlives it.
 _init = Cluster.__init__
 
 
 def _remember(self, *args, **kw):
     every.append(self)
+    at_end.append(lambda failed: self.kill())
     _init(self, *args, **kw)
 
 
 Cluster.__init__ = _remember
+
+
+@atexit.register
+def _remove():
+    if not os.environ.get("RAFT_DIR"):
+        shutil.rmtree(BASE, ignore_errors=True)
