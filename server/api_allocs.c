@@ -72,7 +72,7 @@ static struct uuid alloc_id(const struct row *row)
 /* With a prefix in the order of IDs, else the oldest first. */
 #define ALLOC_LIST                                                                                                     \
 	.type = &alloc_stub_type, .get = get_stub, .match = match_alloc, .whole = &allocation_type,                    \
-	.get_whole = get_whole, .id = alloc_id
+	.get_whole = get_whole, .key = LIST_BY_ID, .id = alloc_id
 
 static const struct list_kind alloc_list = {ALLOC_LIST, .open = open_allocs, .age = alloc_age};
 const struct query_kind query_allocs = {.begin = begin_allocs, .find = find_allocs, .list = &alloc_list};
@@ -119,7 +119,7 @@ static int get_told(struct query *q, const struct row *row, void *obj, struct li
 }
 
 static const struct list_kind node_alloc_list = {
-	.type = &allocation_type, .get = get_told, .open = open_node_allocs, .id = alloc_id};
+	.type = &allocation_type, .get = get_told, .open = open_node_allocs};
 const struct query_kind query_node_allocs = {.begin = query_begin_id, .find = find_allocs, .list = &node_alloc_list};
 
 /* ---- one ---- */

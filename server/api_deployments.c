@@ -61,6 +61,7 @@ static const struct list_kind deployment_list = {.type = &deployment_type,
 						 .open = open_deployments,
 						 .match = match_deployment,
 						 .get = get_deployment,
+						 .key = LIST_BY_ID,
 						 .age = deployment_age,
 						 .id = deployment_id};
 const struct query_kind query_deployments = {

@@ -64,6 +64,7 @@ static const struct list_kind eval_list = {.type = &evaluation_type,
 					   .open = open_evals,
 					   .match = match_eval,
 					   .get = get_eval,
+					   .key = LIST_BY_ID,
 					   .age = eval_age,
 					   .id = eval_id};
 const struct query_kind query_evals = {.begin = query_begin_prefix, .find = find_evals, .list = &eval_list};
@@ -234,7 +235,7 @@ static void start_deletion(struct deletion *d)
 		answer_object(d->req, &evals_deleted_type, &none, 0);
 	} else if (w != NULL) {
 		w->own = d;
-		w->kept = false; /* What is deleted already need not be found again. */
+		w->once = true; /* What is deleted already need not be found again. */
 		delete_some(w);
 	}
 }
@@ -307,7 +308,7 @@ static void pick_slice(struct deadline *deadline)
 	}
 	if (row == NULL || rv != 0 || d->n == DELETE_MAX) {
 		end_picking(d, rv);
-	} else if (deadline_set(d->api, &d->next_slice, api_now(d->api)) != 0) {
+	} else if (deadline_set(d->api, &d->next_slice, api_now(d->api) + 1) != 0) {
 		end_picking(d, ERR_NOMEM);
 	}
 }

@@ -142,6 +142,7 @@ void api_forward(struct api *api, struct http_request *req, enum core_where wher
 	}
 }
 
+/* A server that says it leads, and did not a moment ago: it knows better soon. */
 void api_to_leader(struct api *api, struct http_request *req)
 {
 	struct errand *e = errand_of(api, req);

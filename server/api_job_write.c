@@ -261,7 +261,7 @@ static void force_done(struct core_call *call)
 	if (call->status != 0 && f->core.text != NULL) {
 		http_answer_text(f->req, 500, "%s", f->core.text);
 	} else if (call->status != 0) {
-		write_failed(api, f->req, call->status, true);
+		write_failed(api, f->req, call->status, false);
 	} else if (r->status != 0) {
 		http_answer_text(f->req, 500, "%s", r->text[0] != '\0' ? r->text : error_text(r->status));
 	} else {

@@ -389,6 +389,7 @@ static const struct list_kind status_list = {
 	.get = get_status,
 	.whole = &job_type,
 	.get_whole = get_whole_job,
+	.key = LIST_BY_ID,
 	.age = job_age,
 	.id = job_tie,
 };

@@ -117,10 +117,11 @@ static const char *make_token(struct listing *l, const struct row *row)
 	return token;
 }
 
-/* Decode the part before the dot, or all of it, with a zero behind; returns its length with the zero, or ERR_SYNTAX. */
-static long take_part(struct listing *l, const char **token, char *to, size_t room)
+/* Decode the part before the dot, or all that is left if it is the last, with a zero behind; returns its length with the
+ * zero, or ERR_SYNTAX. */
+static long take_part(struct listing *l, const char **token, bool last, char *to, size_t room)
 {
-	size_t len = strcspn(*token, ".");
+	size_t len = last ? strlen(*token) : strcspn(*token, ".");
 	char *text = arena_alloc(&l->q->req->mem, len + 1);
 	long n = text != NULL ? http_decode(text, *token, len, false) : ERR_NOMEM;
 
@@ -138,7 +139,7 @@ static int seek_key(struct listing *l, const char *token)
 	size_t len = 0;
 
 	for (unsigned i = 0; i < parts; i++) {
-		long n = take_part(l, &token, l->from_key + len, sizeof(l->from_key) - len);
+		long n = take_part(l, &token, i + 1 == parts, l->from_key + len, sizeof(l->from_key) - len);
 
 		if (n < 0) {
 			return ERR_SYNTAX;
@@ -146,7 +147,7 @@ static int seek_key(struct listing *l, const char *token)
 		len += (size_t)n;
 	}
 	rows_seek(&l->rows, l->from_key, len);
-	return *token == '\0' ? 0 : ERR_SYNTAX;
+	return 0;
 }
 
 static int seek_age(struct listing *l, const char *token)
@@ -424,7 +425,8 @@ static void release(struct listing *l)
 	free(l->age.rows);
 	l->q->listing = NULL;
 	free(l);
-	if (!list_empty(&api->crowded)) {
+	/* All of them: one that finds its answer in the cache would let no other follow. */
+	while (!list_empty(&api->crowded)) {
 		query_look_again(CONTAINER_OF(list_pop(&api->crowded), struct query, link));
 	}
 }

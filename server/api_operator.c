@@ -153,7 +153,7 @@ static void act_done(struct core_call *call)
 	if (call->status == 0) {
 		http_answer(a->req, &(struct http_response){.status = 200});
 	} else {
-		write_failed(api, a->req, call->status, true);
+		write_failed(api, a->req, call->status, false);
 	}
 	api_rearm(api);
 }

@@ -97,7 +97,7 @@ bool api_region_is_ours(struct api *api, struct http_request *req);
 /* The body stays until the request has been answered, if it did not so far. 0 or ERR_NOMEM. Inside the handler only. */
 int api_keep_body(struct api *api, struct http_request *req);
 
-/* A request has lost its place, as leadership was lost: begin anew. */
+/* Begin anew with a request, by whoever leads now. */
 void api_again(struct api *api, struct http_request *req);
 
 extern const struct core_events api_events;

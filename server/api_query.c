@@ -550,6 +550,10 @@ void query_begin(struct api *api, struct http_request *req, const struct query_k
 		http_answer_text(req, 400, "%s", req->error);
 		return;
 	}
+	if (kind->list != NULL && kind->list->key == LIST_WHOLE) {
+		q->opt.per_page = 0;
+		q->opt.next_token = "";
+	}
 	if (kind->begin != NULL && kind->begin(q) != 0) {
 		return;
 	}

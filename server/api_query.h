@@ -34,7 +34,8 @@ struct list_scratch {
 /* What `get` of a list may return besides 0: the row is no element. */
 enum { LIST_SKIP = 1 };
 
-enum list_key { LIST_BY_ID, LIST_BY_JOB, LIST_BY_NAME };
+/* What a table is sorted by, which page tokens are made of. Lists that are told whole have no pages, whatever is asked. */
+enum list_key { LIST_WHOLE, LIST_BY_ID, LIST_BY_JOB, LIST_BY_NAME };
 
 struct list_kind {
 	const struct type *type; /* Of the elements. */
@@ -47,13 +48,12 @@ struct list_kind {
 	/* Filters may ask for more than the element has: that is a `whole`. NULL when there is nothing more. */
 	const struct type *whole;
 	int (*get_whole)(struct query *q, const struct row *row, void *obj, struct list_scratch *s);
-	/* What the table is sorted by, which page tokens are made of. */
 	enum list_key key;
 	bool count;     /* Tell only how many there are: {"Count":N}. */
 	bool backwards; /* The last row of the table is the first of the list. */
 	/* Rows by ID, told by age: the oldest first, by this number and then by ID. NULL: in the table's order. */
 	uint64_t (*age)(const struct row *row);
-	struct uuid (*id)(const struct row *row); /* Also of page tokens by ID. */
+	struct uuid (*id)(const struct row *row); /* Of page tokens by ID and by age, too. */
 };
 
 struct query_kind {

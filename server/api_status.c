@@ -135,7 +135,7 @@ static void ask_done(struct core_call *call)
 	struct buf b = {0};
 
 	if (call->status != 0) {
-		write_failed(api, a->req, call->status, true);
+		write_failed(api, a->req, call->status, false);
 	} else {
 		a->answer(a, &b);
 	}

@@ -4,10 +4,12 @@
 
 #include "proto/error.h"
 
-void write_failed(struct api *api, struct http_request *req, int err, bool kept)
+void write_failed(struct api *api, struct http_request *req, int err, bool once)
 {
-	if (err == ERR_NOTLEADER && kept) {
-		api_again(api, req);
+	bool again = !once && req->body_len <= API_BODY_KEPT && req->route->consistency == HTTP_LEADER;
+
+	if (err == ERR_NOTLEADER && again) {
+		api_to_leader(api, req);
 	} else if (err == ERR_NOTLEADER) {
 		http_answer_error(req, ERR_NOLEADER);
 	} else {
@@ -22,7 +24,7 @@ static void write_done(struct core_call *call)
 
 	buf_close(&w->command);
 	if (call->status != 0) {
-		write_failed(api, w->req, call->status, w->kept);
+		write_failed(api, w->req, call->status, w->once);
 	} else {
 		w->answer_cb(w, &w->core.result);
 	}
@@ -41,7 +43,6 @@ struct write *write_new(struct api *api, struct http_request *req)
 	w->api = api;
 	w->req = req;
 	w->ns = ns != NULL && ns[0] != '\0' ? ns : "default";
-	w->kept = req->body_len <= API_BODY_KEPT;
 	return w;
 }
 

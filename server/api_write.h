@@ -21,7 +21,7 @@ struct write {
 	struct buf command;
 	void (*answer_cb)(struct write *w, const struct apply_result *result);
 	void *own;      /* The handler's. */
-	bool kept;      /* The body is still there for another try. */
+	bool once;      /* Part of it is done already: it is not begun anew when leadership is lost. */
 };
 
 /* In the request's arena. NULL, and answered, when memory is exhausted. */
@@ -37,8 +37,9 @@ bool write_refused(struct write *w, const struct apply_result *result);
 bool write_refused_as(struct write *w, const struct apply_result *result, int missing_status);
 
 /* Answer what became of a call that did not end well, so that nothing was applied or it is not known: for writes, and
- * for others on the leader. */
-void write_failed(struct api *api, struct http_request *req, int err, bool kept);
+ * for others on the leader. If this server surely did nothing as it does not lead, the request is made anew, by the
+ * leader; unless it is to be made once, or its body was not kept for that. */
+void write_failed(struct api *api, struct http_request *req, int err, bool once);
 
 /* ---- shared by the writes of jobs ---- */
 

@@ -207,7 +207,10 @@ test_fuzz_fuzz_filter_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_filter_LDADD = $(PROTO_LIBS)
 
 # The API, over a real state and without sockets.
-API_TESTS = test/unit/server/test_api_jobs
+API_TESTS = \
+	test/unit/server/test_api_blocking \
+	test/unit/server/test_api_jobs \
+	test/unit/server/test_api_reads
 if HAVE_CMOCKA
 if HAVE_JANSSON
 check_PROGRAMS += $(API_TESTS)
@@ -215,11 +218,17 @@ check_LIBRARIES += test/unit/server/libapibed.a
 endif
 endif
 API_TEST_LIBS = test/unit/server/libapibed.a test/unit/raft/libkit.a $(API_LIBS) $(UNIT_LIBS) $(JANSSON_LIBS)
-test_unit_server_libapibed_a_SOURCES = test/unit/server/api_bed.c test/unit/server/api_bed.h
+test_unit_server_libapibed_a_SOURCES = test/unit/server/api_bed.c test/unit/server/api_bed.h test/unit/server/api_case.h
 test_unit_server_libapibed_a_CFLAGS = $(UNIT_CFLAGS) $(JANSSON_CFLAGS)
+test_unit_server_test_api_blocking_SOURCES = test/unit/server/test_api_blocking.c
+test_unit_server_test_api_blocking_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_blocking_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_jobs_SOURCES = test/unit/server/test_api_jobs.c
 test_unit_server_test_api_jobs_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_jobs_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_reads_SOURCES = test/unit/server/test_api_reads.c
+test_unit_server_test_api_reads_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_reads_LDADD = $(API_TEST_LIBS)
 
 # Durations and times.
 if HAVE_CMOCKA

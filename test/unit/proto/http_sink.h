@@ -10,6 +10,7 @@ struct kept {
 	struct buf body; /* Of the answer or stream. */
 	int answers, ends;
 	bool whole;
+	bool full; /* The client reads nothing: each write is the last until the request's drain_cb. */
 };
 
 static void kept_answer(struct http_request *req, struct http_response *res)
@@ -36,8 +37,10 @@ static void kept_begin(struct http_request *req, struct http_response *head)
 
 static int kept_write(struct http_request *req, const void *data, size_t len)
 {
-	buf_put(&((struct kept *)req)->body, data, len);
-	return 0;
+	struct kept *k = (struct kept *)req;
+
+	buf_put(&k->body, data, len);
+	return k->full ? HTTP_WAIT : 0;
 }
 
 static void kept_end(struct http_request *req, bool whole)

@@ -127,6 +127,10 @@ static void link_plan(struct core_link *link, struct core_plan *p)
 	int rv;
 
 	b->plans++;
+	if (b->call_status != 0) {
+		done(b, &p->call, b->call_status);
+		return;
+	}
 	sched_init(&sched, &env);
 	sched_news(&sched, b->kit.v, &news);
 	rv = sched_dry_run(&sched, b->kit.v, p->job, b->kit.now, &seed, &p->preview, p->mem);
@@ -168,9 +172,10 @@ static void link_action(struct core_link *link, struct core_action *a)
 	b->actions++;
 	b->last_action = a->kind;
 	done(b, &a->call,
-	     !b->info.leads                 ? ERR_NOTLEADER
+	     b->call_status != 0            ? b->call_status
+	     : !b->info.leads               ? ERR_NOTLEADER
 	     : a->kind == CORE_FORCE_LAUNCH ? force(b, a)
-					    : b->write_status);
+					    : 0);
 }
 
 static void link_stats(struct core_link *link, struct core_stats *s)
@@ -187,7 +192,7 @@ static void link_stats(struct core_link *link, struct core_stats *s)
 	s->n_stats = 3;
 	s->contacts = contacts;
 	s->n_contacts = 3;
-	done(bed_of(link), &s->call, 0);
+	done(bed_of(link), &s->call, bed_of(link)->call_status);
 }
 
 static void link_forward(struct core_link *link, struct http_request *req, enum core_where where, const char *name)
@@ -375,6 +380,23 @@ void bed_lead(struct bed *b, bool leads, bool known)
 	b->info.leader_known = known;
 	b->info.leader_rpc = known ? "10.0.0.1:4647" : "";
 	b->events->info_cb(b->events_ctx);
+}
+
+void bed_return(struct bed *b, int err)
+{
+	struct http_request *req = b->forwarded;
+
+	b->forwarded = NULL;
+	b->events->returned_cb(b->events_ctx, req, err);
+	bed_pump(b);
+}
+
+void bed_answer(struct bed *b, int status, const char *text)
+{
+	struct http_request *req = b->forwarded;
+
+	b->forwarded = NULL;
+	http_answer_text(req, status, "%s", text);
 }
 
 /* ---- JSON ---- */

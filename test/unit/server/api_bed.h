@@ -40,6 +40,7 @@ struct bed {
 	unsigned n_calls;
 	int write_status; /* Instead of carrying out: an ERR_ code. */
 	int read_status;
+	int call_status;  /* Of plans, actions and statistics. */
 	bool hold;        /* Calls are not told until bed_pump() is called without it. */
 	unsigned writes, reads, barriers, plans, actions;
 	enum core_action_kind last_action;
@@ -74,6 +75,10 @@ void bed_want(struct bed *b, const char *method, const char *target, const char 
 
 /* Another server leads, or none, or this one. */
 void bed_lead(struct bed *b, bool leads, bool known);
+
+/* The request that was passed on last comes back, or is answered by the other side. */
+void bed_return(struct bed *b, int err);
+void bed_answer(struct bed *b, int status, const char *text);
 
 /* A value in the last answer, by a path like "TaskGroups.0.Name" ("" is all), as JSON; "none" where there is none. */
 const char *bed_json(struct bed *b, const char *path);

@@ -2,25 +2,7 @@
 #include "test/unit/unit.h"
 
 #include "proto/error.h"
-#include "test/unit/server/api_bed.h"
-
-static struct bed b;
-
-static int open_bed(void **state)
-{
-	(void)state;
-	bed_open(&b);
-	return 0;
-}
-
-static int close_bed(void **state)
-{
-	(void)state;
-	bed_close(&b);
-	return 0;
-}
-
-#define CASE(name) static void name(void **state __attribute__((unused)))
+#include "test/unit/server/api_case.h"
 
 /* jobs_register/minimal_service_job */
 CASE(a_registration_tells_of_job_and_evaluation)
@@ -597,7 +579,6 @@ CASE(registrations_can_be_closed)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_bed, close_bed)
 	const struct CMUnitTest tests[] = {
 		T(a_registration_tells_of_job_and_evaluation),
 		T(versions_grow_with_changes_alone),
