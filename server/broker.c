@@ -133,7 +133,7 @@ static void move(struct broker *b, struct broker_item *item, enum broker_state t
 {
 	leave(b, item);
 	item->job = job;
-	sm_move(&item->sm, to);
+	sm_move(&item->sm, (int)to);
 	enter(b, item);
 }
 

@@ -10,8 +10,10 @@
 enum { ROWS_KEY_MAX = 64 };
 
 struct eval_row_of {
-	struct eval_row row;
-	char key[ROWS_KEY_MAX];
+	union {
+		struct eval_row row;
+		char room[sizeof(struct eval_row) + ROWS_KEY_MAX]; /* The key comes behind the row. */
+	};
 };
 
 /* The n-th ID of a family. */
