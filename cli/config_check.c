@@ -18,8 +18,6 @@
 	X(c->tls->http, "tls.http", "TLS")                                                                             \
 	X(c->tls->rpc, "tls.rpc", "TLS")                                                                               \
 	X(c->server->encrypt[0] != '\0', "server.encrypt", "encrypted gossip")                                         \
-	X(c->log_json, "log_json", "a log in JSON")                                                                    \
-	X(c->log_file[0] != '\0', "log_file", "a log file; the log goes to standard error")                            \
 	X(c->enable_syslog, "enable_syslog", "syslog; the log goes to standard error")
 
 /* What can be left out without harm, but not without a word. Whole sections too: "vault" is all of vault { }. */
@@ -48,6 +46,10 @@ static const char *const without_effect[] = {"consul",
 					     "client.host_volume_plugin_dir",
 					     "client.common_plugin_dir",
 					     "client.intro_token",
+					     "log_include_location",
+					     "log_rotate_duration",
+					     "log_rotate_bytes",
+					     "log_rotate_max_files",
 					     "telemetry.statsite_address",
 					     "telemetry.statsd_address",
 					     "telemetry.datadog_address"};

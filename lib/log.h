@@ -1,7 +1,8 @@
 /**
- * The program's log: lines of text on stderr, each with time, level and subsystem.
+ * The program's log: lines on stderr, and in a file if one is open, each with time, level and subsystem.
  *
  *     2026-11-22T08:15:30.123Z [INFO]  raft: leader is s2
+ *     {"@timestamp":"2026-11-22T08:15:30.123Z","@level":"info","@module":"raft","@message":"leader is s2"}
  *
  * Callable from any thread. The code that can decide logs; all below it only returns.
  */
@@ -21,6 +22,14 @@ bool log_level_parse(const char *text, enum log_level *level);
 
 /* A name put before the subsystem of each line, for several agents in one terminal; copied, cut at 31 bytes. */
 void log_set_name(const char *name);
+
+/* Lines are JSON objects from now on, or text. */
+void log_set_json(bool json);
+
+/* Lines go to this file as well, from now on: it is made if it is missing, and written behind what it has. A file that
+ * was open before is closed, so the same path again is how a file that was moved away is followed. 0 or an errno: then
+ * all is as before. One thread at a time. */
+int log_open(const char *path);
 
 void log_write(enum log_level level, const char *subsystem, const char *format, ...)
         __attribute__((format(printf, 3, 4)));

@@ -186,6 +186,13 @@ test_fuzz_fuzz_wire_LDADD = $(PROTO_LIBS) $(RAFT_A) $(UV_LIBS) $(LZ4_LIBS) -lpth
 
 # What travels: mailboxes, HTTP, RPC.
 if HAVE_CMOCKA
+check_PROGRAMS += test/unit/lib/test_log
+endif
+test_unit_lib_test_log_SOURCES = test/unit/lib/test_log.c
+test_unit_lib_test_log_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_log_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+
+if HAVE_CMOCKA
 check_PROGRAMS += test/unit/lib/test_mailbox
 endif
 test_unit_lib_test_mailbox_SOURCES = test/unit/lib/test_mailbox.c
