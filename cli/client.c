@@ -129,7 +129,7 @@ static bool set_address(struct client *c, const char *address)
 	return true;
 }
 
-bool client_open(struct client *c, const struct args *args)
+bool client_init(struct client *c, const struct args *args)
 {
 	const char *token = setting(args, "token");
 

@@ -1,7 +1,7 @@
 /**
  * HTTP requests to a server, as commands make them: one after the other, on one connection.
  *
- *     if (!client_open(&api, args)) {
+ *     if (!client_init(&api, args)) {
  *             return EXIT_ERROR;
  *     }
  *     client_url(&api, "/v1/job/%s", client_escape(&api, id));
@@ -47,7 +47,7 @@ struct client {
 };
 
 /* False, with a word on stderr, if flags or environment make no sense. */
-bool client_open(struct client *c, const struct args *args);
+bool client_init(struct client *c, const struct args *args);
 void client_close(struct client *c);
 
 /* The path of the next request, with what needs it percent-encoded; parameters of its query. */

@@ -218,7 +218,7 @@ static int run_status(struct args *args)
 	const char *id = NULL;
 	int code = EXIT_ERROR;
 
-	if (!client_open(&c, args)) {
+	if (!client_init(&c, args)) {
 		return EXIT_ERROR;
 	}
 	if (args->n_rest == 0) {
@@ -393,7 +393,7 @@ static int follow_both(struct client *c, const struct args *args, const struct l
 		waitpid(child, NULL, 0);
 		return good ? EXIT_OK : EXIT_ERROR;
 	}
-	good = client_open(&own, args) && print_logs(&own, l, "stderr");
+	good = client_init(&own, args) && print_logs(&own, l, "stderr");
 	fflush(stdout);
 	_exit(good ? EXIT_OK : EXIT_ERROR);
 }
@@ -421,7 +421,7 @@ static int run_logs(struct args *args)
 	struct client c;
 	int code;
 
-	if (!client_open(&c, args)) {
+	if (!client_init(&c, args)) {
 		return EXIT_ERROR;
 	}
 	code = show_logs(&c, args);

@@ -98,7 +98,7 @@ static int run(struct args *args)
 	const char *id = NULL;
 	int code = EXIT_ERROR;
 
-	if (!client_open(&c, args)) {
+	if (!client_init(&c, args)) {
 		return EXIT_ERROR;
 	}
 	if (args->n_rest == 0) {

@@ -217,7 +217,7 @@ static int run_job_run(struct args *args)
 	struct buf body = {0};
 	int code = EXIT_ERROR;
 
-	if (!client_open(&c, args)) {
+	if (!client_init(&c, args)) {
 		return EXIT_ERROR;
 	}
 	if (read_file(args->rest[0], &text)) {
@@ -470,7 +470,7 @@ static int run_job_status(struct args *args)
 	const char *id = NULL;
 	int code = EXIT_ERROR;
 
-	if (!client_open(&c, args)) {
+	if (!client_init(&c, args)) {
 		return EXIT_ERROR;
 	}
 	if (args->n_rest == 0) {
@@ -566,7 +566,7 @@ static int run_job_stop(struct args *args)
 	struct client c;
 	int code;
 
-	if (!client_open(&c, args)) {
+	if (!client_init(&c, args)) {
 		return EXIT_ERROR;
 	}
 	code = stop_job(&c, args);

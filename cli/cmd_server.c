@@ -89,7 +89,7 @@ static int run(struct args *args)
 	struct client c;
 	int code;
 
-	if (!client_open(&c, args)) {
+	if (!client_init(&c, args)) {
 		return EXIT_ERROR;
 	}
 	code = run_members(&c, args);

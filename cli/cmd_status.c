@@ -68,7 +68,7 @@ static int run(struct args *args)
 	if (args->n_rest == 0) {
 		return command_job_status.run(args);
 	}
-	if (!client_open(&c, args)) {
+	if (!client_init(&c, args)) {
 		return EXIT_ERROR;
 	}
 	subject = find_subject(&c, args->rest[0]);

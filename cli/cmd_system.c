@@ -6,7 +6,7 @@ static int run(struct args *args)
 	struct client c;
 	bool good;
 
-	if (!client_open(&c, args)) {
+	if (!client_init(&c, args)) {
 		return EXIT_ERROR;
 	}
 	client_url(&c, "/v1/system/gc");

@@ -152,7 +152,7 @@ static int open_state(struct client *c)
 	}
 	rc = state_ids(c->config->state_dir, c->node_id, c->secret_id);
 	if (rc == 0) {
-		rc = state_open(&c->store, c->config->state_dir);
+		rc = state_store_open(&c->store, c->config->state_dir);
 	}
 	if (rc != 0) {
 		log_error("client", "the local state in %s: %s", c->config->state_dir, error_text(rc));
@@ -239,7 +239,7 @@ static void init_lists(struct client *c)
 static void free_client(struct client *c)
 {
 	handlers_close(c);
-	state_close(&c->store);
+	state_store_close(&c->store);
 	arena_close(&c->node_mem);
 	free(c);
 }

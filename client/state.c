@@ -253,7 +253,7 @@ static void remove_leftovers(const char *dir)
 	}
 }
 
-int state_open(struct state_store *s, const char *dir)
+int state_store_open(struct state_store *s, const char *dir)
 {
 	int rc = make_dir(dir);
 
@@ -267,14 +267,14 @@ int state_open(struct state_store *s, const char *dir)
 	}
 	rc = make_dir(s->dir);
 	if (rc != 0) {
-		state_close(s);
+		state_store_close(s);
 		return rc;
 	}
 	remove_leftovers(s->dir);
 	return 0;
 }
 
-void state_close(struct state_store *s)
+void state_store_close(struct state_store *s)
 {
 	free(s->dir);
 	*s = (struct state_store){0};

@@ -24,8 +24,8 @@ struct state_store {
 };
 
 /* Make the directories where they are missing; remove what an interrupted write left. 0, ERR_NOMEM or ERR_IO. */
-int state_open(struct state_store *s, const char *dir);
-void state_close(struct state_store *s);
+int state_store_open(struct state_store *s, const char *dir);
+void state_store_close(struct state_store *s);
 
 /* The node's IDs, made when there are none. 0; ERR_IO when they can be neither read nor kept; ERR_CORRUPT when a file
  * is there that holds none: who the node is must not be guessed. */

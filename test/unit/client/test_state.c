@@ -16,7 +16,7 @@ static int make(void **state)
 	(void)state;
 	snprintf(dir, sizeof(dir), "/tmp/drover-state-XXXXXX");
 	assert_non_null(mkdtemp(dir));
-	return state_open(&store, dir);
+	return state_store_open(&store, dir);
 }
 
 static int release(void **state)
@@ -24,7 +24,7 @@ static int release(void **state)
 	char command[128];
 
 	(void)state;
-	state_close(&store);
+	state_store_close(&store);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command);
 }
@@ -301,8 +301,8 @@ static void leftovers_of_an_interrupted_write_go(void **state)
 	f = fopen(name, "w");
 	assert_non_null(f);
 	fclose(f);
-	state_close(&store);
-	assert_int_equal(state_open(&store, dir), 0);
+	state_store_close(&store);
+	assert_int_equal(state_store_open(&store, dir), 0);
 	assert_false(there("allocs/deadbeef-1111-2222-3333-444444444444.tmp"));
 }
 
