@@ -730,6 +730,7 @@ static void call_handler(struct httpd_conn *c, h2o_req_t *from)
 	struct httpd *h = c->h;
 	char *end = NULL;
 	char saved = '\0';
+	const char *given;
 
 	if (from->entity.base != NULL) {
 		end = terminate_body(c, from, &saved);
@@ -738,12 +739,13 @@ static void call_handler(struct httpd_conn *c, h2o_req_t *from)
 			return;
 		}
 	}
+	given = c->req.body;
 	h->config.handle_cb(h->config.ctx, &c->req);
 	if (end != NULL) {
 		*end = saved; /* h2o has not gone on: it does so only when the answer has been written, in a later turn.
 			       */
 	}
-	if (c->state != REQUEST_NONE) {
+	if (c->state != REQUEST_NONE && c->req.body == given) { /* Else the handler has put a copy there. */
 		c->req.body = NULL; /* Whoever still wants it finds out soon. */
 		c->req.body_len = 0;
 	}
