@@ -1,6 +1,6 @@
 /**
- * What the parts of a running server know of each other. Private to server.c, link*.c, workers.c (the inner half) and
- * net*.c, membership.c, nodes.c, forward.c (the half that talks to other agents).
+ * What the parts of a running server know of each other. Private to server.c, core*.c, link*.c, workers.c (the inner
+ * half) and net*.c, membership.c, nodes.c, forward.c (the half that talks to other agents).
  *
  *     HTTP thread        httpd, api, link                 mail
  *     core thread        loop, replica, state, leader, proposer, reads, RPC host, membership, node connections
@@ -27,6 +27,7 @@
 #include "server/reads.h"
 #include "server/server.h"
 
+struct core;    /* core.c: the core loop's own. */
 struct net;     /* net.c: other agents. */
 struct link;    /* link.c: the HTTP thread's side. */
 struct workers; /* workers.c */
@@ -47,6 +48,7 @@ struct server {
 	struct proposer proposer;
 	struct reads reads;
 	struct leader leader;
+	struct core *core;
 	struct workers *workers;
 	struct net *net;
 	struct link *link;

@@ -598,7 +598,8 @@ SERVER_TESTS = \
 	test/unit/server/test_founding \
 	test/unit/server/test_identity \
 	test/unit/server/test_proposer \
-	test/unit/server/test_reads
+	test/unit/server/test_reads \
+	test/unit/server/test_server
 if HAVE_CMOCKA
 check_PROGRAMS += $(SERVER_TESTS)
 endif
@@ -615,6 +616,9 @@ test_unit_server_test_proposer_LDADD = $(SERVER_TEST_LIBS)
 test_unit_server_test_reads_SOURCES = test/unit/server/test_reads.c
 test_unit_server_test_reads_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_reads_LDADD = $(SERVER_TEST_LIBS)
+test_unit_server_test_server_SOURCES = test/unit/server/test_server.c test/unit/server/net_alone.c
+test_unit_server_test_server_CFLAGS = $(UNIT_CFLAGS) -pthread
+test_unit_server_test_server_LDADD = $(RUNNING_LIBS) $(UNIT_LIBS) -lpthread
 EXTRA_PROGRAMS += test/bench/bench_leader
 test_bench_bench_leader_SOURCES = test/bench/bench_leader.c
 test_bench_bench_leader_CFLAGS = $(UNIT_CFLAGS)

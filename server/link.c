@@ -1,0 +1,303 @@
+#include "server/link.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/log.h"
+#include "proto/error.h"
+#include "server/core.h"
+#include "server/sched_memory.h"
+
+/* ---- the API's environment ---- */
+
+static int64_t env_now(void *ctx)
+{
+	(void)ctx;
+	return (int64_t)uv_hrtime();
+}
+
+static int64_t env_wall(void *ctx)
+{
+	struct timespec now;
+
+	(void)ctx;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static uint64_t env_random(void *ctx)
+{
+	struct link *l = ctx;
+
+	l->random = l->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return l->random ^ l->random >> 32;
+}
+
+static void run_api(struct link *l)
+{
+	l->soon = false;
+	api_run(l->s->api);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+	uv_idle_stop(idle);
+	run_api(idle->data);
+}
+
+static void env_soon(void *ctx)
+{
+	struct link *l = ctx;
+
+	l->soon = true;
+	if (l->open) {
+		uv_idle_start(&l->idle, on_idle);
+	}
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm(struct link *l)
+{
+	int64_t now = (int64_t)uv_hrtime();
+
+	uv_timer_stop(&l->timer);
+	if (l->at_ns != INT64_MAX) {
+		uv_update_time(l->timer.loop);
+		uv_timer_start(&l->timer, on_timer,
+			       l->at_ns > now ? (uint64_t)((l->at_ns - now) / NS_PER_MS + 1) : 0, 0);
+	}
+}
+
+/* The API does not ask again for a time that it has asked for: so it must have come. */
+static void on_timer(uv_timer_t *timer)
+{
+	struct link *l = timer->data;
+
+	if ((int64_t)uv_hrtime() < l->at_ns) {
+		arm(l);
+	} else {
+		run_api(l);
+	}
+}
+
+static void env_at(void *ctx, int64_t at_ns)
+{
+	struct link *l = ctx;
+
+	l->at_ns = at_ns;
+	if (l->open) {
+		arm(l);
+	}
+}
+
+static void on_wake(struct mail *mail)
+{
+	struct link *l = CONTAINER_OF(mail, struct link, wake_mail);
+
+	atomic_store(&l->woken, false);
+	run_api(l);
+}
+
+/* On the core thread, by the ring. */
+static void env_wake(void *ctx)
+{
+	struct link *l = ctx;
+
+	if (!atomic_exchange(&l->woken, true)) {
+		server_post_http(l->s, &l->wake_mail);
+	}
+}
+
+static int64_t env_zone(void *ctx, const char *zone, int64_t unix_s)
+{
+	int64_t offset_s = 0;
+
+	(void)zones_offset(&((struct link *)ctx)->zones, zone, unix_s, &offset_s);
+	return offset_s;
+}
+
+/* ---- news from the core ---- */
+
+static void info_free(struct link_info *i)
+{
+	if (i != NULL) {
+		arena_close(&i->mem);
+		free(i);
+	}
+}
+
+static void take_info(struct mail *mail)
+{
+	struct link_info *fresh = CONTAINER_OF(mail, struct link_info, mail);
+	struct link *l = fresh->link;
+	struct link_info *old = l->info;
+
+	l->info = fresh;
+	if (l->events != NULL) {
+		l->events->info_cb(l->events_ctx);
+	}
+	info_free(old);
+}
+
+void link_tell(struct link *l, struct link_info *info)
+{
+	info->link = l;
+	if (l->s->httpd == NULL) {
+		take_info(&info->mail); /* There is no other thread yet. */
+		return;
+	}
+	info->mail.run_cb = take_info;
+	server_post_http(l->s, &info->mail);
+}
+
+void link_state(struct link *l, struct state *state)
+{
+	atomic_store(&l->state, state);
+}
+
+void link_contact(struct link *l, uint64_t contact_ms)
+{
+	if (contact_ms < INT64_MAX / NS_PER_MS) {
+		atomic_store_explicit(&l->contact_ns, (int64_t)uv_hrtime() - (int64_t)contact_ms * NS_PER_MS,
+				      memory_order_relaxed);
+	}
+}
+
+void server_post_http(struct server *s, struct mail *mail)
+{
+	httpd_post(s->httpd, mail);
+}
+
+/* ---- the thread ---- */
+
+static void on_start(void *ctx, struct httpd *h, struct uv_loop_s *loop)
+{
+	struct link *l = ctx;
+	struct server *s = l->s;
+	const struct api_env env = {env_now, env_wall, env_random, env_soon, env_at, env_wake, env_zone, l};
+	const struct api_config config = {.cache_bytes = s->config.cache_bytes,
+					  .versions_kept = s->config.versions_kept,
+					  .source_bytes_max = s->config.source_bytes_max,
+					  .version = s->config.api_version};
+
+	s->httpd = h;
+	uv_timer_init(loop, &l->timer);
+	uv_idle_init(loop, &l->idle);
+	l->timer.data = l->idle.data = l;
+	l->open = true;
+	s->api = api_new(&env, &l->core, &config);
+	l->failed = s->api == NULL;
+	uv_sem_post(&l->started);
+}
+
+static void on_request(void *ctx, struct http_request *req)
+{
+	struct link *l = ctx;
+
+	if (l->failed) {
+		http_answer_error(req, ERR_NOMEM);
+	} else {
+		api_handle(l->s->api, req);
+	}
+}
+
+static void on_stop(void *ctx, struct httpd *h)
+{
+	struct link *l = ctx;
+
+	(void)h;
+	l->open = false;
+	uv_close((uv_handle_t *)&l->timer, NULL);
+	uv_close((uv_handle_t *)&l->idle, NULL);
+}
+
+int link_start(struct link *l, char *why, size_t why_size)
+{
+	const struct server_config *c = &l->s->config;
+	const struct httpd_config config = {.address = c->bind_http_host,
+					    .port = c->http_port,
+					    .conns_per_client_max = c->http_conns_per_client,
+					    .start_cb = on_start,
+					    .handle_cb = on_request,
+					    .stop_cb = on_stop,
+					    .ctx = l};
+	struct httpd *h;
+	int rc = httpd_start(&config, &h, why, why_size);
+
+	if (rc != 0) {
+		return rc;
+	}
+	uv_sem_wait(&l->started);
+	if (!l->failed) {
+		watch_hub_add(&l->s->hub, api_ring(l->s->api)); /* The core thread does not run yet. */
+	}
+	return l->failed ? ERR_NOMEM : 0;
+}
+
+static void stop_api(struct mail *mail)
+{
+	struct link *l = CONTAINER_OF(mail, struct link, stop_mail);
+
+	if (!l->failed) {
+		api_stop(l->s->api);
+	}
+}
+
+void link_stop(struct link *l, uint32_t grace_ms)
+{
+	l->stop_mail.run_cb = stop_api;
+	server_post_http(l->s, &l->stop_mail);
+	httpd_stop(l->s->httpd, grace_ms);
+}
+
+bool link_run_rest(struct link *l)
+{
+	httpd_run_mail(l->s->httpd);
+	if (l->soon && !l->failed) {
+		run_api(l);
+	}
+	return l->soon || l->calls > 0;
+}
+
+void link_shut(struct link *l)
+{
+	struct server *s = l->s;
+
+	if (s->api != NULL) {
+		watch_hub_remove(&s->hub, api_ring(s->api));
+		api_free(s->api);
+		s->api = NULL;
+	}
+	httpd_close(s->httpd);
+	s->httpd = NULL;
+}
+
+/* ---- life ---- */
+
+struct link *link_open(struct server *s)
+{
+	struct link *l = sched_calloc(1, sizeof(*l));
+	struct uuid seed = uuid_random();
+
+	sched_got(uv_sem_init(&l->started, 0) == 0 ? l : NULL);
+	l->core.ops = &link_ops;
+	l->s = s;
+	l->at_ns = INT64_MAX;
+	memcpy(&l->random, &seed, sizeof(l->random));
+	l->wake_mail.run_cb = on_wake;
+	atomic_init(&l->state, s->state);
+	atomic_init(&l->contact_ns, (int64_t)uv_hrtime());
+	return l;
+}
+
+void link_free(struct link *l)
+{
+	if (l != NULL) {
+		info_free(l->info);
+		zones_close(&l->zones);
+		uv_sem_destroy(&l->started);
+		free(l);
+	}
+}
