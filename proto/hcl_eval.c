@@ -24,8 +24,7 @@ struct eval {
 	const struct local *locals;
 	const struct hcl_value *each; /* What EACH stands for. */
 	bool unknown;                 /* The error is an unknown variable. */
-	uint32_t steps;
-	size_t text; /* Bytes of strings made. */
+	struct hcl_budget *budget;
 };
 
 static int eval(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out);
@@ -373,8 +372,8 @@ static int eval_literal(struct eval *ev, const struct hcl_expr *e, struct hcl_va
 /* Count text that is made or gone through. */
 static int charge_text(struct eval *ev, const struct hcl_expr *e, size_t len)
 {
-	ev->text += len;
-	return ev->text <= HCL_MAX_TEXT ? 0 : fail(ev, e, ERR_TOOBIG, "the expression makes too much text");
+	ev->budget->text += len;
+	return ev->budget->text <= HCL_MAX_TEXT ? 0 : fail(ev, e, ERR_TOOBIG, "the expression makes too much text");
 }
 
 static int make_string(struct eval *ev, const struct hcl_expr *e, const char *text, size_t len, struct hcl_value *out)
@@ -386,15 +385,32 @@ static int make_string(struct eval *ev, const struct hcl_expr *e, const char *te
 	return rv != 0 ? rv : copy != NULL ? 0 : fail_nomem(ev, e);
 }
 
+/* A variable, and what is taken from it; an unknown one is told by ev->unknown. */
+static int refer(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out);
+
+/* Whether the failure was an unknown variable that may stay; it is none then. */
+static bool keeps_unknown(struct eval *ev, int rv)
+{
+	bool keeps = rv == ERR_NOTFOUND && ev->unknown && ev->scope != NULL && ev->scope->keep_unknown;
+
+	ev->unknown = false;
+	return keeps;
+}
+
+static bool is_reference(const struct hcl_expr *e)
+{
+	return e->kind == EXPR_VARIABLE || e->kind == EXPR_ATTR || e->kind == EXPR_INDEX;
+}
+
 static int eval_interpolation(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
 {
-	int rv = eval(ev, e->first, out);
+	int rv;
 
-	if (rv == ERR_NOTFOUND && ev->unknown && ev->scope != NULL && ev->scope->keep_unknown) {
-		ev->unknown = false;
-		return make_string(ev, e, e->source.at, e->source.len, out);
+	if (!is_reference(e->first)) {
+		return eval(ev, e->first, out);
 	}
-	return rv;
+	rv = refer(ev, e->first, out);
+	return keeps_unknown(ev, rv) ? make_string(ev, e, e->source.at, e->source.len, out) : rv;
 }
 
 static int put_part(struct eval *ev, const struct hcl_expr *part, struct buf *text)
@@ -431,7 +447,7 @@ static int put_parts(struct eval *ev, const struct hcl_expr *e, struct hcl_value
 static int eval_template(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
 {
 	if (e->n == 1 && e->first->kind == EXPR_INTERPOLATION) {
-		return eval(ev, e->first, out);
+		return eval_interpolation(ev, e->first, out);
 	}
 	return put_parts(ev, e, out);
 }
@@ -499,7 +515,7 @@ static int eval_object(struct eval *ev, const struct hcl_expr *e, struct hcl_val
 	return make_object(ev, e, &flat, LAST_WINS, out);
 }
 
-static int eval_variable(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
+static int refer_variable(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
 {
 	const struct local *l;
 	int rv = ERR_NOTFOUND;
@@ -536,28 +552,26 @@ static int take_attr(struct eval *ev, const struct hcl_expr *e, const struct hcl
 	}
 	member = hcl_member(from, name);
 	if (member == NULL) {
-		/* What a variable lacks is as unknown as a variable. */
-		ev->unknown = true;
 		return fail(ev, e, ERR_NOTFOUND, "the object has no member \"%.80s\"", name);
 	}
 	*out = *member;
 	return 0;
 }
 
-static int eval_attr(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
+static int refer_attr(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
 {
 	struct hcl_value from;
-	int rv = eval(ev, e->first, &from);
+	int rv = refer(ev, e->first, &from);
 
 	return rv == 0 ? take_attr(ev, e, &from, e->name, out) : rv;
 }
 
-static int eval_index(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
+static int refer_index(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
 {
 	struct hcl_value from;
 	struct hcl_number n;
 	const char *key;
-	int rv = eval(ev, e->first, &from);
+	int rv = refer(ev, e->first, &from);
 
 	if (rv == 0 && from.kind == HCL_OBJECT) {
 		rv = eval_string(ev, e->first->next, &key);
@@ -575,6 +589,41 @@ static int eval_index(struct eval *ev, const struct hcl_expr *e, struct hcl_valu
 	}
 	*out = from.list.at[n.integer];
 	return 0;
+}
+
+static int refer(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
+{
+	switch (e->kind) {
+	case EXPR_VARIABLE:
+		return refer_variable(ev, e, out);
+	case EXPR_ATTR:
+		return refer_attr(ev, e, out);
+	case EXPR_INDEX:
+		return refer_index(ev, e, out);
+	default:
+		return eval(ev, e, out);
+	}
+}
+
+/* The text that an unknown reference leaves. */
+static int keep_reference(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
+{
+	struct buf text = {0};
+	int rv;
+
+	buf_str(&text, "${");
+	hcl_print_expr(e, &text);
+	buf_byte(&text, '}');
+	rv = text.failed ? fail_nomem(ev, e) : make_string(ev, e, text.at, text.len, out);
+	buf_close(&text);
+	return rv;
+}
+
+static int eval_reference(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
+{
+	int rv = refer(ev, e, out);
+
+	return keeps_unknown(ev, rv) ? keep_reference(ev, e, out) : rv;
 }
 
 static int eval_each(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
@@ -632,12 +681,51 @@ static int spread_last(struct eval *ev, const struct hcl_expr *e, struct values 
 	return rv;
 }
 
+/* Failures of the machine, and of those who bound it, are nobody's to pass over. */
+static bool is_passable(int rv)
+{
+	return rv != 0 && rv != ERR_NOMEM && rv != ERR_TOOBIG;
+}
+
+/* try() and can(): their arguments are evaluated here, as what they are about is that it may fail. */
+static int eval_attempt(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
+{
+	const struct local *locals = ev->locals;
+	const struct hcl_value *each = ev->each;
+	bool can = e->name[0] == 'c';
+	const struct hcl_expr *arg;
+	int rv = ERR_INVALID;
+
+	if (e->first == NULL || e->spread || (can && e->first->next != NULL)) {
+		return fail(ev, e, rv, can ? "can takes one argument" : "try takes at least one argument");
+	}
+	for (arg = e->first; arg != NULL && is_passable(rv); arg = arg->next) {
+		rv = eval(ev, arg, out);
+		ev->locals = locals;
+		ev->each = each;
+		ev->unknown = false;
+	}
+	if (can && (rv == 0 || is_passable(rv))) {
+		*out = (struct hcl_value){.kind = HCL_BOOL, .boolean = rv == 0};
+		return 0;
+	}
+	return rv;
+}
+
+static bool is_attempt(const struct eval *ev, const struct hcl_expr *e)
+{
+	return ev->scope != NULL && ev->scope->attempts && (strcmp(e->name, "try") == 0 || strcmp(e->name, "can") == 0);
+}
+
 static int eval_call(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
 {
 	struct values args = {0};
 	const struct hcl_expr *arg;
 	int rv = 0;
 
+	if (is_attempt(ev, e)) {
+		return eval_attempt(ev, e, out);
+	}
 	if (ev->scope == NULL || ev->scope->function_cb == NULL) {
 		return fail(ev, e, ERR_NOTFOUND, "unknown function \"%.80s\"", e->name);
 	}
@@ -788,7 +876,7 @@ static int eval_equality(struct eval *ev, const struct hcl_expr *e, struct hcl_v
 
 	rv = rv == 0 ? eval(ev, e->first->next, &b) : rv;
 	if (rv == 0) {
-		ev->steps += a.weight;
+		ev->budget->steps += a.weight;
 		*out = (struct hcl_value){.kind = HCL_BOOL, .boolean = hcl_equal(&a, &b) == (e->op == HCL_OP_EQ)};
 	}
 	return rv;
@@ -949,9 +1037,9 @@ static int eval(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out
 		[EXPR_TEMPLATE_FOR] = eval_template_for,
 		[EXPR_TUPLE] = eval_tuple,
 		[EXPR_OBJECT] = eval_object,
-		[EXPR_VARIABLE] = eval_variable,
-		[EXPR_ATTR] = eval_attr,
-		[EXPR_INDEX] = eval_index,
+		[EXPR_VARIABLE] = eval_reference,
+		[EXPR_ATTR] = eval_reference,
+		[EXPR_INDEX] = eval_reference,
 		[EXPR_SPLAT] = eval_splat,
 		[EXPR_EACH] = eval_each,
 		[EXPR_CALL] = eval_call,
@@ -963,7 +1051,7 @@ static int eval(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out
 		[EXPR_FOR_OBJECT] = eval_for_object,
 	};
 
-	if (++ev->steps > HCL_MAX_STEPS) {
+	if (++ev->budget->steps > HCL_MAX_STEPS) {
 		return fail(ev, e, ERR_TOOBIG, "the expression takes too many steps");
 	}
 	return by_kind[e->kind](ev, e, out);
@@ -972,9 +1060,15 @@ static int eval(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out
 int hcl_eval(const struct hcl_expr *e, const struct hcl_scope *scope, struct arena *mem, struct hcl_value *value,
 	     struct hcl_error *error)
 {
-	struct eval ev = {.scope = scope, .mem = mem, .error = error};
+	struct hcl_budget own = {0};
+	struct eval ev = {.scope = scope, .mem = mem, .error = error, .budget = &own};
 	struct hcl_value v;
-	int rv = eval(&ev, e, &v);
+	int rv;
+
+	if (scope != NULL && scope->budget != NULL) {
+		ev.budget = scope->budget;
+	}
+	rv = eval(&ev, e, &v);
 
 	if (rv == 0) {
 		*value = v;

@@ -11,6 +11,12 @@
 
 enum { HCL_MAX_STEPS = 1 << 20, HCL_MAX_TEXT = 16 << 20, HCL_MAX_WEIGHT = 1 << 18 };
 
+/* What evaluations took so far. One that many share bounds them together. */
+struct hcl_budget {
+	uint32_t steps;
+	size_t text; /* Bytes of strings. */
+};
+
 /* Where names get their meaning. Callbacks that are NULL know nothing. */
 struct hcl_scope {
 	/* 0; ERR_NOTFOUND for an unknown name; or another error, with `error->text` (the position is filled in). */
@@ -19,9 +25,13 @@ struct hcl_scope {
 	int (*function_cb)(void *ctx, const char *name, const struct hcl_value *args, uint32_t n, struct arena *mem,
 			   struct hcl_value *value, struct hcl_error *error);
 	void *ctx;
-	/* An interpolation that names an unknown variable stays as it is written, ${ and } included: what is left of it
-	 * is for someone who knows more. */
+	/* An unknown variable, with all that is taken from it, stands for itself as text: attr.cpu.arch is
+	 * "${attr.cpu.arch}". An interpolation that is nothing else stays as it is written. So what is left of it is for
+	 * someone who knows more. What a known variable lacks is an error all the same. */
 	bool keep_unknown;
+	/* try(a, b ...) is the first that has no error, can(a) whether there is none. */
+	bool attempts;
+	struct hcl_budget *budget; /* NULL: each evaluation has one of its own. */
 };
 
 /* The value is in `mem`, or in the expression's arena. `scope` may be NULL: nothing is known then. 0, ERR_NOMEM,

@@ -518,8 +518,46 @@ static void unknown_interpolations_can_be_kept(void **state)
 	assert_int_equal(eval_text("\"a ${five} ${NOMAD_PORT_x} ${ env[\"HOME\"] }\"", &scope, &v), 0);
 	assert_string_equal(v.string, "a 5 ${NOMAD_PORT_x} ${ env[\"HOME\"] }");
 	assert_int_equal(eval_text("\"${1 + true}\"", &scope, &v), ERR_TYPE);
-	assert_int_equal(eval_text("attr.kernel", &scope, &v), ERR_NOTFOUND);
+	assert_int_equal(eval_text("attr.kernel[\"x\"]", &scope, &v), 0);
+	assert_string_equal(v.string, "${attr.kernel[\"x\"]}");
+	assert_int_equal(eval_text("\"${NOMAD_X == \"a\" ? 1 : 2} ${five}\"", &scope, &v), 0);
+	assert_string_equal(v.string, "2 5");
 	assert_int_equal(eval_text("\"${lower(five)}\"", &scope, &v), ERR_NOTFOUND);
+	assert_int_equal(eval_text("\"${{a = 1}.b}\"", &scope, &v), ERR_NOTFOUND);
+	assert_int_equal(eval_text("five.b", &scope, &v), ERR_TYPE);
+}
+
+static void attempts_pass_over_errors(void **state)
+{
+	const struct hcl_scope scope = {.variable_cb = find_variable, .attempts = true};
+	const struct hcl_scope none = {.variable_cb = find_variable};
+	struct hcl_value v;
+
+	(void)state;
+	assert_int_equal(eval_text("try(six, [for a in [1]: a.b], five)", &scope, &v), 0);
+	assert_int_equal(v.number.integer, 5);
+	assert_int_equal(eval_text("[for a in [{b = 1}]: try(a.c, a.b)][0]", &scope, &v), 0);
+	assert_int_equal(v.number.integer, 1);
+	assert_int_equal(eval_text("try(six, 1 / 0)", &scope, &v), ERR_RANGE);
+	assert_int_equal(eval_text("can(six) || !can(five)", &scope, &v), 0);
+	assert_false(v.boolean);
+	assert_int_equal(eval_text("can(1, 2)", &scope, &v), ERR_INVALID);
+	assert_int_equal(eval_text("try()", &scope, &v), ERR_INVALID);
+	assert_int_equal(eval_text("can(five)", &none, &v), ERR_NOTFOUND);
+}
+
+static void evaluations_can_share_a_budget(void **state)
+{
+	struct hcl_budget budget = {0};
+	const struct hcl_scope scope = {.budget = &budget, .attempts = true};
+	struct hcl_value v;
+
+	(void)state;
+	assert_int_equal(eval_text("1 + 2", &scope, &v), 0);
+	assert_int_equal(budget.steps, 3);
+	budget.steps = HCL_MAX_STEPS - 2;
+	assert_int_equal(eval_text("1 + 2", &scope, &v), ERR_TOOBIG);
+	assert_int_equal(eval_text("try(1 + 2, 3)", &scope, &v), ERR_TOOBIG);
 }
 
 static void evaluation_is_bounded(void **state)
@@ -622,6 +660,8 @@ int main(void)
 		TEST(for_and_templates_print_as_they_parse),
 		TEST(a_scope_brings_variables_and_functions),
 		TEST(unknown_interpolations_can_be_kept),
+		TEST(attempts_pass_over_errors),
+		TEST(evaluations_can_share_a_budget),
 		TEST(evaluation_is_bounded),
 		TEST(json_makes_the_same_trees),
 		TEST(json_is_strict),
