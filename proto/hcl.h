@@ -158,7 +158,7 @@ struct hcl_expr {
 		} loop;
 		struct {
 			const char *at; /* In the arena's copy of the text. */
-			uint32_t len;
+			uint32_t len; /* 0 in copies that differ from the text. */
 		} source;
 	};
 };

@@ -402,6 +402,20 @@ static bool is_reference(const struct hcl_expr *e)
 	return e->kind == EXPR_VARIABLE || e->kind == EXPR_ATTR || e->kind == EXPR_INDEX;
 }
 
+/* The text that an unknown reference leaves. */
+static int keep_reference(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
+{
+	struct buf text = {0};
+	int rv;
+
+	buf_str(&text, "${");
+	hcl_print_expr(e, &text);
+	buf_byte(&text, '}');
+	rv = text.failed ? fail_nomem(ev, e) : make_string(ev, e, text.at, text.len, out);
+	buf_close(&text);
+	return rv;
+}
+
 static int eval_interpolation(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
 {
 	int rv;
@@ -410,7 +424,11 @@ static int eval_interpolation(struct eval *ev, const struct hcl_expr *e, struct 
 		return eval(ev, e->first, out);
 	}
 	rv = refer(ev, e->first, out);
-	return keeps_unknown(ev, rv) ? make_string(ev, e, e->source.at, e->source.len, out) : rv;
+	if (!keeps_unknown(ev, rv)) {
+		return rv;
+	}
+	return e->source.len > 0 ? make_string(ev, e, e->source.at, e->source.len, out)
+				 : keep_reference(ev, e->first, out);
 }
 
 static int put_part(struct eval *ev, const struct hcl_expr *part, struct buf *text)
@@ -603,20 +621,6 @@ static int refer(struct eval *ev, const struct hcl_expr *e, struct hcl_value *ou
 	default:
 		return eval(ev, e, out);
 	}
-}
-
-/* The text that an unknown reference leaves. */
-static int keep_reference(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
-{
-	struct buf text = {0};
-	int rv;
-
-	buf_str(&text, "${");
-	hcl_print_expr(e, &text);
-	buf_byte(&text, '}');
-	rv = text.failed ? fail_nomem(ev, e) : make_string(ev, e, text.at, text.len, out);
-	buf_close(&text);
-	return rv;
 }
 
 static int eval_reference(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)

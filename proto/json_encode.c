@@ -186,12 +186,17 @@ static void put_bool(struct buf *out, bool v)
 
 /* ---- objects ---- */
 
-static void put_obj(struct buf *out, const struct type *sub, const void *obj)
+/* What is written of strings that were left at their default. */
+enum unsaid { UNSAID_DEFAULT, UNSAID_NULL };
+
+static void encode(const struct type *t, const void *obj, enum unsaid unsaid, struct buf *out);
+
+static void put_obj(struct buf *out, const struct type *sub, const void *obj, enum unsaid unsaid)
 {
 	if (obj == NULL) {
 		buf_put(out, "null", 4);
 	} else {
-		json_encode(sub, obj, out);
+		encode(sub, obj, unsaid, out);
 	}
 }
 
@@ -206,7 +211,7 @@ static void put_opt(struct buf *out, uint8_t kind, const struct opt *v)
 	}
 }
 
-static void put_value(struct buf *out, uint8_t kind, const struct type *sub, const void *v)
+static void put_value(struct buf *out, uint8_t kind, const struct type *sub, const void *v, enum unsaid unsaid)
 {
 	switch (kind) {
 	case KIND_BOOL:
@@ -232,17 +237,17 @@ static void put_value(struct buf *out, uint8_t kind, const struct type *sub, con
 		put_base64(out, v);
 		break;
 	case KIND_OBJ:
-		put_obj(out, sub, *(void *const *)v);
+		put_obj(out, sub, *(void *const *)v, unsaid);
 		break;
 	case VALUE_STRUCT:
-		json_encode(sub, v, out);
+		encode(sub, v, unsaid, out);
 		break;
 	default:
 		put_opt(out, kind, v);
 	}
 }
 
-static void put_row(struct buf *out, const struct field *f, const void *m)
+static void put_row(struct buf *out, const struct field *f, const void *m, enum unsaid unsaid)
 {
 	struct elems e = elems_of(f, m);
 	uint32_t i;
@@ -258,7 +263,7 @@ static void put_row(struct buf *out, const struct field *f, const void *m)
 			json_put_str(out, key, strlen(key));
 			buf_byte(out, ':');
 		}
-		put_value(out, e.shape->value, e.sub, elem_value(&e, i));
+		put_value(out, e.shape->value, e.sub, elem_value(&e, i), unsaid);
 	}
 	buf_byte(out, e.shape->keyed ? '}' : ']');
 }
@@ -269,7 +274,12 @@ static bool empty_is_null(uint8_t kind)
 	return kind >= KIND_TIME && kind != KIND_STR;
 }
 
-static void put_member(struct buf *out, const struct field *f, const void *m)
+static bool is_unsaid(const struct field *f, const void *m)
+{
+	return f->kind == KIND_STR && f->dflt_str != NULL && *(const char *const *)m == f->dflt_str;
+}
+
+static void put_member(struct buf *out, const struct field *f, const void *m, enum unsaid unsaid)
 {
 	if (empty_is_null(f->kind) && member_empty(f, m)) {
 		if (!f->brackets) {
@@ -280,13 +290,15 @@ static void put_member(struct buf *out, const struct field *f, const void *m)
 			buf_put(out, "{}", 2);
 		}
 	} else if (kind_is_row(f->kind)) {
-		put_row(out, f, m);
+		put_row(out, f, m, unsaid);
+	} else if (unsaid == UNSAID_NULL && is_unsaid(f, m)) {
+		buf_put(out, "null", 4);
 	} else {
-		put_value(out, f->kind, f->sub, m);
+		put_value(out, f->kind, f->sub, m, unsaid);
 	}
 }
 
-void json_encode(const struct type *t, const void *obj, struct buf *out)
+static void encode(const struct type *t, const void *obj, enum unsaid unsaid, struct buf *out)
 {
 	const struct field *f;
 	char before = '{';
@@ -299,13 +311,23 @@ void json_encode(const struct type *t, const void *obj, struct buf *out)
 		}
 		buf_byte(out, before);
 		buf_put(out, f->json, f->name_len + 3u);
-		put_member(out, f, m);
+		put_member(out, f, m, unsaid);
 		before = ',';
 	}
 	if (before == '{') {
 		buf_byte(out, '{');
 	}
 	buf_byte(out, '}');
+}
+
+void json_encode(const struct type *t, const void *obj, struct buf *out)
+{
+	encode(t, obj, UNSAID_DEFAULT, out);
+}
+
+void json_encode_given(const struct type *t, const void *obj, struct buf *out)
+{
+	encode(t, obj, UNSAID_NULL, out);
 }
 
 /* ---- pretty ---- */

@@ -67,3 +67,13 @@ proto_libhcl_a_SOURCES = \
 	proto/hcl_print.c \
 	proto/hcl_template.c
 HCL_LIBS = proto/libhcl.a $(PROTO_LIBS)
+
+# The job language.
+noinst_LIBRARIES += proto/libjobspec.a
+proto_libjobspec_a_SOURCES = \
+	proto/jobspec.c proto/jobspec.h proto/jobspec_parts.h \
+	proto/jobspec_block.c \
+	proto/jobspec_names.c \
+	proto/jobspec_tree.c \
+	proto/jobspec_type.c
+JOBSPEC_LIBS = proto/libjobspec.a $(HCL_LIBS)

@@ -212,6 +212,10 @@ int json_decode(const struct type *t, void *obj, const char *text, size_t len, s
 /* One line, without spaces. */
 void json_encode(const struct type *t, const void *obj, struct buf *out);
 
+/* The same of an object that is still to get its defaults: strings that were not given, but have a default, are null, so
+ * that whoever decodes them is free to give another. */
+void json_encode_given(const struct type *t, const void *obj, struct buf *out);
+
 /* The text indented by four spaces, with a closing newline, as ?pretty asks. */
 void json_pretty(const char *text, size_t len, struct buf *out);
 

@@ -183,10 +183,3 @@ void serve_job_validate(struct api *api, struct http_request *req)
 	}
 	draft_close(&d);
 }
-
-/* HCL job files are turned into JSON by the command line; servers will when they have the job language. */
-void serve_job_parse(struct api *api, struct http_request *req)
-{
-	(void)api;
-	http_answer_text(req, 501, "this server does not parse HCL job files: send the job as JSON");
-}

@@ -75,6 +75,7 @@ server_libapi_a_SOURCES = \
 	server/api_namespaces.c \
 	server/api_nodes.c \
 	server/api_operator.c \
+	server/api_parse.c \
 	server/api_parts.h \
 	server/api_query.c server/api_query.h \
 	server/api_routes.c server/api_routes.h \
@@ -82,7 +83,7 @@ server_libapi_a_SOURCES = \
 	server/api_status.c \
 	server/api_write.c server/api_write.h \
 	server/core_link.c server/core_link.h
-API_LIBS = server/libapi.a $(LEADER_LIBS) $(HTTPD_LIBS)
+API_LIBS = server/libapi.a $(LEADER_LIBS) $(JOBSPEC_LIBS) $(HTTPD_LIBS)
 
 # The running server.
 noinst_LIBRARIES += server/libserver.a

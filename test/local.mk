@@ -33,6 +33,20 @@ test_fuzz_fuzz_hcl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 test_fuzz_fuzz_hcl_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_hcl_LDADD = $(HCL_LIBS) $(JANSSON_LIBS)
 
+# The job language.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/proto/test_jobspec
+endif
+test_unit_proto_test_jobspec_SOURCES = test/unit/proto/test_jobspec.c
+test_unit_proto_test_jobspec_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_jobspec_LDADD = $(JOBSPEC_LIBS) $(UNIT_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_jobspec
+endif
+test_fuzz_fuzz_jobspec_SOURCES = test/fuzz/fuzz_jobspec.c
+test_fuzz_fuzz_jobspec_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_jobspec_LDADD = $(JOBSPEC_LIBS)
+
 # cli/: configuration.
 if HAVE_CMOCKA
 check_PROGRAMS += test/unit/cli/test_config test/unit/cli/test_netaddr test/unit/cli/test_table
@@ -217,6 +231,7 @@ test_fuzz_fuzz_filter_LDADD = $(PROTO_LIBS)
 API_TESTS = \
 	test/unit/server/test_api_blocking \
 	test/unit/server/test_api_jobs \
+	test/unit/server/test_api_parse \
 	test/unit/server/test_api_reads
 if HAVE_CMOCKA
 if HAVE_JANSSON
@@ -233,6 +248,9 @@ test_unit_server_test_api_blocking_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_jobs_SOURCES = test/unit/server/test_api_jobs.c
 test_unit_server_test_api_jobs_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_jobs_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_parse_SOURCES = test/unit/server/test_api_parse.c
+test_unit_server_test_api_parse_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_parse_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_reads_SOURCES = test/unit/server/test_api_reads.c
 test_unit_server_test_api_reads_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_reads_LDADD = $(API_TEST_LIBS)
