@@ -229,6 +229,15 @@ void json_put_str(struct buf *out, const char *text, size_t len);
 void pack_encode(const struct type *t, const void *obj, struct buf *out);
 int pack_decode(const struct type *t, void *obj, const void *data, size_t len, struct arena *mem);
 
+/* For a packed object that is made piece by piece, being too large for one go: the head with the number of members that
+ * follow, each of which is its place in the field list (from 1) and its value, in ascending order; a list's head with the
+ * number of elements that follow. */
+void pack_put_object(struct buf *out, uint32_t members);
+void pack_put_list(struct buf *out, uint32_t n);
+void pack_put_int(struct buf *out, int64_t value);
+void pack_put_bool(struct buf *out, bool value);
+void pack_put_str(struct buf *out, const char *text);
+
 /* The field of an object by its API name, or NULL. */
 const struct field *object_field(const struct type *t, const char *name, size_t len);
 

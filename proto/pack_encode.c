@@ -124,3 +124,45 @@ void pack_encode(const struct type *t, const void *obj, struct buf *out)
 	msgpack_packer_init(&pk, out, append_cb);
 	put_object(&pk, t, obj);
 }
+
+/* ---- piece by piece ---- */
+
+void pack_put_object(struct buf *out, uint32_t members)
+{
+	msgpack_packer pk;
+
+	msgpack_packer_init(&pk, out, append_cb);
+	msgpack_pack_map(&pk, members);
+}
+
+void pack_put_list(struct buf *out, uint32_t n)
+{
+	msgpack_packer pk;
+
+	msgpack_packer_init(&pk, out, append_cb);
+	msgpack_pack_array(&pk, n);
+}
+
+void pack_put_int(struct buf *out, int64_t value)
+{
+	msgpack_packer pk;
+
+	msgpack_packer_init(&pk, out, append_cb);
+	msgpack_pack_int64(&pk, value);
+}
+
+void pack_put_bool(struct buf *out, bool value)
+{
+	msgpack_packer pk;
+
+	msgpack_packer_init(&pk, out, append_cb);
+	put_bool(&pk, value);
+}
+
+void pack_put_str(struct buf *out, const char *text)
+{
+	msgpack_packer pk;
+
+	msgpack_packer_init(&pk, out, append_cb);
+	put_str(&pk, text);
+}

@@ -56,6 +56,9 @@ struct relay_out {
 	struct http_request *req; /* NULL: answered. */
 	size_t unread;            /* Bytes of the stream that the client's side has not made room for. */
 	bool cancelled;
+	void *owner_data; /* What the request had before. */
+	void (*owner_gone_cb)(struct http_request *req);
+	void (*owner_drain_cb)(struct http_request *req);
 
 	/* RPC's, from start to final. */
 	struct rpc_request rpc;
@@ -347,6 +350,21 @@ static void answer_out(struct relay_out *out)
 	http_answer(out->req, &res);
 }
 
+/* To whom it came from. A client that has left wants nothing but its end. */
+static void return_request(struct relay_out *out)
+{
+	struct http_request *req = out->req;
+
+	if (out->relay->returned == NULL || req->gone) {
+		answer_error(out);
+		return;
+	}
+	req->data = out->owner_data;
+	req->gone_cb = out->owner_gone_cb;
+	req->drain_cb = out->owner_drain_cb;
+	out->relay->returned(out->relay->ctx, req, out->err);
+}
+
 /* RPC says no more. If our cancel is still on its way it must not find us gone: then it comes back once more. */
 static void free_out(struct relay_out *out)
 {
@@ -377,7 +395,7 @@ static void deliver_final(struct mail *mail)
 	if (req->answered) {
 		http_stream_end(req, out->err == 0);
 	} else if (out->err != 0) {
-		answer_error(out);
+		return_request(out);
 	} else {
 		answer_out(out);
 	}
@@ -404,6 +422,9 @@ void relay_forward(const struct relay *r, struct http_request *req, const char *
 	out->req = req;
 	out->timeout_ms = timeout_ms;
 	strcpy(out->target, target);
+	out->owner_data = req->data;
+	out->owner_gone_cb = req->gone_cb;
+	out->owner_drain_cb = req->drain_cb;
 	list_init(&out->link);
 	out->start.run_cb = start_out;
 	out->begin.run_cb = deliver_begin;

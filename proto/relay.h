@@ -42,6 +42,10 @@ struct relay {
 	bool (*again)(void *ctx, struct relay_out *out, int err);
 	/* HTTP thread: a request from another agent. */
 	void (*handle)(void *ctx, struct http_request *req);
+	/* HTTP thread: the request was not answered by the other side, for the reason `err`, and is its owner's again, with
+	 * its data and callbacks as they were. ERR_UNKNOWN, ERR_TIMEOUT: nobody knows whether it was carried out. NULL: it
+	 * is answered with the error. */
+	void (*returned)(void *ctx, struct http_request *req, int err);
 };
 
 /* HTTP thread, inside the handler: answer the request with what the target's handler answers, or with an error. The

@@ -88,19 +88,29 @@ API_LIBS = server/libapi.a $(LEADER_LIBS) $(JOBSPEC_LIBS) $(HTTPD_LIBS)
 # The running server.
 noinst_LIBRARIES += server/libserver.a
 server_libserver_a_SOURCES = \
+	server/cluster.c \
 	server/core.c server/core.h \
 	server/core_info.c \
+	server/errands.c \
+	server/forward.c \
 	server/founding.c server/founding.h \
 	server/identity.c server/identity.h \
 	server/link.c server/link.h \
 	server/link_calls.c \
 	server/link_stats.c \
+	server/membership.c \
+	server/net.c server/net_parts.h \
+	server/net_info.c \
+	server/node_conns.c \
+	server/node_push.c \
+	server/nodes.c \
 	server/proposer.c server/proposer.h \
 	server/reads.c server/reads.h \
 	server/server.c server/server.h \
 	server/shell.h \
+	server/voters.c \
 	server/workers.c server/workers.h \
 	server/zones.c server/zones.h
 SERVER_LIBS = server/libserver.a proto/libwire.a $(STATE_LIBS)
 # All that a running server is made of.
-RUNNING_LIBS = server/libserver.a $(API_LIBS) $(REPLICA_LIBS)
+RUNNING_LIBS = server/libserver.a $(API_LIBS) $(STREAM_LIBS) $(REPLICA_LIBS)

@@ -615,6 +615,7 @@ test_unit_proto_test_handover_LDADD = $(WIRE_TEST_LIBS) -lpthread
 SERVER_TESTS = \
 	test/unit/server/test_founding \
 	test/unit/server/test_identity \
+	test/unit/server/test_net \
 	test/unit/server/test_proposer \
 	test/unit/server/test_reads \
 	test/unit/server/test_server
@@ -628,6 +629,9 @@ test_unit_server_test_founding_LDADD = $(SERVER_TEST_LIBS)
 test_unit_server_test_identity_SOURCES = test/unit/server/test_identity.c
 test_unit_server_test_identity_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_identity_LDADD = $(SERVER_TEST_LIBS)
+test_unit_server_test_net_SOURCES = test/unit/server/test_net.c
+test_unit_server_test_net_CFLAGS = $(UNIT_CFLAGS) -pthread
+test_unit_server_test_net_LDADD = $(RUNNING_LIBS) $(UNIT_LIBS) -lpthread
 test_unit_server_test_proposer_SOURCES = test/unit/server/test_proposer.c
 test_unit_server_test_proposer_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_proposer_LDADD = $(SERVER_TEST_LIBS)

@@ -1,0 +1,576 @@
+/* Connections with other agents: who may connect, what comes in on them, the timer, begin and end. */
+#include "server/net_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "proto/error.h"
+
+/* A server that is silent is asked soon: whoever waits for it should not wait for long. */
+enum { PING_MS = 1000, SILENCE_MS = 4000, ODD_MS = 1000 };
+
+int64_t net_now(const struct net *n)
+{
+	return server_now_ms(n->s);
+}
+
+/* ---- the log ---- */
+
+void net_odd(struct net *n, const struct net_conn *nc, const char *why)
+{
+	char peer[ADDRESS_MAX] = "";
+
+	n->refused++;
+	if (net_now(n) < n->odd.next_ms) {
+		n->odd.untold++;
+		return;
+	}
+	if (nc != NULL && nc->rpc != NULL) {
+		rpc_conn_peer(nc->rpc, peer, sizeof(peer));
+	}
+	log_warn("rpc", "%s %s: %.200s (and %u others before)", nc != NULL && nc->dial != NULL ? "connecting to" : "from",
+	         nc != NULL && nc->dial != NULL ? nc->dial->address : peer, why, n->odd.untold);
+	n->odd = (struct odd){.next_ms = net_now(n) + ODD_MS};
+}
+
+/* ---- hello ---- */
+
+static bool is_text(const char *text)
+{
+	return strlen(text) < NET_TEXT_MAX;
+}
+
+static bool is_address(const char *text)
+{
+	char host[ADDRESS_HOST_MAX];
+	unsigned port;
+
+	return is_text(text) && address_split(text, host, &port) && port != 0;
+}
+
+static bool is_id(const char *text)
+{
+	struct uuid id;
+
+	return uuid_parse(text, strlen(text), &id) && !uuid_is_zero(&id);
+}
+
+bool net_hello_valid(const struct rpc_hello *h)
+{
+	return is_text(h->name) && strlen(h->region) <= NET_REGION_MAX && h->region[0] != '\0' &&
+	       is_text(h->datacenter) && is_text(h->version) && (h->cluster_id[0] == '\0' || is_id(h->cluster_id)) &&
+	       (h->http_addr[0] == '\0' || is_address(h->http_addr)) &&
+	       (h->serf_addr[0] == '\0' || is_address(h->serf_addr)) && is_id(h->id) && is_address(h->rpc_addr) &&
+	       h->raft_id > 0;
+}
+
+static int refuse(const char **why, int err, const char *text)
+{
+	*why = text;
+	return err;
+}
+
+static int check_server(const struct net *n, const struct rpc_hello *h, const char **why)
+{
+	if (!net_hello_valid(h)) {
+		return refuse(why, ERR_INVALID, "a malformed hello");
+	}
+	if (strcmp(h->region, n->hello.region) != 0) {
+		return 0; /* Known for its region, and no more. */
+	}
+	if (net_in_cluster(n) && h->cluster_id[0] != '\0' && strcmp(h->cluster_id, n->cluster) != 0) {
+		return refuse(why, ERR_REFUSED, "a server of another cluster");
+	}
+	if ((uint64_t)h->raft_id == n->s->identity.raft_id && strcmp(h->id, n->id) != 0) {
+		return refuse(why, ERR_REFUSED, "another server with the same Raft ID");
+	}
+	return 0;
+}
+
+static int check_client(const struct net *n, const struct rpc_hello *h, const char **why)
+{
+	if (strcmp(h->region, n->hello.region) != 0) {
+		return refuse(why, ERR_REFUSED, "a client of another region");
+	}
+	if (!is_id(h->id) || !is_text(h->name) || !is_text(h->secret) || h->secret[0] == '\0') {
+		return refuse(why, ERR_INVALID, "a malformed hello");
+	}
+	return 0;
+}
+
+static int check_hello(const struct net *n, const struct rpc_hello *h, enum peer_kind *kind, const char **why)
+{
+	if (n->stopping || n->leaving) {
+		return refuse(why, ERR_CLOSED, "this server is stopping");
+	}
+	if (strcmp(h->kind, "server") == 0) {
+		*kind = PEER_SERVER;
+		return check_server(n, h, why);
+	}
+	if (strcmp(h->kind, "client") == 0) {
+		*kind = PEER_CLIENT;
+		return check_client(n, h, why);
+	}
+	if (strcmp(h->kind, "cli") == 0) {
+		*kind = PEER_CLI;
+		return 0;
+	}
+	return refuse(why, ERR_REFUSED, "an unknown kind of agent");
+}
+
+/* Of ourselves only the side that has connected says no: so it knows that the address is its own. */
+static int hello_cb(struct rpc_conn *c, const struct rpc_hello *peer, const char **why)
+{
+	struct net_conn *nc = c->data;
+	enum peer_kind kind = PEER_NONE;
+	int rc = check_hello(nc->net, peer, &kind, why);
+
+	if (rc != 0) {
+		net_odd(nc->net, nc, *why);
+		return rc;
+	}
+	if (nc->dial != NULL && strcmp(peer->id, nc->net->id) == 0) {
+		nc->dial->self = true;
+		return refuse(why, ERR_EXISTS, "this is ourselves");
+	}
+	if (nc->dial != NULL && kind != PEER_SERVER) {
+		return refuse(why, ERR_REFUSED, "not a server");
+	}
+	if (object_copy(&rpc_hello_type, &nc->hello, peer, &nc->mem) != 0) {
+		return refuse(why, ERR_NOMEM, error_text(ERR_NOMEM));
+	}
+	nc->kind = kind;
+	return 0;
+}
+
+static void no_longer_half_open(struct net_conn *nc)
+{
+	if (!nc->ready && nc->dial == NULL) {
+		nc->net->n_half_open--;
+	}
+}
+
+static void ready_cb(struct rpc_conn *c)
+{
+	struct net_conn *nc = c->data;
+
+	no_longer_half_open(nc);
+	nc->ready = true;
+	if (nc->kind == PEER_SERVER && strcmp(nc->hello.id, nc->net->id) != 0) {
+		members_ready(nc->net, nc);
+	}
+}
+
+/* ---- what comes in ---- */
+
+static void serve_http(struct net *n, struct rpc_call *call)
+{
+	relay_serve(&n->relay, call);
+}
+
+static void not_for(struct rpc_call *call)
+{
+	rpc_fail(call, ERR_UNSUPPORTED, "not a request for this agent, or from that one");
+}
+
+static void from_server(struct net *n, struct net_conn *nc, struct rpc_call *call)
+{
+	switch (call->method) {
+	case RPC_METHOD_READ_INDEX:
+		info_read_index(n, call);
+		break;
+	case RPC_METHOD_MEMBERS:
+		members_serve(n, nc, call);
+		break;
+	case RPC_METHOD_JOIN:
+	case RPC_METHOD_LEAVE:
+	case RPC_METHOD_NODE_REGISTER:
+	case RPC_METHOD_NODE_HEARTBEAT:
+	case RPC_METHOD_NODE_UPDATE:
+		errand_begin(n, nc, call);
+		break;
+	default:
+		not_for(call);
+	}
+}
+
+static void from_client(struct net *n, struct net_conn *nc, struct rpc_call *call)
+{
+	switch (call->method) {
+	case RPC_METHOD_NODE_REGISTER:
+	case RPC_METHOD_NODE_HEARTBEAT:
+	case RPC_METHOD_NODE_UPDATE:
+		errand_begin(n, nc, call);
+		break;
+	case RPC_METHOD_NODE_WATCH:
+		node_watch(n, nc, call);
+		break;
+	default:
+		not_for(call);
+	}
+}
+
+static void request_cb(struct rpc_conn *c, struct rpc_call *call)
+{
+	struct net_conn *nc = c->data;
+	struct net *n = nc->net;
+
+	if (n->stopping) {
+		rpc_fail(call, ERR_BUSY, "this server is stopping");
+	} else if (call->method == RPC_METHOD_HTTP) {
+		serve_http(n, call);
+	} else if (call->method == RPC_METHOD_STATUS) {
+		info_status(n, call);
+	} else if (call->method == RPC_METHOD_STATE_HASH && nc->kind != PEER_CLIENT) {
+		info_hash(n, call);
+	} else if (nc->kind == PEER_SERVER) {
+		from_server(n, nc, call);
+	} else if (nc->kind == PEER_CLIENT) {
+		from_client(n, nc, call);
+	} else {
+		not_for(call);
+	}
+}
+
+static void push_cb(struct rpc_conn *c, uint32_t method, const char *payload, size_t len)
+{
+	struct net_conn *nc = c->data;
+
+	if (nc->kind != PEER_SERVER || nc->net->stopping || nc->member == NULL || !nc->member->local) {
+		return;
+	}
+	if (method == RPC_METHOD_FOUNDING) {
+		cluster_message(nc->net, nc, payload, len);
+	} else if (method == RPC_METHOD_NODES_AT) {
+		places_learn(nc->net, nc, payload, len);
+	}
+}
+
+static void closed_cb(struct rpc_conn *c, int err, const char *why)
+{
+	struct net_conn *nc = c->data;
+	struct net *n = nc->net;
+
+	no_longer_half_open(nc);
+	if (!nc->ready && nc->dial == NULL && !n->stopping) {
+		net_odd(n, nc, why != NULL ? why : error_text(err));
+	} else if (nc->ready && err == ERR_SYNTAX) {
+		net_odd(n, nc, why != NULL ? why : error_text(err));
+	}
+	nc->rpc = NULL;
+	list_remove(&nc->link);
+	places_forget(n, nc);
+	node_closed(n, nc);
+	members_closed(n, nc, err);
+	arena_close(&nc->mem);
+	free(nc);
+}
+
+static const struct rpc_handlers handlers = {
+	.hello_cb = hello_cb,
+	.ready_cb = ready_cb,
+	.request_cb = request_cb,
+	.push_cb = push_cb,
+	.closed_cb = closed_cb,
+};
+
+/* ---- those who connect to us ---- */
+
+static void free_handle(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void peer_bytes(const uv_tcp_t *tcp, uint8_t out[16])
+{
+	struct sockaddr_storage addr;
+	int len = sizeof(addr);
+
+	memset(out, 0, 16);
+	if (uv_tcp_getpeername(tcp, (struct sockaddr *)&addr, &len) != 0) {
+		return;
+	}
+	if (addr.ss_family == AF_INET6) {
+		memcpy(out, &((struct sockaddr_in6 *)(void *)&addr)->sin6_addr, 16);
+	} else {
+		memcpy(out, &((struct sockaddr_in *)(void *)&addr)->sin_addr, 4);
+	}
+}
+
+static bool too_many_from(const struct net *n, const uint8_t from[16])
+{
+	unsigned count = 0;
+
+	if (n->s->config.rpc_conns_per_client == 0) {
+		return false;
+	}
+	LIST_EACH (l, &n->conns) {
+		const struct net_conn *nc = CONTAINER_OF(l, struct net_conn, link);
+
+		count += nc->dial == NULL && memcmp(nc->from, from, 16) == 0;
+	}
+	return count >= n->s->config.rpc_conns_per_client;
+}
+
+static const char *why_not(const struct net *n, char first, const uint8_t from[16])
+{
+	if (first != RPC_FIRST_BYTE) {
+		return "not a connection of an agent";
+	}
+	if (n->n_half_open >= NET_HALF_OPEN_MAX) {
+		return "too many connections that have not said hello";
+	}
+	return too_many_from(n, from) ? "too many connections from this address" : NULL;
+}
+
+void net_connection(struct net *n, uv_tcp_t *tcp, const char *listener, char first)
+{
+	struct net_conn *nc = calloc(1, sizeof(*nc));
+	const char *why = "out of memory";
+
+	(void)listener; /* Both serve the same: an address of either finds us. */
+	if (nc != NULL) {
+		peer_bytes(tcp, nc->from);
+		why = why_not(n, first, nc->from);
+	}
+	if (why != NULL || n->stopping) {
+		if (!n->stopping) {
+			net_odd(n, NULL, why);
+		}
+		uv_close((uv_handle_t *)tcp, free_handle);
+		free(nc);
+		return;
+	}
+	nc->net = n;
+	list_init(&nc->places);
+	list_insert(&n->conns, &nc->link);
+	n->n_half_open++;
+	nc->rpc = rpc_adopt(&n->host, tcp, nc);
+	if (nc->rpc == NULL) {
+		n->n_half_open--;
+		list_remove(&nc->link);
+		free(nc);
+	}
+}
+
+/* ---- the leader ---- */
+
+struct net_conn *net_leader_conn(struct net *n)
+{
+	struct member *m = n->leader_id != 0 ? member_by_raft(n, n->leader_id) : NULL;
+
+	return m != NULL && m->local ? m->conn : NULL;
+}
+
+void net_ready(struct net *n, bool ready)
+{
+	n->change_next_ms = 0;
+	server_info_changed(n->s);
+	if (ready) {
+		errands_retry(n);
+	}
+}
+
+void net_leader(struct net *n, uint64_t id, const char *address)
+{
+	(void)address;
+	n->leader_id = id;
+	if (id != 0) {
+		errands_retry(n);
+	}
+	server_info_changed(n->s);
+}
+
+void net_configuration(struct net *n)
+{
+	members_changed(n);
+}
+
+/* ---- turns ---- */
+
+void net_changed(struct net *n, const struct view *v, const struct change *changes, size_t count)
+{
+	info_remember(n, v);
+	push_changed(n, changes, count);
+}
+
+void net_replaced(struct net *n)
+{
+	struct hash_link *l = NULL;
+
+	memset(n->hashes, 0, sizeof(n->hashes));
+	while ((l = hash_walk(&n->nodes, l)) != NULL) {
+		push_all(n, CONTAINER_OF(l, struct node_conn, by_id));
+	}
+}
+
+void net_turn(struct net *n)
+{
+	if (n->stopping || !n->timer_open) {
+		return;
+	}
+	lease_turn(n);
+	if (n->founding_due) {
+		n->founding_due = false;
+		cluster_tick(n);
+	}
+	places_turn(n);
+	push_turn(n);
+}
+
+static void soon_cb(uv_timer_t *timer)
+{
+	((struct net *)timer->data)->soon_set = false; /* The turn's end does the work. */
+}
+
+void net_soon(struct net *n)
+{
+	if (!n->soon_set && n->timer_open && !n->stopping) {
+		n->soon_set = true;
+		uv_timer_start(&n->soon, soon_cb, 0, 0);
+	}
+}
+
+static void tick_cb(uv_timer_t *timer)
+{
+	struct net *n = timer->data;
+
+	uv_timer_start(&n->timer, tick_cb, net_in_cluster(n) ? NET_TICK_MS : NET_TICK_FAST_MS, 0);
+	members_tick(n);
+	cluster_tick(n);
+	voters_tick(n);
+	errands_tick(n);
+}
+
+/* ---- begin and end ---- */
+
+static void fill_hello(struct net *n)
+{
+	const struct server_config *config = &n->s->config;
+
+	uuid_format(&n->s->identity.id, n->id);
+	uuid_format(&n->s->identity.cluster, n->cluster);
+	object_init(&rpc_hello_type, &n->hello);
+	n->hello.protocol = RPC_VERSION;
+	n->hello.kind = "server";
+	n->hello.id = n->id;
+	n->hello.name = config->name;
+	n->hello.region = config->region;
+	n->hello.datacenter = config->datacenter;
+	n->hello.version = config->version != NULL ? config->version : "";
+	n->hello.cluster_id = n->cluster;
+	n->hello.rpc_addr = config->rpc_addr;
+	n->hello.http_addr = config->http_addr != NULL ? config->http_addr : "";
+	n->hello.serf_addr = config->serf_addr != NULL ? config->serf_addr : "";
+	n->hello.raft_id = (int64_t)n->s->identity.raft_id;
+	n->hello.bootstrap_expect = config->bootstrap_expect;
+}
+
+int net_new(struct server *s, struct net **out)
+{
+	struct net *n = calloc(1, sizeof(*n));
+	struct rpc_config rpc = {.handlers = &handlers, .ping_ms = PING_MS, .silence_ms = SILENCE_MS};
+	int rc;
+
+	if (n == NULL) {
+		return ERR_NOMEM;
+	}
+	n->s = s;
+	rpc.hello = &n->hello;
+	rpc.hello_ms = s->config.rpc_handshake_ms;
+	fill_hello(n);
+	list_init(&n->conns);
+	errands_init(n);
+	node_conns_init(n);
+	forward_init(n);
+	rc = members_init(n);
+	if (rc == 0) {
+		rc = rpc_host_init(&n->host, &s->loop, &rpc);
+	}
+	if (rc != 0) {
+		members_close(n);
+		free(n);
+		return rc;
+	}
+	n->host_open = true;
+	*out = n;
+	return 0;
+}
+
+static int listen_at(struct net *n, const char *address, const char *name, bool raft, char *why, size_t why_size)
+{
+	struct replica_fault f;
+	int rc = replica_listen(n->s->replica, address, name, raft, &f);
+
+	if (rc != 0) {
+		snprintf(why, why_size, "%s: %s", name, f.text);
+	}
+	return rc;
+}
+
+int net_start(struct net *n, char *why, size_t why_size)
+{
+	const struct server_config *config = &n->s->config;
+	int rc = listen_at(n, config->bind_rpc, "rpc", true, why, why_size);
+
+	if (rc == 0 && config->bind_serf != NULL && config->bind_serf[0] != '\0') {
+		rc = listen_at(n, config->bind_serf, "serf", false, why, why_size);
+	}
+	if (rc != 0) {
+		return rc;
+	}
+	n->incarnation = server_moment(n->s).wall_ns / NS_PER_MS;
+	cluster_init(n);
+	uv_timer_init(&n->s->loop, &n->timer);
+	uv_timer_init(&n->s->loop, &n->soon);
+	n->timer.data = n->soon.data = n;
+	n->timer_open = true;
+	uv_timer_start(&n->timer, tick_cb, 0, 0);
+	return 0;
+}
+
+static void closed_one(struct net *n)
+{
+	if (--n->n_closing == 0) {
+		n->stopped_cb(n->stopped_ctx);
+	}
+}
+
+static void timer_closed_cb(uv_handle_t *handle)
+{
+	closed_one(handle->data);
+}
+
+static void host_stopped_cb(struct rpc_host *host)
+{
+	closed_one(CONTAINER_OF(host, struct net, host));
+}
+
+void net_stop(struct net *n, void (*stopped_cb)(void *ctx), void *ctx)
+{
+	n->stopping = true;
+	n->stopped_cb = stopped_cb;
+	n->stopped_ctx = ctx;
+	n->n_closing = n->timer_open ? 3 : 1;
+	cluster_stop(n);
+	errands_stop(n);
+	if (n->timer_open) {
+		uv_close((uv_handle_t *)&n->timer, timer_closed_cb);
+		uv_close((uv_handle_t *)&n->soon, timer_closed_cb);
+		n->timer_open = false;
+	}
+	n->host_open = false;
+	rpc_host_stop(&n->host, host_stopped_cb);
+}
+
+void net_free(struct net *n)
+{
+	if (n == NULL) {
+		return;
+	}
+	errands_stop(n);
+	node_conns_close(n);
+	members_close(n);
+	free(n);
+}
