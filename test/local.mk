@@ -618,7 +618,8 @@ SERVER_TESTS = \
 	test/unit/server/test_net \
 	test/unit/server/test_proposer \
 	test/unit/server/test_reads \
-	test/unit/server/test_server
+	test/unit/server/test_server \
+	test/unit/server/test_zones
 if HAVE_CMOCKA
 check_PROGRAMS += $(SERVER_TESTS)
 endif
@@ -641,6 +642,15 @@ test_unit_server_test_reads_LDADD = $(SERVER_TEST_LIBS)
 test_unit_server_test_server_SOURCES = test/unit/server/test_server.c test/unit/server/net_alone.c
 test_unit_server_test_server_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_server_test_server_LDADD = $(RUNNING_LIBS) $(UNIT_LIBS) -lpthread
+test_unit_server_test_zones_SOURCES = test/unit/server/test_zones.c
+test_unit_server_test_zones_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_zones_LDADD = $(SERVER_TEST_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_zones
+endif
+test_fuzz_fuzz_zones_SOURCES = test/fuzz/fuzz_zones.c
+test_fuzz_fuzz_zones_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_zones_LDADD = $(SERVER_LIBS)
 EXTRA_PROGRAMS += test/bench/bench_leader
 test_bench_bench_leader_SOURCES = test/bench/bench_leader.c
 test_bench_bench_leader_CFLAGS = $(UNIT_CFLAGS)
