@@ -81,6 +81,18 @@ static void describe_regions(struct link_info *i)
 	sched_sort(regions->at, regions->n, sizeof(regions->at[0]), by_text);
 }
 
+/* Members are called NAME.REGION. */
+static void find_self(struct link_info *i)
+{
+	const char *name = sched_got(arena_printf(&i->mem, "%s.%s", i->info.name, i->info.region));
+
+	for (uint32_t m = 0; m < i->info.members.n; m++) {
+		if (strcmp(i->info.members.at[m].name, name) == 0) {
+			i->info.self = m;
+		}
+	}
+}
+
 void core_info_publish(struct server *s)
 {
 	struct link_info *i = sched_calloc(1, sizeof(*i));
@@ -89,6 +101,7 @@ void core_info_publish(struct server *s)
 	describe_self(s, i);
 	describe_leader(s, i);
 	net_info(s->net, &i->info, &i->mem);
+	find_self(i);
 	if (i->info.regions.n == 0) {
 		describe_regions(i);
 	}
