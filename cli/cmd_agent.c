@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <ftw.h>
 #include <limits.h>
+#include <mntent.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "cli/agent.h"
@@ -149,9 +151,27 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 	return remove(path) == 0 ? 0 : 1;
 }
 
+/* Secrets of allocations are file systems in memory. */
+static void unmount_below(const char *path)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	size_t n = strlen(path);
+	struct mntent *m;
+
+	while (mounts != NULL && (m = getmntent(mounts)) != NULL) {
+		if (strncmp(m->mnt_dir, path, n) == 0 && m->mnt_dir[n] == '/' && umount2(m->mnt_dir, MNT_DETACH) != 0) {
+			log_warn("agent", "%s: %s", m->mnt_dir, strerror(errno));
+		}
+	}
+	if (mounts != NULL) {
+		endmntent(mounts);
+	}
+}
+
 /* Only what this program made. */
 static void remove_directory(const char *path)
 {
+	unmount_below(path);
 	if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0) {
 		log_warn("agent", "%s could not be removed", path);
 	}

@@ -11,7 +11,6 @@ CONFIG_LIBS = cli/libconfig.a $(HCL_LIBS)
 # The program: commands, and what they need to talk to a server.
 noinst_LIBRARIES += cli/libcommands.a
 cli_libcommands_a_SOURCES = \
-	cli/agent.c cli/agent.h \
 	cli/answers.c cli/answers.h \
 	cli/client.c cli/client.h \
 	cli/cmd_agent.c \
@@ -33,6 +32,16 @@ cli_libcommands_a_SOURCES = \
 	cli/table.c cli/table.h
 COMMAND_LIBS = cli/libcommands.a $(CONFIG_LIBS) $(LATE_LIBS)
 
+# What `drover agent` runs.
+noinst_LIBRARIES += cli/libagent.a
+cli_libagent_a_SOURCES = \
+	cli/agent.c cli/agent.h cli/agent_parts.h \
+	cli/agent_node.c \
+	cli/agent_front.c \
+	cli/agent_relay.c \
+	cli/agent_server.c
+AGENT_LIBS = cli/libagent.a $(CLIENT_LIBS) $(RUNNING_LIBS)
+
 bin_PROGRAMS += drover
 drover_SOURCES = cli/main.c
-drover_LDADD = $(COMMAND_LIBS) $(JEMALLOC_LIBS)
+drover_LDADD = cli/libcommands.a $(AGENT_LIBS) $(COMMAND_LIBS) $(JEMALLOC_LIBS)

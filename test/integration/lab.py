@@ -118,7 +118,7 @@ class Agent:
     def kill(self):
         self.end(signal.SIGKILL)
 
-    def end(self, number=signal.SIGTERM, seconds=5):
+    def end(self, number=15, seconds=5):
         """Seconds that it took to end."""
         began = time.monotonic()
         self.signal(number)
