@@ -72,7 +72,7 @@ static struct uuid alloc_id(const struct row *row)
 /* With a prefix in the order of IDs, else the oldest first. */
 #define ALLOC_LIST                                                                                                     \
 	.type = &alloc_stub_type, .get = get_stub, .match = match_alloc, .whole = &allocation_type,                    \
-	.get_whole = get_whole, .key = LIST_BY_ID, .id = alloc_id
+	.get_whole = get_whole, .partial = {"Resources", "TaskStates"}, .key = LIST_BY_ID, .id = alloc_id
 
 static const struct list_kind alloc_list = {ALLOC_LIST, .open = open_allocs, .age = alloc_age};
 const struct query_kind query_allocs = {.begin = begin_allocs, .find = find_allocs, .list = &alloc_list};

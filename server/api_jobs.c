@@ -125,6 +125,7 @@ static const struct list_kind job_list = {
 	.get = get_job,
 	.whole = &job_type,
 	.get_whole = get_whole_job,
+	.partial = {"Meta"},
 	.key = LIST_BY_JOB,
 };
 
@@ -155,6 +156,7 @@ static const struct list_kind pool_job_list = {
 	.get = get_job,
 	.whole = &job_type,
 	.get_whole = get_whole_job,
+	.partial = {"Meta"},
 	.key = LIST_BY_JOB,
 };
 

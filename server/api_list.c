@@ -117,8 +117,8 @@ static const char *make_token(struct listing *l, const struct row *row)
 	return token;
 }
 
-/* Decode the part before the dot, or all that is left if it is the last, with a zero behind; returns its length with the
- * zero, or ERR_SYNTAX. */
+/* Decode the part before the dot, or all that is left if it is the last, with a zero behind. Returns its length with
+ * the zero, or ERR_SYNTAX. */
 static long take_part(struct listing *l, const char **token, bool last, char *to, size_t room)
 {
 	size_t len = last ? strlen(*token) : strcspn(*token, ".");
@@ -609,16 +609,28 @@ bool listings_run(struct api *api, int64_t end_ns)
 
 /* ---- beginning ---- */
 
+static bool asks_for_partial(const struct list_kind *kind, const char *filter)
+{
+	for (unsigned i = 0; i < 2 && kind->partial[i] != NULL; i++) {
+		if (strstr(filter, kind->partial[i]) != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static int compile_filter(struct listing *l, char why[FILTER_WHY])
 {
 	const char *text = l->q->opt.filter;
 	struct arena *mem = &l->q->req->mem;
-	int rv;
+	int rv = ERR_NOTFOUND;
 
 	if (text[0] == '\0') {
 		return 0;
 	}
-	rv = filter_compile(text, l->kind->type, mem, &l->filter, why);
+	if (!asks_for_partial(l->kind, text)) {
+		rv = filter_compile(text, l->kind->type, mem, &l->filter, why);
+	}
 	if (rv == ERR_NOTFOUND && l->kind->whole != NULL) {
 		l->whole = true;
 		rv = filter_compile(text, l->kind->whole, mem, &l->filter, why);

@@ -84,7 +84,7 @@ static struct uuid node_id(const struct row *row)
 
 #define NODE_LIST                                                                                                      \
 	.type = &node_stub_type, .open = open_nodes, .get = get_stub, .whole = &node_type, .get_whole = get_whole,     \
-	.key = LIST_BY_ID, .id = node_id
+	.partial = {"Resources", "Attributes"}, .key = LIST_BY_ID, .id = node_id
 
 static const struct list_kind node_list = {NODE_LIST};
 const struct query_kind query_nodes = {.begin = begin_nodes, .find = find_nodes, .list = &node_list};
@@ -378,6 +378,7 @@ static const struct list_kind pool_node_list = {.type = &node_stub_type,
 						.get = get_pool_stub,
 						.whole = &node_type,
 						.get_whole = get_whole,
+						.partial = {"Resources", "Attributes"},
 						.key = LIST_BY_ID,
 						.id = node_id};
 const struct query_kind query_node_pool_nodes = {

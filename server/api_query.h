@@ -34,7 +34,7 @@ struct list_scratch {
 /* What `get` of a list may return besides 0: the row is no element. */
 enum { LIST_SKIP = 1 };
 
-/* What a table is sorted by, which page tokens are made of. Lists that are told whole have no pages, whatever is asked. */
+/* What a table is sorted by, which page tokens are made of. Lists that are told whole have no pages. */
 enum list_key { LIST_WHOLE, LIST_BY_ID, LIST_BY_JOB, LIST_BY_NAME };
 
 struct list_kind {
@@ -45,9 +45,11 @@ struct list_kind {
 	bool (*match)(const struct query *q, const struct row *row);
 	/* Make the element: 0, LIST_SKIP or an ERR_ code. */
 	int (*get)(struct query *q, const struct row *row, void *obj, struct list_scratch *s);
-	/* Filters may ask for more than the element has: that is a `whole`. NULL when there is nothing more. */
+	/* Filters may ask for more than the element has: that is a `whole`. NULL when there is nothing more. Words in a
+	 * filter that make it ask for that, as elements have these members only sometimes. */
 	const struct type *whole;
 	int (*get_whole)(struct query *q, const struct row *row, void *obj, struct list_scratch *s);
+	const char *partial[2];
 	enum list_key key;
 	bool count;     /* Tell only how many there are: {"Count":N}. */
 	bool backwards; /* The last row of the table is the first of the list. */

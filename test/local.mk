@@ -229,8 +229,14 @@ test_fuzz_fuzz_filter_LDADD = $(PROTO_LIBS)
 
 # The API, over a real state and without sockets.
 API_TESTS = \
+	test/unit/server/test_api_actions \
+	test/unit/server/test_api_allocs \
 	test/unit/server/test_api_blocking \
+	test/unit/server/test_api_deployments \
+	test/unit/server/test_api_errors \
+	test/unit/server/test_api_evals \
 	test/unit/server/test_api_jobs \
+	test/unit/server/test_api_nodes \
 	test/unit/server/test_api_parse \
 	test/unit/server/test_api_reads
 if HAVE_CMOCKA
@@ -242,12 +248,30 @@ endif
 API_TEST_LIBS = test/unit/server/libapibed.a test/unit/raft/libkit.a $(API_LIBS) $(UNIT_LIBS) $(JANSSON_LIBS)
 test_unit_server_libapibed_a_SOURCES = test/unit/server/api_bed.c test/unit/server/api_bed.h test/unit/server/api_case.h
 test_unit_server_libapibed_a_CFLAGS = $(UNIT_CFLAGS) $(JANSSON_CFLAGS)
+test_unit_server_test_api_actions_SOURCES = test/unit/server/test_api_actions.c
+test_unit_server_test_api_actions_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_actions_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_allocs_SOURCES = test/unit/server/test_api_allocs.c
+test_unit_server_test_api_allocs_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_allocs_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_blocking_SOURCES = test/unit/server/test_api_blocking.c
 test_unit_server_test_api_blocking_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_blocking_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_deployments_SOURCES = test/unit/server/test_api_deployments.c
+test_unit_server_test_api_deployments_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_deployments_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_errors_SOURCES = test/unit/server/test_api_errors.c
+test_unit_server_test_api_errors_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_errors_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_evals_SOURCES = test/unit/server/test_api_evals.c
+test_unit_server_test_api_evals_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_evals_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_jobs_SOURCES = test/unit/server/test_api_jobs.c
 test_unit_server_test_api_jobs_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_jobs_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_nodes_SOURCES = test/unit/server/test_api_nodes.c
+test_unit_server_test_api_nodes_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_nodes_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_parse_SOURCES = test/unit/server/test_api_parse.c
 test_unit_server_test_api_parse_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_parse_LDADD = $(API_TEST_LIBS)

@@ -316,6 +316,7 @@ void bed_sleep(struct bed *b, int64_t ns)
 {
 	int64_t end = b->now + ns;
 
+	bed_pump(b);
 	while (b->at < end) {
 		b->now = b->at > b->now ? b->at : b->now;
 		bed_pump(b);
@@ -350,6 +351,9 @@ int bed_ask(struct bed *b, const char *method, const char *target, const char *b
 	b->has_last = true;
 	bed_start(b, &b->last, method, target, body);
 	bed_pump(b);
+	while (b->last.answers == 0 && b->at - b->now < NS_PER_MS) { /* It goes on in a next turn. */
+		bed_sleep(b, NS_PER_MS);
+	}
 	if (b->last.answers != 1) {
 		fail_msg("%s %s: %d answers", method, target, b->last.answers);
 	}

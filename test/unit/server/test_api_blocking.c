@@ -134,7 +134,8 @@ static void configure(void)
 
 static void submit(void)
 {
-	const char *body = bed_quote(&b, "{'Submission':{'Source':'job {}'},%s", bed_job(&b, "web", "'Priority':61,") + 1);
+	const char *job = bed_job(&b, "web", "'Priority':61,");
+	const char *body = bed_quote(&b, "{'Submission':{'Source':'job {}'},%s", job + 1);
 
 	bed_want(&b, "POST", "/v1/jobs", body, 200, NULL);
 }

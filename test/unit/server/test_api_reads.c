@@ -305,6 +305,10 @@ CASE(a_filter_picks_elements)
 	/* What only the whole job has. */
 	bed_want(&b, "GET", "/v1/jobs?filter=AllAtOnce%20==%20false", NULL, 200, NULL);
 	assert_int_equal(bed_length(&b, ""), 4);
+	/* What elements have only if it is asked for. */
+	bed_want(&b, "GET", "/v1/jobs?filter=Meta.team%20==%20%22red%22", NULL, 200, NULL);
+	assert_string_equal(ids(), "other");
+	bed_is(&b, "0.Meta", "none");
 	bed_want(&b, "GET", "/v1/jobs?filter=Nonsense%20==%201", NULL, 400, NULL);
 	assert_non_null(strstr(bed_text(&b), "failed to read filter expression: "));
 	bed_want(&b, "GET", "/v1/jobs?filter=((", NULL, 400, NULL);

@@ -1,0 +1,217 @@
+/* What is neither a job nor belongs to one: the agent, the cluster, operators, search, namespaces. */
+#include "test/unit/unit.h"
+
+#include "proto/error.h"
+#include "test/unit/server/api_case.h"
+
+/* ---- status ---- */
+
+/* status/leader_and_peers, regions */
+CASE(the_cluster_is_told)
+{
+	bed_want(&b, "GET", "/v1/status/leader", NULL, 200, "\"10.0.0.1:4647\"");
+	assert_int_equal(b.last.res.has, 0);
+	bed_want(&b, "GET", "/v1/status/peers", NULL, 200,
+		 "[\"10.0.0.1:4647\",\"10.0.0.2:4647\",\"10.0.0.3:4647\"]");
+	bed_want(&b, "GET", "/v1/regions", NULL, 200, "[\"europe\",\"global\"]");
+	bed_lead(&b, false, false);
+	bed_want(&b, "GET", "/v1/status/leader", NULL, 200, "\"\"");
+}
+
+/* status/agent_self, agent_members, agent_health */
+CASE(the_agent_is_told)
+{
+	bed_want(&b, "GET", "/v1/agent/self", NULL, 200, NULL);
+	bed_is(&b, "config.Region", "\"global\"");
+	bed_is(&b, "member.Name", "\"s1.global\"");
+	bed_is(&b, "stats.nomad", "{\"leader\":\"true\",\"server\":\"true\"}");
+	bed_is(&b, "stats.raft.term", "\"2\"");
+	bed_want(&b, "GET", "/v1/agent/members", NULL, 200, NULL);
+	bed_is(&b, "ServerName", "\"s1\"");
+	bed_is(&b, "ServerRegion", "\"global\"");
+	bed_is(&b, "ServerDC", "\"dc1\"");
+	assert_int_equal(bed_length(&b, "Members"), 3);
+	bed_is(&b, "Members.0.Status", "\"alive\"");
+	bed_want(&b, "GET", "/v1/agent/health", NULL, 200, "{\"server\":{\"ok\":true,\"message\":\"ok\"}}");
+	bed_want(&b, "GET", "/v1/agent/health?type=client", NULL, 500, NULL);
+	bed_is(&b, "client.ok", "false");
+	b.info.node_id = "11111111-2222-3333-4444-555555555555";
+	bed_want(&b, "GET", "/v1/agent/health", NULL, 200, NULL);
+	bed_is(&b, "client.ok", "true");
+	bed_lead(&b, false, false);
+	bed_want(&b, "GET", "/v1/agent/health?type=server", NULL, 500, NULL);
+	bed_is(&b, "server", "{\"message\":\"No cluster leader\",\"ok\":false}");
+	b.info.node_id = "";
+}
+
+CASE(metrics_have_two_forms)
+{
+	bed_register(&b, "web", "");
+	bed_want(&b, "GET", "/v1/metrics", NULL, 200, NULL);
+	assert_non_null(strstr(bed_text(&b), "{\"Name\":\"nomad.broker.total_ready\",\"Value\":3,\"Labels\":{}}"));
+	assert_non_null(strstr(bed_text(&b), "{\"Name\":\"nomad.state.jobs\",\"Value\":1,\"Labels\":{}}"));
+	assert_non_null(strstr(bed_json(&b, "Timestamp"), " +0000 UTC"));
+	assert_int_equal(bed_length(&b, "Samples"), 0);
+	bed_want(&b, "GET", "/v1/metrics?format=prometheus", NULL, 200, NULL);
+	assert_non_null(strstr(bed_text(&b), "# TYPE nomad_broker_total_ready gauge\nnomad_broker_total_ready 3\n"));
+	assert_non_null(strstr(bed_text(&b), "# TYPE nomad_raft_commands counter\nnomad_raft_commands 12\n"));
+	assert_string_equal(b.last.res.type, "text/plain; version=0.0.4; charset=utf-8");
+}
+
+/* ---- operators ---- */
+
+CASE(servers_of_raft_are_told)
+{
+	bed_want(&b, "GET", "/v1/operator/raft/configuration", NULL, 200, NULL);
+	bed_is(&b, "Index", "9");
+	assert_int_equal(bed_length(&b, "Servers"), 3);
+	bed_is(&b, "Servers.0.Leader", "true");
+	bed_is(&b, "Servers.1.Leader", "false");
+	bed_want(&b, "GET", "/v1/operator/autopilot/configuration", NULL, 200, NULL);
+	bed_is(&b, "LastContactThreshold", "\"200ms\"");
+	bed_want(&b, "GET", "/v1/operator/autopilot/health", NULL, 429, NULL);
+	bed_is(&b, "Healthy", "false");
+	bed_is(&b, "FailureTolerance", "0");
+	bed_is(&b, "Leader", "\"id-1\"");
+	bed_is(&b, "Servers.1.Healthy", "true");
+	bed_is(&b, "Servers.2.Healthy", "false");
+	assert_int_equal(bed_length(&b, "Voters"), 3);
+}
+
+CASE(the_scheduler_is_configured)
+{
+	long long index;
+
+	bed_want(&b, "GET", "/v1/operator/scheduler/configuration", NULL, 200, NULL);
+	bed_is(&b, "SchedulerConfig.SchedulerAlgorithm", "\"binpack\"");
+	bed_is(&b, "KnownLeader", "true");
+	index = bed_number(&b, "SchedulerConfig.ModifyIndex");
+	bed_want(&b, "PUT",
+		 arena_printf(&b.kit.mem, "/v1/operator/scheduler/configuration?cas=%lld", index + 1),
+		 "{\"SchedulerAlgorithm\":\"spread\"}", 200, NULL);
+	bed_is(&b, "Updated", "false");
+	bed_want(&b, "PUT", arena_printf(&b.kit.mem, "/v1/operator/scheduler/configuration?cas=%lld", index),
+		 "{\"SchedulerAlgorithm\":\"spread\",\"MemoryOversubscriptionEnabled\":true}", 200, NULL);
+	bed_is(&b, "Updated", "true");
+	bed_ask(&b, "GET", "/v1/operator/scheduler/configuration", NULL);
+	bed_is(&b, "SchedulerConfig.SchedulerAlgorithm", "\"spread\"");
+	bed_is(&b, "SchedulerConfig.MemoryOversubscriptionEnabled", "true");
+	bed_want(&b, "PUT", "/v1/operator/scheduler/configuration", "{\"SchedulerAlgorithm\":\"x\"}", 400,
+		 "invalid scheduler algorithm");
+	bed_want(&b, "PUT", "/v1/operator/scheduler/configuration?cas=x", "{\"SchedulerAlgorithm\":\"spread\"}", 400,
+		 NULL);
+	bed_want(&b, "PUT", "/v1/operator/scheduler/configuration", NULL, 400, "Request body is empty");
+}
+
+/* system_gc/by_put_only */
+CASE(garbage_is_collected_on_demand)
+{
+	bed_want(&b, "PUT", "/v1/system/gc", NULL, 200, "");
+	assert_int_equal(b.actions, 1);
+	assert_int_equal(b.last_action, CORE_GC);
+	bed_want(&b, "POST", "/v1/system/gc", NULL, 405, "Invalid method");
+	bed_want(&b, "PUT", "/v1/system/reconcile/summaries", NULL, 200, "");
+	assert_int_equal(b.last_action, CORE_RECONCILE_SUMMARIES);
+}
+
+CASE(what_is_not_there_says_so)
+{
+	bed_want(&b, "GET", "/v1/operator/license", NULL, 204, "");
+	bed_want(&b, "GET", "/v1/quotas", NULL, 501, "Nomad Enterprise only endpoint");
+	bed_want(&b, "GET", "/v1/acl/tokens", NULL, 400, "ACL support disabled");
+	bed_want(&b, "GET", "/.well-known/jwks.json", NULL, 200, "{\"keys\":[]}");
+}
+
+/* ---- search ---- */
+
+CASE(ids_are_found_by_their_beginning)
+{
+	const char *alloc;
+	struct uuid id;
+
+	bed_register(&b, "web", "");
+	bed_register(&b, "webber", "");
+	bed_place(&b, "web", 1, &id);
+	alloc = kit_text(&b.kit, &id);
+	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"web\",\"Context\":\"jobs\"}", 200, NULL);
+	bed_is(&b, "Matches", "{\"jobs\":[\"web\",\"webber\"]}");
+	bed_is(&b, "Truncations", "{\"jobs\":false}");
+	bed_want(&b, "PUT", "/v1/search", bed_quote(&b, "{'Prefix':'%.7s','Context':'all'}", alloc), 200, NULL);
+	bed_is(&b, "Matches", bed_quote(&b, "{'allocs':['%s']}", alloc));
+	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"zz\",\"Context\":\"allocs\"}", 200, NULL);
+	bed_is(&b, "Matches", "{\"allocs\":[]}");
+	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"a\",\"Context\":\"weird\"}", 400, NULL);
+	bed_want(&b, "POST", "/v1/search", NULL, 400, "Request body is empty");
+	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"def\",\"Context\":\"namespaces\"}", 200, NULL);
+	bed_is(&b, "Matches", "{\"namespaces\":[\"default\"]}");
+}
+
+CASE(searches_are_bounded)
+{
+	for (unsigned i = 0; i < 30; i++) {
+		bed_register(&b, arena_printf(&b.kit.mem, "job-%02u", i), "");
+	}
+	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"job\",\"Context\":\"jobs\"}", 200, NULL);
+	assert_int_equal(bed_length(&b, "Matches.jobs"), 20);
+	bed_is(&b, "Truncations.jobs", "true");
+}
+
+CASE(names_are_found_by_parts)
+{
+	struct uuid id;
+
+	bed_register(&b, "web", "'Name':'Big Shop',");
+	bed_place(&b, "web", 1, &id);
+	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"sHoP\",\"Context\":\"all\"}", 200, NULL);
+	bed_is(&b, "Matches.jobs.0.ID", "\"Big Shop\"");
+	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"n1\",\"Context\":\"nodes\"}", 200, NULL);
+	bed_is(&b, "Matches.nodes.0.ID", "\"n1\"");
+	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"x\"}", 400,
+		 "fuzzy search query must be at least 2 characters, got 1");
+}
+
+/* ---- namespaces ---- */
+
+CASE(namespaces_come_and_go)
+{
+	bed_want(&b, "GET", "/v1/namespaces", NULL, 200, NULL);
+	assert_int_equal(bed_length(&b, ""), 1);
+	bed_is(&b, "0.Name", "\"default\"");
+	bed_want(&b, "POST", "/v1/namespace", "{\"Name\":\"prod\",\"Description\":\"d\"}", 200, "");
+	assert_true(b.last.res.index > 0);
+	bed_want(&b, "GET", "/v1/namespace/prod", NULL, 200, NULL);
+	bed_is(&b, "Description", "\"d\"");
+	bed_want(&b, "PUT", "/v1/namespace/prod", "{\"Description\":\"e\"}", 200, "");
+	bed_want(&b, "GET", "/v1/namespaces?prefix=p", NULL, 200, NULL);
+	assert_int_equal(bed_length(&b, ""), 1);
+	bed_is(&b, "0.Description", "\"e\"");
+	bed_want(&b, "PUT", "/v1/namespace/prod", "{\"Name\":\"x\"}", 400, "Namespace name does not match");
+	bed_want(&b, "PUT", "/v1/namespace", "{\"Name\":\"a b\"}", 500, NULL);
+	bed_want(&b, "PUT", "/v1/namespace", "{}", 500, NULL);
+	bed_want(&b, "POST", "/v1/jobs?namespace=prod", bed_job(&b, "web", ""), 200, NULL);
+	bed_want(&b, "DELETE", "/v1/namespace/prod", NULL, 500, NULL); /* It has a job that runs. */
+	bed_want(&b, "DELETE", "/v1/job/web?namespace=prod&purge=true", NULL, 200, NULL);
+	bed_want(&b, "DELETE", "/v1/namespace/prod", NULL, 200, "");
+	bed_want(&b, "DELETE", "/v1/namespace/prod", NULL, 404, NULL);
+	bed_want(&b, "DELETE", "/v1/namespace/default", NULL, 500, NULL);
+	bed_want(&b, "GET", "/v1/namespace/prod", NULL, 404, "Namespace not found");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(the_cluster_is_told),
+		T(the_agent_is_told),
+		T(metrics_have_two_forms),
+		T(servers_of_raft_are_told),
+		T(the_scheduler_is_configured),
+		T(garbage_is_collected_on_demand),
+		T(what_is_not_there_says_so),
+		T(ids_are_found_by_their_beginning),
+		T(searches_are_bounded),
+		T(names_are_found_by_parts),
+		T(namespaces_come_and_go),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
