@@ -149,7 +149,7 @@ static void drop_unused_dials(struct net *n)
 }
 
 /* Who is at an address is known, and connected. */
-static bool is_reached(struct net *n, const struct dial *d)
+static bool is_reached(const struct net *n, const struct dial *d)
 {
 	unsigned i;
 
@@ -236,7 +236,7 @@ bool members_all_tried(const struct net *n)
 	LIST_EACH (l, &n->dials) {
 		const struct dial *d = CONTAINER_OF(l, struct dial, link);
 
-		if (!d->tried && !d->self) {
+		if (!d->tried && !d->self && !is_reached(n, d)) {
 			return false;
 		}
 	}
@@ -298,8 +298,12 @@ static bool take_hello(struct net *n, struct member *m, const struct rpc_hello *
 	m->raft_id = (uint64_t)copy.raft_id;
 	m->local = strcmp(copy.region, n->hello.region) == 0;
 	if (m->dial != d) {
+		bool had_one = m->dial != NULL; /* A new member is not on the list yet. */
+
 		m->dial = d;
-		drop_unused_dials(n);
+		if (had_one) {
+			drop_unused_dials(n);
+		}
 	}
 	members_changed(n);
 	return true;

@@ -640,6 +640,7 @@ SERVER_TESTS = \
 	test/unit/server/test_founding \
 	test/unit/server/test_identity \
 	test/unit/server/test_net \
+	test/unit/server/test_net_nodes \
 	test/unit/server/test_proposer \
 	test/unit/server/test_reads \
 	test/unit/server/test_server \
@@ -654,9 +655,12 @@ test_unit_server_test_founding_LDADD = $(SERVER_TEST_LIBS)
 test_unit_server_test_identity_SOURCES = test/unit/server/test_identity.c
 test_unit_server_test_identity_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_identity_LDADD = $(SERVER_TEST_LIBS)
-test_unit_server_test_net_SOURCES = test/unit/server/test_net.c
+test_unit_server_test_net_SOURCES = test/unit/server/test_net.c test/unit/server/net_bed.c test/unit/server/net_bed.h
 test_unit_server_test_net_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_server_test_net_LDADD = $(RUNNING_LIBS) $(UNIT_LIBS) -lpthread
+test_unit_server_test_net_nodes_SOURCES = test/unit/server/test_net_nodes.c test/unit/server/net_bed.c
+test_unit_server_test_net_nodes_CFLAGS = $(UNIT_CFLAGS) -pthread
+test_unit_server_test_net_nodes_LDADD = $(RUNNING_LIBS) $(UNIT_LIBS) -lpthread
 test_unit_server_test_proposer_SOURCES = test/unit/server/test_proposer.c
 test_unit_server_test_proposer_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_proposer_LDADD = $(SERVER_TEST_LIBS)

@@ -1,0 +1,330 @@
+/* What clients ask of servers, and what servers push to them; and strangers. */
+#include "test/unit/server/net_bed.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct player p;
+static struct rpc_node_lease lease;
+
+static int open_all(void **state)
+{
+	return open_beds(state);
+}
+
+static struct bed *follower(void)
+{
+	return another_than(settled(3));
+}
+
+/* Registered and watching, with what is pushed first. */
+static void go(const struct bed *b)
+{
+	player_open(&p, "client");
+	assert_true(player_connect(&p, b));
+	assert_int_equal(player_register(&p, &lease), 0);
+	assert_int_equal(player_watch(&p), 0);
+	while (p.wholes == 0) {
+		player_turn(&p, 1);
+	}
+}
+
+#define TURN_UNTIL(condition)                                         \
+	do {                                                          \
+		int64_t until_ = now_ms() + PATIENCE_MS;              \
+		while (!(condition)) {                                \
+			if (now_ms() > until_) {                      \
+				fail_msg("never: %s", #condition);    \
+			}                                             \
+			player_turn(&p, 5);                           \
+		}                                                     \
+	} while (0)
+
+static void run_a_job(const struct bed *b)
+{
+	go(b);
+	assert_int_equal(p.n_known, 0);
+	assert_int_equal(lease.servers.n, 3);
+	assert_true(lease.ttl > 0);
+	put_job(b, "a", 2);
+	TURN_UNTIL(p.n_known == 2);
+	assert_int_equal(p.push.jobs.n, 1);
+	assert_string_equal(p.push.jobs.at[0].id, "a");
+	assert_string_equal(p.desired[0], "run");
+	assert_non_null(p.push.allocs.at[0].allocated_resources);
+}
+
+static void test_a_client_of_a_follower_gets_its_work(void **state)
+{
+	unsigned pushes;
+
+	(void)state;
+	three();
+	run_a_job(follower());
+	pushes = p.pushes;
+	/* What it says itself does not come back. */
+	assert_int_equal(player_report(&p, p.known[0], "running"), 0);
+	player_turn(&p, 200);
+	assert_int_equal(p.pushes, pushes);
+	UNTIL(ask(&beds[0], "GET", "/v1/job/a/allocations", NULL) == 200 &&
+	      count(body, "\"ClientStatus\":\"running\"") == 1);
+	assert_int_equal(player_beat(&p, &lease), 0);
+	assert_false(lease.unknown);
+	assert_int_equal(ask(&beds[0], "DELETE", "/v1/job/a", NULL), 200);
+	TURN_UNTIL(strcmp(p.desired[0], "stop") == 0 && strcmp(p.desired[1], "stop") == 0);
+	player_close(&p);
+}
+
+static void test_a_client_of_the_leader_gets_its_work(void **state)
+{
+	(void)state;
+	three();
+	run_a_job(settled(3));
+	player_close(&p);
+}
+
+static void test_a_client_that_turns_to_another_server_is_told_everything(void **state)
+{
+	struct bed *leader;
+
+	(void)state;
+	three();
+	leader = settled(3);
+	run_a_job(leader);
+	assert_int_equal(player_report(&p, p.known[0], "complete"), 0);
+	stop(leader);
+	assert_true(player_connect(&p, another_than(NULL)));
+	p.n_known = 0;
+	assert_int_equal(player_watch(&p), 0);
+	TURN_UNTIL(p.wholes == 2);
+	assert_true(p.n_known >= 2); /* One that is over stays, by its name. */
+	assert_int_equal(player_beat(&p, &lease), 0);
+	assert_false(lease.unknown);
+	player_close(&p);
+}
+
+/* Requests to a follower while there is no leader are kept until there is one. */
+static void test_requests_wait_for_a_leader(void **state)
+{
+	struct bed *leader;
+
+	(void)state;
+	three();
+	leader = settled(3);
+	go(another_than(leader));
+	stop(leader);
+	assert_int_equal(player_beat(&p, &lease), 0);
+	assert_false(lease.unknown);
+	player_close(&p);
+}
+
+static void test_a_wrong_secret_is_refused(void **state)
+{
+	struct rpc_node_watch w;
+	char right[UUID_TEXT];
+
+	(void)state;
+	three();
+	go(follower());
+	strcpy(right, p.secret);
+	strcpy(p.secret, "00000000-0000-4000-8000-000000000001");
+	assert_int_equal(player_beat(&p, &lease), ERR_REFUSED);
+	assert_int_equal(player_register(&p, &lease), ERR_REFUSED);
+	assert_int_equal(player_watch(&p), ERR_REFUSED);
+	w = (struct rpc_node_watch){.node_id = "00000000-0000-4000-8000-000000000002", .secret_id = right};
+	assert_int_equal(player_ask(&p, RPC_METHOD_NODE_WATCH, &rpc_node_watch_type, &w, NULL, NULL, NULL), ERR_INVALID);
+	player_close(&p);
+}
+
+static void test_an_unknown_node_must_register(void **state)
+{
+	(void)state;
+	three();
+	settled(3);
+	player_open(&p, "client");
+	assert_true(player_connect(&p, &beds[0]));
+	assert_int_equal(player_beat(&p, &lease), 0);
+	assert_true(lease.unknown);
+	assert_int_equal(player_watch(&p), ERR_NOTFOUND);
+	player_close(&p);
+}
+
+static void test_reports_about_others_allocations_are_refused(void **state)
+{
+	char alloc[UUID_TEXT];
+
+	(void)state;
+	three();
+	run_a_job(follower());
+	strcpy(alloc, p.known[0]);
+	player_close(&p);
+	go(&beds[0]);
+	assert_int_equal(player_report(&p, alloc, "failed"), ERR_REFUSED);
+	assert_int_equal(player_report(&p, "00000000-0000-4000-8000-000000000009", "failed"), 0); /* Collected. */
+	player_close(&p);
+}
+
+/* ---- HTTP to nodes ---- */
+
+struct asking {
+	const struct bed *bed;
+	char target[128];
+	int status;
+	uv_thread_t thread;
+	bool done;
+	char text[256];
+};
+
+static void ask_in_thread(void *arg)
+{
+	struct asking *a = arg;
+
+	a->status = ask(a->bed, "GET", a->target, NULL);
+	snprintf(a->text, sizeof(a->text), "%.200s", body);
+	__atomic_store_n(&a->done, true, __ATOMIC_RELEASE);
+}
+
+static void test_a_request_for_a_node_finds_it_from_any_server(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	three();
+	go(follower());
+	player_turn(&p, 100);
+	for (i = 0; i < 3; i++) {
+		struct asking a = {.bed = &beds[i]};
+
+		snprintf(a.target, sizeof(a.target), "/v1/client/stats?node_id=%s", p.id);
+		assert_int_equal(uv_thread_create(&a.thread, ask_in_thread, &a), 0);
+		TURN_UNTIL(__atomic_load_n(&a.done, __ATOMIC_ACQUIRE));
+		uv_thread_join(&a.thread);
+		assert_int_equal(a.status, 200);
+		assert_non_null(strstr(a.text, p.id));
+	}
+	player_close(&p);
+	UNTIL(ask(&beds[0], "GET", "/v1/nodes", NULL) == 200);
+}
+
+/* ---- strangers ---- */
+
+static int dial(const struct bed *b)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	a.sin_port = htons((uint16_t)atoi(strchr(b->rpc, ':') + 1));
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+static bool is_closed_soon(int fd)
+{
+	const struct timeval t = {5, 0};
+	char c;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
+	return read(fd, &c, 1) <= 0 && errno != EAGAIN;
+}
+
+static void test_garbage_is_hung_up_on(void **state)
+{
+	static const char *const texts[] = {"GET / HTTP/1.1\r\n\r\n", "D\xff\xff\xff\xff garbage", "D\0\0\0\5hello", "Rubbish"};
+	unsigned i;
+
+	(void)state;
+	beds[0].config.bootstrap_expect = 1;
+	beds[0].config.rpc_handshake_ms = 500;
+	start(&beds[0]);
+	settled(1);
+	for (i = 0; i < 4; i++) {
+		int fd = dial(&beds[0]);
+
+		errno = 0;
+		assert_true(write(fd, texts[i], i == 2 ? 10 : strlen(texts[i])) > 0);
+		assert_true(is_closed_soon(fd));
+		close(fd);
+	}
+	i = (unsigned)dial(&beds[0]); /* Says nothing more. */
+	assert_int_equal(write((int)i, "D", 1), 1);
+	errno = 0;
+	assert_true(is_closed_soon((int)i));
+	close((int)i);
+	put_job(&beds[0], "a", 1);
+}
+
+static void test_only_our_region_and_cluster_come_in(void **state)
+{
+	(void)state;
+	beds[0].config.bootstrap_expect = 1;
+	start(&beds[0]);
+	settled(1);
+	player_open(&p, "client");
+	p.hello.region = "elsewhere";
+	assert_false(player_connect(&p, &beds[0]));
+	p.hello.region = "global";
+	p.hello.secret = "";
+	assert_false(player_connect(&p, &beds[0]));
+	p.hello.kind = "teapot";
+	assert_false(player_connect(&p, &beds[0]));
+	p.hello.kind = "server";
+	p.hello.rpc_addr = "127.0.0.1:1";
+	p.hello.raft_id = 4711;
+	p.hello.cluster_id = "00000000-0000-4000-8000-000000000001";
+	assert_false(player_connect(&p, &beds[0]));
+	p.hello.cluster_id = "";
+	p.hello.rpc_addr = "nonsense";
+	assert_false(player_connect(&p, &beds[0]));
+	player_close(&p);
+	assert_int_equal(members_at(&beds[0], "alive"), 1);
+}
+
+static void test_connections_of_an_address_are_bounded(void **state)
+{
+	int fds[12];
+	unsigned i;
+	unsigned closed = 0;
+
+	(void)state;
+	beds[0].config.bootstrap_expect = 1;
+	beds[0].config.rpc_conns_per_client = 8;
+	start(&beds[0]);
+	settled(1);
+	for (i = 0; i < 12; i++) {
+		fds[i] = dial(&beds[0]);
+		assert_int_equal(write(fds[i], "D", 1), 1);
+		rest(20);
+	}
+	for (i = 0; i < 12; i++) {
+		char c;
+
+		closed += recv(fds[i], &c, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET;
+		errno = 0;
+		close(fds[i]);
+	}
+	assert_int_equal(closed, 4);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_beds)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_client_of_a_follower_gets_its_work),
+		TEST(test_a_client_of_the_leader_gets_its_work),
+		TEST(test_a_client_that_turns_to_another_server_is_told_everything),
+		TEST(test_requests_wait_for_a_leader),
+		TEST(test_a_wrong_secret_is_refused),
+		TEST(test_an_unknown_node_must_register),
+		TEST(test_reports_about_others_allocations_are_refused),
+		TEST(test_a_request_for_a_node_finds_it_from_any_server),
+		TEST(test_garbage_is_hung_up_on),
+		TEST(test_only_our_region_and_cluster_come_in),
+		TEST(test_connections_of_an_address_are_bounded),
+	};
+
+	cmocka_set_test_filter(getenv("ONLY"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
