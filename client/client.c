@@ -165,6 +165,7 @@ static int open_drivers(struct client *c)
 	struct driver_host_config config = {.loop = c->loop,
 	                                    .executor = c->config->executor[0] == '\0' ? NULL : c->config->executor,
 	                                    .cgroup_parent = c->config->cgroup_parent,
+	                                    .chroot_env = &c->config->chroot_env,
 	                                    .dev = c->config->dev};
 	struct driver_error error;
 	uint32_t i;

@@ -54,6 +54,7 @@ struct client_config {
 	uint32_t n_plugins;
 	const char *executor;      /* Found by itself. */
 	const char *cgroup_parent; /* NULL: the drivers' default. */
+	struct map chroot_env;     /* Empty: the drivers' default. */
 	int64_t max_kill_timeout_ns; /* 30 s */
 	int64_t gc_max_allocs;       /* 50: ended allocations beyond that are removed from this node. */
 	bool dev;

@@ -7,12 +7,11 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <limits.h>
-#include <linux/magic.h>
 
+#include "client/capabilities.h"
 #include "client/driver_host.h"
 #include "client/executor.h"
 #include "client/procfs.h"
@@ -22,10 +21,12 @@ enum { REAP_MS = 20 };
 
 OBJECT_DEFINE(raw_exec_plugin, RAW_EXEC_PLUGIN_FIELDS);
 OBJECT_DEFINE(mock_plugin, MOCK_PLUGIN_FIELDS);
+OBJECT_DEFINE(exec_plugin, EXEC_PLUGIN_FIELDS);
 
 /* ---- the list of drivers: to add one is to add its file and a line here ---- */
 
 static const struct driver *const drivers[] = {
+	&driver_exec,
 	&driver_mock,
 	&driver_raw_exec,
 };
@@ -125,66 +126,36 @@ static char *find_executor(const char *configured)
 	return path != NULL ? path : strdup(DROVER_LIBEXECDIR "/drover-executor");
 }
 
-/* ---- where cgroups can be made ---- */
+/* ---- what tasks see of the host ---- */
 
-static const char *cgroup_mount(void)
+static bool is_line(const char *s)
 {
-	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-	struct statfs fs;
-	unsigned i;
+	return s[0] == '/' && strchr(s, '\n') == NULL && strlen(s) < PATH_MAX;
+}
 
-	for (i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
-		if (statfs(mounts[i], &fs) == 0 && (unsigned long)fs.f_type == (unsigned long)CGROUP2_SUPER_MAGIC) {
-			return mounts[i];
+/* What is no path is left out: the configuration's reader has told of it. */
+static const char *chroot_lines(const struct map *env, struct arena *mem)
+{
+	const char *all = "";
+	uint32_t i;
+
+	for (i = 0; i < env->n && all != NULL; i++) {
+		if (is_line(env->at[i].key) && is_line(env->at[i].value)) {
+			all = arena_printf(mem, "%s%s\n%s\n", all, env->at[i].key, env->at[i].value);
 		}
 	}
-	return NULL;
-}
-
-/* The agent's own cgroup: below it even an ordinary user may make some, if it was delegated. */
-static void own_cgroup(char *out, size_t size)
-{
-	char text[PROC_FILE_MAX];
-	char *line = proc_read(-1, "/proc/self/cgroup", text, sizeof(text)) > 0 ? strstr(text, "0::/") : NULL;
-
-	out[0] = '\0';
-	if (line != NULL) {
-		line[strcspn(line, "\n")] = '\0';
-		snprintf(out, size, "%s", line + 3);
-	}
-}
-
-static char *try_cgroup(const char *mount, const char *below, const char *name)
-{
-	char path[PATH_MAX];
-
-	if (snprintf(path, sizeof(path), "%s%s/%s", mount, strcmp(below, "/") == 0 ? "" : below, name) >=
-	    (int)sizeof(path)) {
-		return NULL;
-	}
-	mkdir(path, 0755);
-	return access(path, W_OK) == 0 ? strdup(path) : NULL;
-}
-
-static char *find_cgroup(const char *name)
-{
-	const char *mount = cgroup_mount();
-	char own[PROC_FILE_MAX];
-	char *path;
-
-	name = name == NULL ? "drover.slice" : name;
-	if (mount == NULL || name[0] == '\0') {
-		return NULL;
-	}
-	path = try_cgroup(mount, "", name);
-	if (path == NULL) {
-		own_cgroup(own, sizeof(own));
-		path = own[0] == '\0' ? NULL : try_cgroup(mount, own, name);
-	}
-	return path;
+	return all;
 }
 
 /* ---- the host ---- */
+
+static void free_host(struct driver_host *host)
+{
+	cgroups_close(&host->cgroups);
+	arena_close(&host->mem);
+	free(host->executor);
+	free(host);
+}
 
 struct driver_host *driver_host_open(const struct driver_host_config *config)
 {
@@ -199,12 +170,15 @@ struct driver_host *driver_host_open(const struct driver_host_config *config)
 	list_init(&host->ended);
 	object_init(&raw_exec_plugin_type, &host->raw_exec);
 	object_init(&mock_plugin_type, &host->mock);
+	object_init(&exec_plugin_type, &host->exec);
+	host->exec_allowed = capabilities_default();
 	host->executor = find_executor(config->executor);
-	host->cgroup = find_cgroup(config->cgroup_parent);
+	cgroups_find(&host->cgroups, config->cgroup_parent);
+	if (config->chroot_env != NULL && config->chroot_env->n > 0) {
+		host->chroot_env = chroot_lines(config->chroot_env, &host->mem);
+	}
 	if (host->executor == NULL || uv_timer_init(host->loop, &host->reaper) != 0) {
-		free(host->executor);
-		free(host->cgroup);
-		free(host);
+		free_host(host);
 		return NULL;
 	}
 	uv_unref((uv_handle_t *)&host->reaper);
@@ -250,10 +224,7 @@ void driver_host_left(struct driver_host *host)
 	if (host->closed_cb != NULL) {
 		host->closed_cb(host->closed_ctx);
 	}
-	arena_close(&host->mem);
-	free(host->executor);
-	free(host->cgroup);
-	free(host);
+	free_host(host);
 }
 
 static void reaper_closed(uv_handle_t *handle)

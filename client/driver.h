@@ -64,9 +64,10 @@ struct driver_spec {
 	const char *config;       /* The task's Config block as JSON text, interpolated. */
 	const char *const *env;   /* "KEY=value", complete but for what the driver itself inherits to the task. */
 	uint32_t env_n;
-	const char *user;         /* "" is the driver's default: for raw_exec the agent's own. */
+	const char *user;         /* "" is the driver's default_user. */
 	const char *task_dir;     /* <alloc>/<task>; its working directory. */
 	const char *state_dir;    /* Of the agent alone, for what outlives it: <alloc>/<task>/private. */
+	const char *shared_dir;   /* <alloc>/alloc */
 	const char *log_dir;      /* <alloc>/alloc/logs */
 	const char *stdout_name;  /* Base name of the rotated files in log_dir: "web.stdout", which gives web.stdout.0 ... */
 	const char *stderr_name;
@@ -75,6 +76,7 @@ struct driver_spec {
 	bool log_disabled;        /* Output goes nowhere. */
 	int64_t cpu_shares;
 	int64_t memory_mb, memory_max_mb;
+	const char *cpus;         /* Those that are the task's alone, "0,2-3"; "" is none. */
 };
 
 struct driver_events {
@@ -91,18 +93,21 @@ typedef void (*driver_signal_cb)(void *ctx, const struct driver_error *error);
 enum driver_capability {
 	DRIVER_SEND_SIGNALS = 1 << 0, /* driver_signal() works. */
 	DRIVER_EXEC = 1 << 1,         /* Commands can be run inside a running task. */
+	DRIVER_ROOT = 1 << 2,         /* Tasks see their directory as the root: /alloc, /local, /secrets. */
 };
 
 struct driver {
 	const char *name;
 	unsigned capabilities;   /* Of enum driver_capability. */
 	const char *kill_signal; /* What ends a task whose specification names no signal: "SIGINT". */
+	const char *default_user; /* Of a task whose specification names none; NULL: the agent's own. */
 
 	/* Take over the settings of a plugin block, JSON text. 0, or ERR_INVALID with the key at fault. */
 	int (*configure)(struct driver_host *host, const char *config, struct driver_error *error);
 	/* Whether the agent's configuration lets the driver run tasks. */
 	bool (*enabled)(const struct driver_host *host);
-	/* Add attributes and health to `out`; the strings come from `mem` or are static. Called only when enabled. */
+	/* Add attributes and health to `out`; the strings come from `mem` or are static. Called only when enabled; a driver
+	 * that cannot work on this machine takes back `detected`. */
 	void (*fingerprint)(struct driver_host *host, struct arena *mem, struct driver_info *out);
 	/* Check a task's config. 0, or ERR_INVALID with a text that names the field at fault. */
 	int (*validate)(const char *config, struct driver_error *error);
@@ -145,7 +150,9 @@ const struct driver *driver_at(unsigned i);         /* NULL after the last one; 
 struct driver_host_config {
 	struct uv_loop_s *loop;
 	const char *executor;      /* Path of drover-executor; NULL: $DROVER_EXECUTOR, beside the program, or as installed. */
-	const char *cgroup_parent; /* Name below the cgroup v2 mount; NULL: "drover.slice"; "": use no cgroups. */
+	const char *cgroup_parent; /* Name below the cgroup mounts; NULL: "drover.slice"; "": use no cgroups. */
+	/* What tasks in a root of their own see of the host, path by path there and here; NULL: the default. */
+	const struct map *chroot_env;
 	bool dev;                  /* Development mode: drivers that are off by default are on. */
 };
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/user.h"
 #include "proto/error.h"
 
 int driver_fault(struct driver_error *error, const char *format, ...)
@@ -247,4 +248,12 @@ int driver_config_decode(const struct type *t, void *obj, const char *config, st
 		driver_fault(error, "%s", error_text(rv));
 	}
 	return rv != 0 ? rv : check_required(t, obj, error);
+}
+
+int driver_check_ranges(const char *uids, const char *gids, struct driver_error *error)
+{
+	if (!user_ranges_ok(uids)) {
+		return driver_fault(error, "invalid denied_host_uids value \"%s\"", uids);
+	}
+	return user_ranges_ok(gids) ? 0 : driver_fault(error, "invalid denied_host_gids value \"%s\"", gids);
 }

@@ -16,6 +16,9 @@
 int driver_config_decode(const struct type *t, void *obj, const char *config, struct arena *mem,
                          struct driver_error *error);
 
+/* Check the settings denied_host_uids and denied_host_gids: 0 or ERR_INVALID. */
+int driver_check_ranges(const char *uids, const char *gids, struct driver_error *error);
+
 /* Fill in `error` as a fault that no retry can cure; returns ERR_INVALID. */
 int driver_fault(struct driver_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

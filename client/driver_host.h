@@ -4,6 +4,7 @@
 
 #include <uv.h>
 
+#include "client/cgroups.h"
 #include "client/driver.h"
 #include "lib/list.h"
 
@@ -11,21 +12,36 @@
 #define RAW_EXEC_PLUGIN_FIELDS(X, T)                     \
 	X(T, OPTBOOL, enabled, "enabled")                \
 	X(T, BOOL, no_cgroups, "no_cgroups")             \
-	X(T, STRS, denied_envvars, "denied_envvars")
+	X(T, STRS, denied_envvars, "denied_envvars")     \
+	X(T, STR, denied_host_uids, "denied_host_uids")  \
+	X(T, STR, denied_host_gids, "denied_host_gids")
+
+#define EXEC_PLUGIN_FIELDS(X, T)                                              \
+	X(T, STR, default_pid_mode, "default_pid_mode", .dflt_str = "private") \
+	X(T, STR, default_ipc_mode, "default_ipc_mode", .dflt_str = "private") \
+	X(T, BOOL, no_pivot_root, "no_pivot_root")                            \
+	X(T, STRS, allow_caps, "allow_caps")                                  \
+	X(T, STR, denied_host_uids, "denied_host_uids")                       \
+	X(T, STR, denied_host_gids, "denied_host_gids")
 
 #define MOCK_PLUGIN_FIELDS(X, T) X(T, OPTBOOL, enabled, "enabled")
 
 OBJECT_DECLARE(raw_exec_plugin, RAW_EXEC_PLUGIN_FIELDS);
 OBJECT_DECLARE(mock_plugin, MOCK_PLUGIN_FIELDS);
+OBJECT_DECLARE(exec_plugin, EXEC_PLUGIN_FIELDS);
 
 struct driver_host {
 	uv_loop_t *loop;
 	bool dev;
 	char *executor;    /* Path of the program. */
-	char *cgroup;      /* Directory in which each task gets its cgroup; NULL: none can be made. */
+	struct cgroups cgroups;
+	const char *chroot_env; /* Lines, as the executor's spec has them; NULL: the default. */
 	struct arena mem;  /* Of the plugins' settings. */
 	struct raw_exec_plugin raw_exec;
 	struct mock_plugin mock;
+	struct exec_plugin exec;
+	uint64_t exec_allowed; /* Of exec.allow_caps, as a set. */
+	const char *exec_lacks; /* What the machine lacks for exec; "": nothing, NULL: not looked yet. */
 	struct list tasks; /* struct executor_task, link: all that hold something of the loop. */
 	struct list ended;     /* struct driver_child: executors that ended and were not waited for yet. */
 	uv_timer_t reaper;
@@ -48,6 +64,7 @@ struct driver_child {
 void driver_host_reap(struct driver_host *host, pid_t pid);
 
 /* The drivers: one file each. */
+extern const struct driver driver_exec;
 extern const struct driver driver_mock;
 extern const struct driver driver_raw_exec;
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "client/driver_config.h"
+#include "client/driver_env.h"
 #include "client/executor.h"
 #include "proto/error.h"
 
@@ -22,20 +23,14 @@ enum { OOM_SCORE_MAX = 1000 };
 OBJECT_DECLARE(raw_exec_config, RAW_EXEC_CONFIG_FIELDS);
 OBJECT_DEFINE(raw_exec_config, RAW_EXEC_CONFIG_FIELDS);
 
-/* Secrets of the agent's that its tasks do not inherit. */
-static const char *const denied_always[] = {
-	"CONSUL_TOKEN",          "CONSUL_HTTP_TOKEN",
-	"VAULT_TOKEN",           "NOMAD_TOKEN",
-	"NOMAD_LICENSE",         "AWS_ACCESS_KEY_ID",
-	"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-	"DROVER_EXECUTOR",       "GOOGLE_APPLICATION_CREDENTIALS",
-};
-
 static int configure(struct driver_host *host, const char *config, struct driver_error *error)
 {
 	struct raw_exec_plugin settings;
 	int rv = driver_config_decode(&raw_exec_plugin_type, &settings, config, &host->mem, error);
 
+	if (rv == 0) {
+		rv = driver_check_ranges(settings.denied_host_uids, settings.denied_host_gids, error);
+	}
 	if (rv == 0) {
 		host->raw_exec = settings;
 	}
@@ -111,69 +106,6 @@ static int validate(const char *text, struct driver_error *error)
 	return rv;
 }
 
-/* ---- the environment: what the agent has, but for secrets and what the task sets itself ---- */
-
-static bool same_key(const char *pair, const char *key, size_t n)
-{
-	return strncmp(pair, key, n) == 0 && pair[n] == '=';
-}
-
-static bool is_denied(const char *key, size_t n, const char *const *list, size_t list_n)
-{
-	size_t i;
-
-	for (i = 0; i < list_n; i++) {
-		if (strlen(list[i]) == n && memcmp(list[i], key, n) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool is_inherited(const struct driver_host *host, const struct raw_exec_config *c,
-			 const struct driver_spec *spec, const char *pair)
-{
-	size_t n = strcspn(pair, "=");
-	uint32_t i;
-
-	if (is_denied(pair, n, denied_always, sizeof(denied_always) / sizeof(denied_always[0])) ||
-	    is_denied(pair, n, host->raw_exec.denied_envvars.at, host->raw_exec.denied_envvars.n) ||
-	    is_denied(pair, n, c->denied_envvars.at, c->denied_envvars.n)) {
-		return false;
-	}
-	for (i = 0; i < spec->env_n; i++) {
-		if (same_key(spec->env[i], pair, n)) {
-			return false;
-		}
-	}
-	return pair[n] == '=';
-}
-
-static const char **merge_env(const struct driver_host *host, const struct raw_exec_config *c,
-			      const struct driver_spec *spec, struct arena *mem, uint32_t *n)
-{
-	const char **env;
-	char **own;
-	uint32_t at = 0;
-
-	for (own = environ; *own != NULL; own++) {
-	}
-	env = arena_calloc(mem, (size_t)(own - environ) + spec->env_n + 1, sizeof(*env));
-	if (env == NULL) {
-		return NULL;
-	}
-	for (own = environ; *own != NULL; own++) {
-		if (is_inherited(host, c, spec, *own)) {
-			env[at++] = *own;
-		}
-	}
-	for (*n = 0; *n < spec->env_n; (*n)++) {
-		env[at++] = spec->env[*n];
-	}
-	*n = at;
-	return env;
-}
-
 /* Overrides are paths below the mount of cgroups, or, in the old version, below that of a controller. */
 static const char *cgroups_given(const struct raw_exec_config *c, struct arena *mem)
 {
@@ -194,6 +126,7 @@ static struct driver_task *start_config(struct driver_host *host, const struct d
 					const struct raw_exec_config *c, struct arena *mem,
 					const struct driver_events *events, void *ctx)
 {
+	const struct strs denied[] = {host->raw_exec.denied_envvars, c->denied_envvars};
 	struct executor_launch l = {.driver = &driver_raw_exec,
 				    .spec = spec,
 				    .command = c->command,
@@ -202,10 +135,12 @@ static struct driver_task *start_config(struct driver_host *host, const struct d
 				    .work_dir = c->work_dir,
 				    .cgroups_given = cgroups_given(c, mem),
 				    .no_cgroup = host->raw_exec.no_cgroups,
+				    .denied_uids = host->raw_exec.denied_host_uids,
+				    .denied_gids = host->raw_exec.denied_host_gids,
 				    .set_oom_score_adj = c->oom_score_adj.set,
 				    .oom_score_adj = c->oom_score_adj.at};
 
-	l.env = merge_env(host, c, spec, mem, &l.env_n);
+	l.env = driver_env(spec, denied, 2, mem, &l.env_n);
 	return l.env == NULL || l.cgroups_given == NULL ? NULL : executor_start(host, &l, events, ctx);
 }
 

@@ -66,6 +66,7 @@ void executor_task_free(struct executor_task *t)
 	errand_free(t->launched);
 	free(t->state_dir);
 	free(t->cgroup);
+	free(t->limit_cgroups);
 	free(t);
 	driver_host_left(host);
 }
@@ -81,19 +82,24 @@ bool executor_task_keep(struct executor_task *t, const struct executor_id *id)
 {
 	char *state_dir = strdup(id->state_dir);
 	char *cgroup = strdup(id->cgroup);
+	char *limit_cgroups = strdup(id->limit_cgroups);
 
-	if (state_dir == NULL || cgroup == NULL) {
+	if (state_dir == NULL || cgroup == NULL || limit_cgroups == NULL) {
 		free(state_dir);
 		free(cgroup);
+		free(limit_cgroups);
 		return false;
 	}
 	free(t->state_dir);
 	free(t->cgroup);
+	free(t->limit_cgroups);
 	t->state_dir = state_dir;
 	t->cgroup = cgroup;
+	t->limit_cgroups = limit_cgroups;
 	t->id = *id;
 	t->id.state_dir = state_dir;
 	t->id.cgroup = cgroup;
+	t->id.limit_cgroups = limit_cgroups;
 	return true;
 }
 

@@ -12,17 +12,28 @@
 
 #include "client/driver_host.h"
 
+/* A root directory of the task's own, and what goes with it. */
+struct executor_isolation {
+	const char *chroot_env; /* As in the executor's spec. */
+	bool pid_private, ipc_private;
+	bool no_pivot_root;
+	uint64_t capabilities;
+};
+
 struct executor_launch {
 	const struct driver *driver;
 	const struct driver_spec *spec;
 	/* As configured. A relative one is looked for in the task's local directory, in the task directory, and, if it has
-	 * no slash, along the PATH of `env`. */
+	 * no slash, along the PATH of `env`; in the task's own root if it has one. */
 	const char *command;
 	const char *const *args; /* Without the command itself. */
 	uint32_t args_n;
 	const char *const *env;  /* All of it. */
 	uint32_t env_n;
 	const char *work_dir;     /* "" is the task directory. */
+	const char *denied_uids, *denied_gids; /* As for user_in_ranges(). NULL is as "". */
+	const struct executor_isolation *isolation; /* NULL: none. */
+	bool limited; /* By the resources of `spec`; a task that cannot be limited does not start. */
 	const char *cgroups_given; /* Existing cgroups to run in, absolute paths, a line each; "" for one of its own. */
 	bool no_cgroup;
 	bool set_oom_score_adj;

@@ -105,7 +105,8 @@ static bool read_record(const void *state, size_t len, struct arena *mem, struct
 				    .pid = (pid_t)r.pid,
 				    .start = (uint64_t)r.start,
 				    .state_dir = r.state_dir,
-				    .cgroup = r.cgroup};
+				    .cgroup = r.cgroup,
+				    .limit_cgroups = r.limit_cgroups};
 	memcpy(out->run, r.run, sizeof(out->run));
 	memcpy(out->boot_id, r.boot_id, sizeof(out->boot_id));
 	return true;
@@ -155,5 +156,6 @@ void executor_save(const struct driver_task *task, struct buf *out)
 	r.start = (int64_t)t->id.start;
 	r.state_dir = t->id.state_dir;
 	r.cgroup = t->id.cgroup;
+	r.limit_cgroups = t->id.limit_cgroups;
 	pack_encode(&executor_record_type, &r, out);
 }

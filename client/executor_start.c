@@ -10,6 +10,24 @@
 #include "client/oserror.h"
 #include "proto/error.h"
 
+#define MIB (INT64_C(1) << 20)
+
+static int check_denied(struct errand *errand)
+{
+	const struct user *u = &errand->found;
+	uint32_t i;
+
+	if (user_in_ranges(errand->denied_uids, u->uid)) {
+		return driver_fault(&errand->error, "running as uid %u is disallowed", u->uid);
+	}
+	for (i = 0; i < u->groups_n; i++) {
+		if (user_in_ranges(errand->denied_gids, u->groups[i])) {
+			return driver_fault(&errand->error, "running as gid %u is disallowed", u->groups[i]);
+		}
+	}
+	return 0;
+}
+
 static int find_user(struct errand *errand)
 {
 	struct executor_spec *spec = &errand->spec;
@@ -25,6 +43,10 @@ static int find_user(struct errand *errand)
 	if (rv != 0) {
 		driver_fault(&errand->error, "failed to look up user \"%s\": %s", spec->user, error_text(rv));
 		errand->error.recoverable = true;
+		return rv;
+	}
+	rv = check_denied(errand);
+	if (rv != 0) {
 		return rv;
 	}
 	/* An agent without privileges can be its own user only, and must not try to set groups. */
@@ -54,9 +76,15 @@ static int find_command(struct errand *errand)
 	char path[PATH_MAX];
 	char text[OSERROR_TEXT];
 	bool bare = strchr(errand->command, '/') == NULL;
-	int error = launch_find_command(errand->task_dir, errand->command, env_value(&errand->spec, "PATH"), path,
-					sizeof(path));
+	int error;
 
+	if (errand->spec.root[0] != '\0') {
+		launch_ready_command(errand->task_dir, errand->command);
+		errand->spec.command = errand->command;
+		return 0;
+	}
+	error = launch_find_command(errand->task_dir, errand->command, env_value(&errand->spec, "PATH"), path,
+				    sizeof(path));
 	if (error != 0) {
 		return driver_fault(&errand->error, "failed to launch command \"%s\": %s", errand->command,
 				    bare && error == ENOENT ? "executable file not found in $PATH"
@@ -164,18 +192,64 @@ static const char *copy_text(struct arena *mem, const char *s)
 	return arena_strdup(mem, s == NULL ? "" : s);
 }
 
-static const char *cgroup_path(struct arena *mem, const struct driver_host *host, const struct executor_launch *l)
+/* Where the task's cgroups are to be; false: no memory. */
+static bool name_cgroups(struct executor_spec *x, const struct driver_host *host, const struct executor_launch *l,
+			 struct arena *mem)
 {
-	uint64_t n = uv_hrtime();
+	const char *name = arena_printf(mem, "%s.%llx.scope", l->spec->alloc_id == NULL ? "task" : l->spec->alloc_id,
+					(unsigned long long)uv_hrtime());
+	bool own = !l->no_cgroup && (l->cgroups_given == NULL || l->cgroups_given[0] == '\0');
 
-	if (l->no_cgroup || host->cgroup == NULL || (l->cgroups_given != NULL && l->cgroups_given[0] != '\0')) {
-		return arena_strdup(mem, "");
-	}
-	return arena_printf(mem, "%s/%s.%llx.scope", host->cgroup,
-			    l->spec->alloc_id == NULL ? "task" : l->spec->alloc_id, (unsigned long long)n);
+	x->cgroups_given = copy_text(mem, l->cgroups_given);
+	x->cgroup = name != NULL && own ? cgroups_path(&host->cgroups, name, mem) : "";
+	x->limit_cgroups = name != NULL && l->limited ? cgroups_old_paths(&host->cgroups, name, mem) : "";
+	x->cpus = copy_text(mem, l->limited ? l->spec->cpus : NULL);
+	return name != NULL && x->cgroups_given != NULL && x->cgroup != NULL && x->limit_cgroups != NULL &&
+	       x->cpus != NULL;
 }
 
-static bool fill_errand(struct errand *errand, const struct driver_host *host, const struct executor_launch *l)
+/* A maximum above what is reserved makes the latter a wish; a negative one is no bound at all. */
+static void set_limits(struct executor_spec *x, const struct driver_spec *s)
+{
+	int64_t max_mb = s->memory_max_mb != 0 ? s->memory_max_mb : s->memory_mb;
+
+	x->memory_bytes = max_mb > 0 ? max_mb * MIB : 0;
+	x->memory_low_bytes = s->memory_max_mb != 0 && s->memory_mb > 0 ? s->memory_mb * MIB : 0;
+	x->cpu_shares = s->cpu_shares;
+}
+
+static bool isolate(struct executor_spec *x, const struct executor_launch *l, struct arena *mem)
+{
+	const struct executor_isolation *i = l->isolation;
+	bool in_root = i != NULL;
+
+	x->root = copy_text(mem, in_root ? l->spec->task_dir : NULL);
+	x->shared = copy_text(mem, in_root ? l->spec->shared_dir : NULL);
+	x->chroot_env = copy_text(mem, in_root ? i->chroot_env : NULL);
+	if (in_root) {
+		x->pid_private = i->pid_private;
+		x->ipc_private = i->ipc_private;
+		x->no_pivot_root = i->no_pivot_root;
+		x->capabilities = (int64_t)i->capabilities;
+	}
+	return x->root != NULL && x->shared != NULL && x->chroot_env != NULL;
+}
+
+static const char *work_dir(const struct executor_launch *l)
+{
+	return l->work_dir != NULL && l->work_dir[0] != '\0' ? l->work_dir
+	       : l->isolation != NULL			     ? "/"
+							     : l->spec->task_dir;
+}
+
+static const char *user_name(const struct executor_launch *l)
+{
+	bool named = l->spec->user != NULL && l->spec->user[0] != '\0';
+
+	return named ? l->spec->user : l->driver->default_user;
+}
+
+static bool fill_texts(struct errand *errand, const struct driver_host *host, const struct executor_launch *l)
 {
 	const struct driver_spec *s = l->spec;
 	struct arena *mem = &errand->mem;
@@ -184,14 +258,28 @@ static bool fill_errand(struct errand *errand, const struct driver_host *host, c
 	errand->program = arena_strdup(mem, host->executor);
 	errand->command = copy_text(mem, l->command);
 	errand->task_dir = copy_text(mem, s->task_dir);
-	x->user = copy_text(mem, s->user);
-	x->work_dir = copy_text(mem, l->work_dir == NULL || l->work_dir[0] == '\0' ? s->task_dir : l->work_dir);
+	errand->denied_uids = copy_text(mem, l->denied_uids);
+	errand->denied_gids = copy_text(mem, l->denied_gids);
+	x->user = copy_text(mem, user_name(l));
+	x->work_dir = copy_text(mem, work_dir(l));
 	x->log_dir = copy_text(mem, s->log_dir);
 	x->stdout_name = copy_text(mem, s->stdout_name);
 	x->stderr_name = copy_text(mem, s->stderr_name);
 	x->state_dir = copy_text(mem, s->state_dir);
-	x->cgroup = cgroup_path(mem, host, l);
-	x->cgroups_given = copy_text(mem, l->cgroups_given);
+	return errand->program != NULL && errand->command != NULL && errand->task_dir != NULL &&
+	       errand->denied_uids != NULL && errand->denied_gids != NULL && x->user != NULL && x->work_dir != NULL &&
+	       x->log_dir != NULL && x->stdout_name != NULL && x->stderr_name != NULL && x->state_dir != NULL;
+}
+
+static bool fill_errand(struct errand *errand, const struct driver_host *host, const struct executor_launch *l)
+{
+	const struct driver_spec *s = l->spec;
+	struct arena *mem = &errand->mem;
+	struct executor_spec *x = &errand->spec;
+
+	if (!fill_texts(errand, host, l) || !name_cgroups(x, host, l, mem) || !isolate(x, l, mem)) {
+		return false;
+	}
 	x->args = copy_list(mem, l->command, l->args, l->args_n);
 	x->args_n = l->args_n + 1;
 	x->env = copy_list(mem, NULL, l->env, l->env_n);
@@ -201,12 +289,13 @@ static bool fill_errand(struct errand *errand, const struct driver_host *host, c
 	x->log_disabled = s->log_disabled;
 	x->set_oom_score_adj = l->set_oom_score_adj;
 	x->oom_score_adj = l->oom_score_adj;
+	if (l->limited) {
+		set_limits(x, s);
+	}
 	errand->id.state_dir = x->state_dir;
 	errand->id.cgroup = x->cgroup;
-	return errand->program != NULL && errand->command != NULL && errand->task_dir != NULL && x->user != NULL &&
-	       x->work_dir != NULL && x->log_dir != NULL && x->stdout_name != NULL && x->stderr_name != NULL &&
-	       x->state_dir != NULL && x->cgroup != NULL && x->cgroups_given != NULL && x->args != NULL &&
-	       x->args[0] != NULL && x->env != NULL;
+	errand->id.limit_cgroups = x->limit_cgroups;
+	return x->args != NULL && x->args[0] != NULL && x->env != NULL;
 }
 
 struct driver_task *executor_start(struct driver_host *host, const struct executor_launch *launch,

@@ -38,7 +38,7 @@ struct executor_task {
 	int kill_signal;
 	int64_t kill_timeout_ns;
 	struct executor_id id;
-	char *state_dir, *cgroup; /* What `id` points to. */
+	char *state_dir, *cgroup, *limit_cgroups; /* What `id` points to. */
 	uint64_t last_question;
 	struct asked asked[EXECUTOR_ASKED_MAX];
 };
@@ -57,6 +57,7 @@ struct errand {
 	struct executor_spec spec;
 	const char *command; /* As configured. */
 	const char *task_dir;
+	const char *denied_uids, *denied_gids;
 	struct user found;
 	/* FIND */
 	enum launch_found outcome;
@@ -73,7 +74,8 @@ struct errand {
 	X(T, INT, pid, "PID")                            \
 	X(T, INT, start, "Start")                        \
 	X(T, STR, state_dir, "StateDir")                 \
-	X(T, STR, cgroup, "Cgroup")
+	X(T, STR, cgroup, "Cgroup")                      \
+	X(T, STR, limit_cgroups, "LimitCgroups")
 
 OBJECT_DECLARE(executor_record, EXECUTOR_RECORD_FIELDS);
 

@@ -127,6 +127,25 @@ static void set_limits(const struct task_runner *tr, struct driver_spec *spec)
 	spec->memory_max_mb = r == NULL ? 0 : r->memory_max_mb;
 }
 
+/* The processors that the servers have set aside for the task: "0,2,3". NULL when memory is exhausted. */
+static const char *reserved_cpus(const struct task_runner *tr, struct arena *mem)
+{
+	const struct allocated_resources *r = tr->alloc->spec->alloc.allocated_resources;
+	const struct allocated_cpu *cpu = NULL;
+	const char *text = "";
+	uint32_t i;
+
+	for (i = 0; r != NULL && i < r->tasks.n; i++) {
+		if (strcmp(r->tasks.keys[i], tr->task->name) == 0) {
+			cpu = r->tasks.at[i].cpu;
+		}
+	}
+	for (i = 0; cpu != NULL && i < cpu->reserved_cores.n && text != NULL; i++) {
+		text = arena_printf(mem, "%s%s%lld", text, i > 0 ? "," : "", (long long)cpu->reserved_cores.at[i]);
+	}
+	return text;
+}
+
 /* Fill the specification that a driver is told; false when memory is exhausted. */
 static bool make_spec(struct task_runner *tr, struct driver_spec *spec, struct arena *mem)
 {
@@ -143,11 +162,13 @@ static bool make_spec(struct task_runner *tr, struct driver_spec *spec, struct a
 	spec->user = task_env_replace(&env, tr->task->user, mem);
 	spec->task_dir = arena_printf(mem, "%s/%s", dir, tr->task->name);
 	spec->state_dir = arena_printf(mem, "%s/%s/private", dir, tr->task->name);
+	spec->shared_dir = arena_printf(mem, "%s/alloc", dir);
 	spec->log_dir = arena_printf(mem, "%s/alloc/logs", dir);
 	spec->stdout_name = arena_printf(mem, "%s.stdout", tr->task->name);
 	spec->stderr_name = arena_printf(mem, "%s.stderr", tr->task->name);
+	spec->cpus = reserved_cpus(tr, mem);
 	set_limits(tr, spec);
-	return spec->config != NULL && spec->user != NULL && spec->task_dir != NULL && spec->state_dir != NULL &&
+	return spec->cpus != NULL && spec->shared_dir != NULL && spec->config != NULL && spec->user != NULL && spec->task_dir != NULL && spec->state_dir != NULL &&
 	       spec->log_dir != NULL && spec->stdout_name != NULL && spec->stderr_name != NULL;
 }
 

@@ -102,6 +102,14 @@ static struct client_alloc *heir_of(struct client_alloc *ca)
 	return previous == NULL || previous->destroying ? NULL : previous;
 }
 
+/* Whose the task's directories are. */
+static const char *user_of(const struct task *task)
+{
+	const struct driver *driver = driver_find(task->driver);
+
+	return task->user[0] != '\0' || driver == NULL ? task->user : driver->default_user;
+}
+
 static struct setup_job *setup_job_new(struct client_alloc *ca)
 {
 	const struct task_group *group = ca->ar.spec->group;
@@ -117,7 +125,7 @@ static struct setup_job *setup_job_new(struct client_alloc *ca)
 		return NULL;
 	}
 	for (i = 0; i < group->tasks.n; i++) {
-		job->tasks[i] = (struct allocdir_task){.name = group->tasks.at[i].name, .user = group->tasks.at[i].user};
+		job->tasks[i] = (struct allocdir_task){.name = group->tasks.at[i].name, .user = user_of(&group->tasks.at[i])};
 	}
 	job->item = (struct work_item){.work_cb = setup_work_cb, .done_cb = setup_done_cb};
 	job->alloc = ca;
@@ -145,6 +153,13 @@ void host_setup(struct alloc_runner *ar)
 
 /* ---- the environment ---- */
 
+static bool has_own_root(const struct task *task)
+{
+	const struct driver *driver = driver_find(task->driver);
+
+	return driver != NULL && (driver->capabilities & DRIVER_ROOT) != 0;
+}
+
 int host_make_env(struct task_runner *tr, const char *dir, struct task_env *out, struct arena *mem)
 {
 	struct client *c = client_of(tr);
@@ -156,9 +171,15 @@ int host_make_env(struct task_runner *tr, const char *dir, struct task_env *out,
 	                             .region = c->config->region,
 	                             .more = &task_of(tr)->template_vars};
 
-	args.alloc_dir = arena_printf(mem, "%s/alloc", dir);
-	args.task_dir = arena_printf(mem, "%s/%s/local", dir, tr->task->name);
-	args.secrets_dir = arena_printf(mem, "%s/%s/secrets", dir, tr->task->name);
+	if (has_own_root(tr->task)) {
+		args.alloc_dir = "/alloc";
+		args.task_dir = "/local";
+		args.secrets_dir = "/secrets";
+	} else {
+		args.alloc_dir = arena_printf(mem, "%s/alloc", dir);
+		args.task_dir = arena_printf(mem, "%s/%s/local", dir, tr->task->name);
+		args.secrets_dir = arena_printf(mem, "%s/%s/secrets", dir, tr->task->name);
+	}
 	return task_env_make(&args, out, mem);
 }
 

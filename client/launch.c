@@ -170,7 +170,7 @@ static void make_executable(const char *dir, const char *name)
 	int fd = root < 0 ? -1 : beneath_open(root, name, O_RDONLY | O_NONBLOCK, BENEATH_NO_LINKS);
 	struct stat st;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && (st.st_mode & 0111) != 0111 &&
 	    fchmod(fd, (st.st_mode & 0777) | 0111) != 0) {
 		/* As above. */
 	}
@@ -191,6 +191,17 @@ static bool try_in_task(const char *dir, const char *below, const char *command,
 		make_executable(dir, out + strlen(dir) + 1);
 	}
 	return true;
+}
+
+void launch_ready_command(const char *task_dir, const char *command)
+{
+	char below[PATH_MAX];
+
+	command += strspn(command, "/");
+	if (command[0] != '\0' && snprintf(below, sizeof(below), "local/%s", command) < (int)sizeof(below)) {
+		make_executable(task_dir, below);
+		make_executable(task_dir, command);
+	}
 }
 
 static bool try_path(const char *path, const char *command, char *out, size_t size)
@@ -330,6 +341,28 @@ static void kill_cgroup(const char *path)
 	}
 }
 
+/* Empty by now, as their tasks are dead; one that is not yet is tried again for a moment. */
+static void remove_limits(const char *lines)
+{
+	char path[PATH_MAX];
+	size_t n;
+	int i;
+
+	for (; *lines != '\0'; lines += n + (lines[n] == '\n')) {
+		n = strcspn(lines, "\n");
+		if (snprintf(path, sizeof(path), "%.*s", (int)n, lines) >= (int)sizeof(path)) {
+			continue;
+		}
+		for (i = 0; i < FIND_TRIES && rmdir(path) != 0 && errno == EBUSY; i++) {
+			pause_ms(FIND_PAUSE_MS);
+		}
+		if (strrchr(path, '/') != NULL) {
+			*strrchr(path, '/') = '\0';
+			rmdir(path); /* That of the last task takes the directory of all along. */
+		}
+	}
+}
+
 /* The executor is gone and nobody looks after the task: a task without supervision must not run on. */
 static void kill_orphans(const struct executor_id *id)
 {
@@ -337,6 +370,7 @@ static void kill_orphans(const struct executor_id *id)
 	if (id->cgroup[0] != '\0') {
 		kill_cgroup(id->cgroup);
 	}
+	remove_limits(id->limit_cgroups);
 }
 
 static enum launch_found gone(const struct executor_id *id, struct executor_report *exit)

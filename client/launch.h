@@ -15,6 +15,7 @@ struct executor_id {
 	uint64_t start;
 	const char *state_dir;
 	const char *cgroup; /* "" if it has none of its own. */
+	const char *limit_cgroups; /* Of version 1, a line each. */
 };
 
 /* Fill in run, boot_id, executor and executor_start, and start `program` with the spec. The connection to it, or a
@@ -24,6 +25,9 @@ int launch_executor(const char *program, struct executor_spec *spec, struct exec
 /* The path to execute: see struct executor_launch. `path` is that of the task's environment. 0, or an errno value. A
  * file of the task's own that is not executable is made so: downloads lose their mode. */
 int launch_find_command(const char *task_dir, const char *command, const char *path, char *out, size_t size);
+
+/* The last sentence alone, for a command that will be found in the task's own root. */
+void launch_ready_command(const char *task_dir, const char *command);
 
 enum launch_found {
 	LAUNCH_CONNECTED, /* It runs; the connection is told. */

@@ -46,9 +46,12 @@ noinst_LIBRARIES += client/libdriver.a client/executor/libexecutor.a
 client_libdriver_a_SOURCES = \
 	client/allocdir.c client/allocdir.h \
 	client/beneath.c client/beneath.h \
+	client/capabilities.c client/capabilities.h \
+	client/cgroups.c client/cgroups.h \
 	client/driver.c client/driver.h client/driver_host.h \
 	client/driver_config.c client/driver_config.h \
-	client/driver_mock.c client/driver_raw_exec.c \
+	client/driver_env.c client/driver_env.h \
+	client/driver_exec.c client/driver_mock.c client/driver_raw_exec.c \
 	client/executor.c client/executor.h client/executor_task.h \
 	client/executor_find.c client/executor_start.c \
 	client/fs_api.c client/fs_api.h \
@@ -59,6 +62,7 @@ client_libdriver_a_SOURCES = \
 # Of the executor all but main(), so that tests can link it.
 client_executor_libexecutor_a_SOURCES = \
 	client/executor/logs.c client/executor/logs.h \
+	client/executor/root.c client/executor/root.h \
 	client/executor/start.c client/executor/start.h \
 	client/executor/tree.c client/executor/tree.h \
 	client/executor/wire.c client/executor/wire.h \

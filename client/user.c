@@ -4,8 +4,8 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/error.h"
 
@@ -57,4 +57,66 @@ int user_find(const char *name, struct user *out)
 		out->groups[i] = groups[i];
 	}
 	return 0;
+}
+
+/* ---- ranges ---- */
+
+static bool next_number(const char **at, unsigned long *out)
+{
+	char *end;
+
+	*at += strspn(*at, " ");
+	if (**at < '0' || **at > '9') {
+		return false;
+	}
+	errno = 0;
+	*out = strtoul(*at, &end, 10);
+	*at = end + strspn(end, " ");
+	return errno == 0 && *out < UINT_MAX;
+}
+
+/* One range, *at moved behind it and its comma. */
+static bool next_range(const char **at, unsigned long *low, unsigned long *high)
+{
+	if (!next_number(at, low)) {
+		return false;
+	}
+	*high = *low;
+	if (**at == '-') {
+		(*at)++;
+		if (!next_number(at, high) || *high < *low) {
+			return false;
+		}
+	}
+	if (**at == ',') {
+		(*at)++;
+		return **at != '\0';
+	}
+	return **at == '\0';
+}
+
+bool user_ranges_ok(const char *ranges)
+{
+	unsigned long low;
+	unsigned long high;
+
+	while (*ranges != '\0') {
+		if (!next_range(&ranges, &low, &high)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool user_in_ranges(const char *ranges, uint32_t id)
+{
+	unsigned long low;
+	unsigned long high;
+
+	while (*ranges != '\0' && next_range(&ranges, &low, &high)) {
+		if (id >= low && id <= high) {
+			return true;
+		}
+	}
+	return false;
 }

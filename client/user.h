@@ -2,6 +2,7 @@
 #ifndef CLIENT_USER_H_
 #define CLIENT_USER_H_
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,5 +17,11 @@ struct user {
 
 /* By name or by number. 0; ERR_NOTFOUND; ERR_IO when the database cannot be asked. */
 int user_find(const char *name, struct user *out);
+
+/* Whether text names ranges of numbers, as "0,100-999"; "" names none. */
+bool user_ranges_ok(const char *ranges);
+
+/* Whether such ranges have the number. */
+bool user_in_ranges(const char *ranges, uint32_t id);
 
 #endif /* CLIENT_USER_H_ */

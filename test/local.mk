@@ -435,6 +435,7 @@ DRIVER_TEST_LIBS = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS) $(UNIT_LIBS)
 EXTRA_DIST += test/unit/client/world.h
 DRIVER_TESTS = \
 	test/unit/client/test_allocdir \
+	test/unit/client/test_exec \
 	test/unit/client/test_fs_api \
 	test/unit/client/test_logs \
 	test/unit/client/test_mock \
@@ -447,6 +448,9 @@ endif
 test_unit_client_test_allocdir_SOURCES = test/unit/client/test_allocdir.c
 test_unit_client_test_allocdir_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_allocdir_LDADD = $(DRIVER_TEST_LIBS)
+test_unit_client_test_exec_SOURCES = test/unit/client/test_exec.c
+test_unit_client_test_exec_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_exec_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_fs_api_SOURCES = test/unit/client/test_fs_api.c
 test_unit_client_test_fs_api_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_fs_api_LDADD = $(DRIVER_TEST_LIBS)

@@ -552,12 +552,14 @@ static void run(const struct executor_spec *spec)
 	struct start_failure failure;
 	struct proc_stat first;
 	int to[2];
+	int error;
 	pid_t pid;
 
 	open_state(spec);
 	open_streams(spec, to);
-	if (spec->cgroup[0] != '\0') {
-		tree_open(&self.tree, spec->cgroup);
+	error = tree_open(&self.tree, spec);
+	if (error != 0) {
+		fail(EXECUTOR_STAGE_LIMITS, error);
 	}
 	pid = start_task(spec, &self.tree, to[0], to[1], &failure);
 	if (pid < 0) {
@@ -588,7 +590,7 @@ int main(void)
 	setsid();
 	take_signals();
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	self.tree.cgroup = self.tree.cgroup_dir = -1;
+	tree_init(&self.tree);
 	size = load_spec(&spec, &mapping);
 	if (chdir("/") != 0) {
 		fail(EXECUTOR_STAGE_STATE, errno);

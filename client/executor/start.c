@@ -3,29 +3,46 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/executor/root.h"
 #include "client/text.h"
 
-/* fork(), into the tree's cgroup where that is possible; else the tree goes on without one. A move by writing to
- * cgroup.procs later would leave a moment outside of it, and costs more. */
-static pid_t fork_into(struct tree *tree)
+enum { CAPABILITIES_MAX = 63 };
+
+static uint64_t namespaces(const struct executor_spec *spec)
 {
-	struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD};
+	if (spec->root[0] == '\0') {
+		return 0;
+	}
+	return CLONE_NEWNS | (spec->pid_private ? CLONE_NEWPID : 0) | (spec->ipc_private ? CLONE_NEWIPC : 0);
+}
+
+/* fork(), into new namespaces, and into the tree's cgroup where that is possible. A move by writing to cgroup.procs
+ * later would leave a moment outside of it, and costs more. Only a task that is not isolated can do without one. */
+static pid_t fork_into(const struct executor_spec *spec, struct tree *tree)
+{
+	struct clone_args args = {.flags = namespaces(spec), .exit_signal = SIGCHLD};
 	long pid;
 
-	if (tree->cgroup >= 0) {
-		args.cgroup = (unsigned)tree->cgroup;
+	if (tree->all.dir >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (unsigned)tree->all.dir;
+	}
+	if (args.flags != 0) {
 		pid = syscall(SYS_clone3, &args, sizeof(args));
-		if (pid >= 0) {
+		if (pid >= 0 || namespaces(spec) != 0) {
 			return (pid_t)pid;
 		}
-		tree_close(tree);
+		tree_leave(tree);
 	}
 	return fork();
 }
@@ -69,9 +86,8 @@ static int write_file(const char *path, const char *data)
 	return error;
 }
 
-static int join_given_cgroups(const struct executor_spec *spec)
+static int join_cgroups(const char *at)
 {
-	const char *at = spec->cgroups_given;
 	struct text path;
 	int error = 0;
 	size_t n;
@@ -86,6 +102,16 @@ static int join_given_cgroups(const struct executor_spec *spec)
 	return error;
 }
 
+static int join_given_cgroups(const struct executor_spec *spec)
+{
+	return join_cgroups(spec->cgroups_given);
+}
+
+static int join_limit_cgroups(const struct executor_spec *spec)
+{
+	return join_cgroups(spec->limit_cgroups);
+}
+
 static int set_oom_score(const struct executor_spec *spec)
 {
 	struct text value = {0};
@@ -98,6 +124,16 @@ static int set_oom_score(const struct executor_spec *spec)
 	return write_file("/proc/self/oom_score_adj", value.at);
 }
 
+/* The pipes are root's: without this the user could not open its own output again, as /dev/stdout. */
+static void give_output(int fd, uid_t uid)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && fchown(fd, uid, (gid_t)-1) != 0) {
+		/* It can still write to what is open. */
+	}
+}
+
 /* Groups first: after the user has changed it is too late. */
 static int set_user(const struct executor_spec *spec)
 {
@@ -107,6 +143,8 @@ static int set_user(const struct executor_spec *spec)
 	if (!spec->set_user) {
 		return 0;
 	}
+	give_output(1, uid);
+	give_output(2, uid);
 	return setgroups(spec->groups_n, spec->groups) != 0 || setresgid(gid, gid, gid) != 0 ||
 			       setresuid(uid, uid, uid) != 0
 		       ? errno
@@ -118,8 +156,109 @@ static int change_dir(const struct executor_spec *spec)
 	return chdir(spec->work_dir) != 0 ? errno : 0;
 }
 
+/* ---- capabilities of an isolated task ---- */
+
+/* What it may have at most; and all that it has now must outlive the change of user. */
+static int bound_capabilities(const struct executor_spec *spec)
+{
+	int c;
+
+	if (spec->root[0] == '\0') {
+		return 0;
+	}
+	for (c = 0; c < CAPABILITIES_MAX && prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++) {
+		if (!(spec->capabilities >> c & 1) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) != 0) {
+			return errno;
+		}
+	}
+	return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 ? errno : 0;
+}
+
+/* A user other than root has them in the command only as "ambient" ones. */
+static int raise_ambient(uint64_t set)
+{
+	int c;
+
+	for (c = 0; c < CAPABILITIES_MAX; c++) {
+		if ((set >> c & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0) != 0) {
+			return errno;
+		}
+	}
+	return 0;
+}
+
+/* Also, from here on: no program gives it more, and it does not outlive the executor. The latter is forgotten by the
+ * kernel when the user changes, so it comes after that. */
+static int keep_capabilities(const struct executor_spec *spec)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	uint64_t set = (uint64_t)spec->capabilities;
+	int i;
+
+	if (spec->root[0] == '\0') {
+		return 0;
+	}
+	for (i = 0; i < 2; i++) {
+		data[i].effective = data[i].permitted = data[i].inheritable = (uint32_t)(set >> (32 * i));
+	}
+	if (syscall(SYS_capset, &head, data) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) {
+		return errno;
+	}
+	return raise_ambient(set);
+}
+
+/* ---- the command ---- */
+
+static const char *env_value(const struct executor_spec *spec, const char *key)
+{
+	size_t n = strlen(key);
+	uint32_t i;
+
+	for (i = 0; i < spec->env_n; i++) {
+		if (strncmp(spec->env[i], key, n) == 0 && spec->env[i][n] == '=') {
+			return spec->env[i] + n + 1;
+		}
+	}
+	return "/usr/local/bin:/usr/bin:/bin";
+}
+
+/* Returns only if it fails. What is there but cannot be executed is the better reason. */
+static int try_command(const struct executor_spec *spec, const char *dir, size_t n, int error)
+{
+	struct text path = {0};
+
+	if (n + 1 + strlen(spec->command) >= TEXT_MAX) {
+		return ENAMETOOLONG;
+	}
+	text_cut(&path, dir, n);
+	text_str(&path, "/");
+	text_str(&path, spec->command);
+	execve(path.at, spec->args, spec->env);
+	return errno == ENOENT || errno == ENOTDIR ? error : errno;
+}
+
+/* In the task's own root only its own eyes see what is there: so the search is here, and not where the spec is made. */
+static int search_command(const struct executor_spec *spec)
+{
+	const char *path = env_value(spec, "PATH");
+	int error = try_command(spec, "/local", 6, ENOENT);
+	size_t n;
+
+	error = try_command(spec, "", 0, error);
+	for (; strchr(spec->command, '/') == NULL && *path != '\0'; path += n + (path[n] == ':')) {
+		n = strcspn(path, ":");
+		error = n > 0 && path[0] == '/' ? try_command(spec, path, n, error) : error;
+	}
+	return error;
+}
+
 static int execute(const struct executor_spec *spec)
 {
+	if (spec->root[0] != '\0' && spec->command[0] != '/') {
+		return search_command(spec);
+	}
 	execve(spec->command, spec->args, spec->env);
 	return errno;
 }
@@ -129,8 +268,18 @@ static const struct {
 	int (*run)(const struct executor_spec *spec);
 } steps[] = {
 	{EXECUTOR_STAGE_CGROUP, join_given_cgroups},
+	{EXECUTOR_STAGE_LIMITS, join_limit_cgroups},
 	{EXECUTOR_STAGE_OOM, set_oom_score},
+	{EXECUTOR_STAGE_ROOT, root_enter},
+	{EXECUTOR_STAGE_SHARED, root_mount_shared},
+	{EXECUTOR_STAGE_CHROOT_ENV, root_mount_chroot_env},
+	{EXECUTOR_STAGE_DEV, root_make_dev},
+	{EXECUTOR_STAGE_PROC, root_mount_proc},
+	{EXECUTOR_STAGE_SYS, root_mount_sys},
+	{EXECUTOR_STAGE_ROOT, root_leave_old},
+	{EXECUTOR_STAGE_CAPABILITIES, bound_capabilities},
 	{EXECUTOR_STAGE_USER, set_user},
+	{EXECUTOR_STAGE_CAPABILITIES, keep_capabilities},
 	{EXECUTOR_STAGE_WORK_DIR, change_dir},
 	{EXECUTOR_STAGE_EXEC, execute},
 };
@@ -181,7 +330,7 @@ pid_t start_task(const struct executor_spec *spec, struct tree *tree, int out, i
 		failure->error = errno;
 		return -1;
 	}
-	pid = fork_into(tree);
+	pid = fork_into(spec, tree);
 	if (pid == 0) {
 		child(spec, out, err, pipe_fds[1]);
 	}

@@ -1,10 +1,14 @@
 /**
- * All processes of a task: to kill them to the last one, and to add up what they use.
+ * All processes of a task: to kill them to the last one, to add up what they use, and to bound it.
  *
  * The executor is their "subreaper": a process whose parent ends becomes the executor's child, whatever session or
- * group it has moved to, so by killing its children until it has none the executor reaches all of them. A cgroup of
+ * group it has moved to, so by killing its children until it has none the executor reaches all of them. In a PID
+ * namespace of its own the first process is that parent instead, and takes all others with it when it ends. A cgroup of
  * version 2, where one can be made, does it in one stroke, also against processes that fork faster than they are
- * killed. A cgroup of version 1 is not used: it adds nothing to this but its cost.
+ * killed.
+ *
+ * Cgroups of version 1 are used for limits alone, on machines that have the controllers there. All cgroups of a task
+ * have the same name, each in its hierarchy.
  */
 #ifndef CLIENT_EXECUTOR_TREE_H_
 #define CLIENT_EXECUTOR_TREE_H_
@@ -16,18 +20,33 @@
 
 #include "client/executor/wire.h"
 
-struct tree {
-	pid_t leader;    /* The first process, leader of session and group; 0 once it was waited for. */
-	int cgroup;      /* Directory; -1: none. */
-	int cgroup_dir;  /* Its parent; -1: none. */
-	char cgroup_name[NAME_MAX + 1];
+enum { TREE_LIMITS_MAX = 4 };
+
+/* A cgroup: the directories of it and of its parent; -1: none. */
+struct tree_group {
+	int dir;
+	int parent;
 };
 
-/* Make the cgroup at `path`, whose parent exists; failure leaves the tree without one, which it can do without. */
-void tree_open(struct tree *t, const char *path);
+struct tree {
+	pid_t leader;    /* The first process, leader of session and group; 0 once it was waited for. */
+	struct tree_group all; /* Of version 2. */
+	struct tree_group limits[TREE_LIMITS_MAX]; /* Of version 1. */
+	char name[NAME_MAX + 1];
+};
 
-/* Remove the cgroup, which is empty by now. */
+/* A tree without processes and cgroups. */
+void tree_init(struct tree *t);
+
+/* Make the cgroups that the spec names. Without limits failure leaves the tree without one, which it can do without;
+ * with limits it is an errno value: what is to be bounded must not run unbounded. */
+int tree_open(struct tree *t, const struct executor_spec *spec);
+
+/* Remove the cgroups, which are empty by now. */
 void tree_close(struct tree *t);
+
+/* Go on without the cgroup of version 2. */
+void tree_leave(struct tree *t);
 
 /* SIGKILL to all processes that there are at this moment. */
 void tree_kill(const struct tree *t);

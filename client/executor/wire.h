@@ -24,7 +24,7 @@
 enum {
 	EXECUTOR_SOCKET_FD = 3,
 	EXECUTOR_SPEC_FD = 4,
-	EXECUTOR_SPEC_VERSION = 1,
+	EXECUTOR_SPEC_VERSION = 2,
 	EXECUTOR_GROUPS_MAX = 1024,
 	EXECUTOR_RUN_TEXT = 17, /* 16 hex digits. */
 };
@@ -42,8 +42,14 @@ enum {
 	X(run)                                                                                        \
 	X(user) /* For texts; what counts are the numbers. */                                         \
 	X(cgroup) /* A directory of the cgroup v2 mount to make, and to remove at the end; or "". */ \
-	X(cgroups_given) /* Some that exist, a line each, to run in and leave alone; or "". */
+	X(cgroups_given) /* Some that exist, a line each, to run in and leave alone; or "". */ \
+	X(limit_cgroups) /* As cgroup, a line each, of the old version, which has a hierarchy for each controller. */ \
+	X(cpus) /* Those to run on, "0,2-3"; "": all. */ \
+	X(root) /* What becomes the task's root directory; "": the host's, and no namespace is made. */ \
+	X(shared) /* What becomes its /alloc. */ \
+	X(chroot_env) /* What it sees of the host, not writable: a line for the host's path, one for the task's. */
 
+/* Limits of 0 are none. With a root: `capabilities` is the set of those that the task may have, a bit each. */
 #define EXECUTOR_NUMBERS(X)     \
 	X(log_max_files)        \
 	X(log_max_file_bytes)   \
@@ -52,7 +58,14 @@ enum {
 	X(uid)                  \
 	X(gid)                  \
 	X(set_oom_score_adj)    \
-	X(oom_score_adj)
+	X(oom_score_adj)        \
+	X(memory_bytes)         \
+	X(memory_low_bytes)     \
+	X(cpu_shares)           \
+	X(pid_private)          \
+	X(ipc_private)          \
+	X(no_pivot_root)        \
+	X(capabilities)
 
 struct executor_spec {
 #define X(name) const char *name;
@@ -109,7 +122,15 @@ enum executor_report_type {
 	X(LOGS, "open log files in", log_dir)                          \
 	X(FORK, "fork for", command)                                   \
 	X(CGROUP, "join cgroup", cgroups_given)                         \
+	X(LIMITS, "limit the resources of", command)                   \
 	X(OOM, "set oom_score_adj for", command)                       \
+	X(ROOT, "change to root directory", root)                      \
+	X(SHARED, "mount on /alloc in the task's root", shared)        \
+	X(CHROOT_ENV, "mount the chroot environment in", root)         \
+	X(DEV, "make /dev in", root)                                   \
+	X(PROC, "mount /proc in", root)                                \
+	X(SYS, "mount /sys in", root)                                  \
+	X(CAPABILITIES, "set the capabilities of", command)            \
 	X(USER, "change to user", user)                                \
 	X(WORK_DIR, "change to working directory", work_dir)           \
 	X(EXEC, "launch command", command)

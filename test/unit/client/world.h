@@ -30,7 +30,7 @@ struct world {
 	struct driver_host *host;
 	bool closed;
 	char dir[64];
-	char task_dir[128], state_dir[128], log_dir[128];
+	char task_dir[128], state_dir[128], log_dir[128], shared_dir[128];
 };
 
 /* A task and what its driver told of it. */
@@ -66,10 +66,13 @@ static inline void world_make_dirs(struct world *w)
 	assert_int_equal(chmod(w->dir, 0755), 0);
 	snprintf(w->task_dir, sizeof(w->task_dir), "%s/t", w->dir);
 	snprintf(w->log_dir, sizeof(w->log_dir), "%s/logs", w->dir);
+	snprintf(w->shared_dir, sizeof(w->shared_dir), "%s/alloc", w->dir);
 	snprintf(w->state_dir, sizeof(w->state_dir), "%s/t/private", w->dir);
 	assert_int_equal(mkdir(w->task_dir, 0777), 0);
 	assert_int_equal(chmod(w->task_dir, 0777), 0);
 	assert_int_equal(mkdir(w->log_dir, 0755), 0);
+	assert_int_equal(mkdir(w->shared_dir, 0777), 0);
+	assert_int_equal(chmod(w->shared_dir, 0777), 0);
 	assert_int_equal(mkdir(w->state_dir, 0700), 0);
 }
 
@@ -200,7 +203,7 @@ static inline struct driver_spec world_spec(const struct world *w, const char *c
 {
 	return (struct driver_spec){.alloc_id = "11111111-2222-3333-4444-555555555555", .task_name = "t",
 	                            .config = config, .task_dir = w->task_dir, .state_dir = w->state_dir,
-	                            .log_dir = w->log_dir, .stdout_name = "t.stdout", .stderr_name = "t.stderr",
+	                            .shared_dir = w->shared_dir, .log_dir = w->log_dir, .stdout_name = "t.stdout", .stderr_name = "t.stderr",
 	                            .log_max_files = 10, .log_max_file_bytes = 10 << 20};
 }
 
