@@ -216,7 +216,7 @@ static void request_cb(struct rpc_conn *c, struct rpc_call *call)
 	struct net_conn *nc = c->data;
 	struct net *n = nc->net;
 
-	if (n->stopping) {
+	if (n->stopping || n->s->draining) {
 		rpc_fail(call, ERR_BUSY, "this server is stopping");
 	} else if (call->method == RPC_METHOD_HTTP) {
 		serve_http(n, call);

@@ -14,7 +14,8 @@
 
 enum {
 	STACK_BYTES = 1 << 20,
-	GRACE_MS = 250, /* For requests under way. */
+	HAND_ON_MS = 200, /* For another server to take over leadership; */
+	GRACE_MS = 250,   /* for requests under way. */
 	LAST_ROUNDS = 1000,
 };
 
@@ -132,14 +133,15 @@ static void run_rest(struct server *s)
 {
 	unsigned rounds = LAST_ROUNDS;
 
+	bool more;
+
 	do {
-		mailbox_run(&s->mail);
-		if (--rounds == 0) {
-			log_error("server", "requests are left at the end");
-			return;
-		}
-	} while (link_run_rest(s->link));
-	mailbox_run(&s->mail);
+		more = link_run_rest(s->link);
+		more = mailbox_run(&s->mail) > 0 || more;
+	} while (more && --rounds > 0);
+	if (more) {
+		log_error("server", "requests are left at the end");
+	}
 }
 
 /* The core loop has been stopped. */
@@ -292,15 +294,31 @@ void server_leave(struct server *s, unsigned timeout_ms)
 	errand_wait(e, timeout_ms);
 }
 
-/* Others take over while the requests that are under way here come to their end. */
+static void on_handed_on(void *data, int status, uint64_t index)
+{
+	(void)status;
+	(void)index;
+	errand_done(data);
+}
+
+/* Another server takes over first: requests that come meanwhile are its. */
 static void run_hand_on(struct mail *mail)
 {
 	struct errand *e = CONTAINER_OF(mail, struct errand, mail);
+	struct server *s = e->s;
 
-	if (e->s->ready) {
-		(void)replica_transfer(e->s->replica, 0, NULL, NULL); /* Alone, or none is near enough: so be it. */
+	s->draining = true;
+	if (!s->ready || replica_transfer(s->replica, 0, on_handed_on, e) != 0) {
+		errand_done(e);
 	}
-	errand_free(e);
+}
+
+static void hand_on(struct server *s)
+{
+	struct errand *e = errand_new(s, run_hand_on);
+
+	server_post_core(s, &e->mail);
+	errand_wait(e, HAND_ON_MS);
 }
 
 static void run_stop(struct mail *mail)
@@ -315,7 +333,7 @@ void server_stop(struct server *s)
 {
 	uint64_t begun = uv_hrtime();
 
-	server_post_core(s, &errand_new(s, run_hand_on)->mail);
+	hand_on(s);
 	link_stop(s->link, GRACE_MS);
 	server_post_core(s, &errand_new(s, run_stop)->mail);
 	uv_thread_join(&s->thread);

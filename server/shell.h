@@ -55,6 +55,7 @@ struct server {
 	struct httpd *httpd; /* Any thread may post to it. */
 	struct api *api;     /* The HTTP thread's. */
 	bool ready;          /* Leads, and takes writes. */
+	bool draining;       /* Will stop soon: takes no requests of other agents any more. */
 	bool stopping;
 };
 
