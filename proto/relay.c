@@ -599,10 +599,12 @@ static void start_in(struct mail *mail)
 {
 	struct relay_in *in = CONTAINER_OF(mail, struct relay_in, start);
 	struct buf payload = in->payload;
+	const char *given;
 	int rv;
 
 	in->payload = (struct buf){0};
 	rv = rpc_get_http_request(&in->req, payload.at, payload.len);
+	given = in->req.body;
 	if (rv != 0) {
 		http_answer_text(&in->req, http_status_of(rv), "%s",
 				 rv == ERR_TOOBIG ? "Passed on too often, or too long" : error_text(rv));
@@ -610,8 +612,10 @@ static void start_in(struct mail *mail)
 		in->relay->handle(in->relay->ctx, &in->req);
 	}
 	buf_close(&payload); /* The request may have been answered, but is freed by `final` alone. */
-	in->req.body = NULL;
-	in->req.body_len = 0;
+	if (in->req.body == given) { /* Else the handler has put a copy there. */
+		in->req.body = NULL;
+		in->req.body_len = 0;
+	}
 }
 
 static void tell_in_gone(struct mail *mail)

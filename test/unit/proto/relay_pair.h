@@ -91,6 +91,7 @@ static void handle(void *ctx, struct http_request *req)
 		http_stream_begin(req, &(struct http_response){.type = "text/plain"});
 		held = req;
 	} else {
+		req->body = arena_strndup(&req->mem, req->body != NULL ? req->body : "", req->body_len);
 		held = req;
 	}
 }

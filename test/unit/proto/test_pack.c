@@ -97,6 +97,48 @@ static void the_bytes_of_every_kind_are_pinned(void **state)
 	buf_close(&out);
 }
 
+/* An object that is made piece by piece has the same bytes. */
+static void pieces_make_the_same_bytes(void **state)
+{
+	struct inner inner = {"a", 7};
+	const char *texts[] = {"x", "y"};
+	int64_t numbers[] = {-1, 300};
+	struct buf whole = {0};
+	struct buf pieces = {0};
+	struct kinds k;
+
+	(void)state;
+	memset(&k, 0, sizeof(k));
+	object_init(&kinds_type, &k);
+	k.b = true;
+	k.i = 70000;
+	k.strs = (struct strs){texts, 2};
+	k.ints = (struct ints){numbers, 2};
+	k.list.at = &inner;
+	k.list.n = 1;
+	pack_encode(&kinds_type, &k, &whole);
+	pack_put_object(&pieces, 5);
+	pack_put_int(&pieces, 1);
+	pack_put_bool(&pieces, true);
+	pack_put_int(&pieces, 2);
+	pack_put_int(&pieces, 70000);
+	pack_put_int(&pieces, 12);
+	pack_put_list(&pieces, 2);
+	pack_put_str(&pieces, "x");
+	pack_put_str(&pieces, "y");
+	pack_put_int(&pieces, 13);
+	pack_put_list(&pieces, 2);
+	pack_put_int(&pieces, -1);
+	pack_put_int(&pieces, 300);
+	pack_put_int(&pieces, 19);
+	pack_put_list(&pieces, 1);
+	pack_encode(&inner_type, &inner, &pieces);
+	assert_int_equal(pieces.len, whole.len);
+	assert_memory_equal(pieces.at, whole.at, whole.len);
+	buf_close(&whole);
+	buf_close(&pieces);
+}
+
 static void nothing_set_is_one_byte_and_brings_no_defaults(void **state)
 {
 	struct job j;
@@ -254,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_packed_unpacks_the_same_and_only_one_way),
 		cmocka_unit_test(the_bytes_of_every_kind_are_pinned),
+		cmocka_unit_test(pieces_make_the_same_bytes),
 		cmocka_unit_test(nothing_set_is_one_byte_and_brings_no_defaults),
 		cmocka_unit_test(unknown_numbers_are_passed_over),
 		cmocka_unit_test(what_is_no_message_of_ours_is_refused),

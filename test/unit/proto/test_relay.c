@@ -25,6 +25,92 @@ static void a_request_is_answered_by_the_other_agent(void **state)
 	kept_close(&k);
 }
 
+/* As for a request that waits for a leader. */
+static void a_handler_may_keep_a_copy_of_the_body(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	assert_int_equal(kept_open(&k, "PUT", "/later"), 0);
+	k.req.body = "body";
+	k.req.body_len = 4;
+	relay_forward(&a.relay, &k.req, "leader", 1000);
+	settle();
+	assert_non_null(held);
+	assert_int_equal(held->body_len, 4);
+	assert_string_equal(held->body, "body");
+	http_answer_text(held, 200, "%s", held->body);
+	held = NULL;
+	settle();
+	assert_string_equal(buf_text(&k.body), "body");
+	kept_close(&k);
+}
+
+static struct http_request *back;
+static int back_err;
+
+static void take_back(void *ctx, struct http_request *req, int err)
+{
+	assert_ptr_equal(ctx, &a);
+	back = req;
+	back_err = err;
+}
+
+static void owners_gone(struct http_request *req)
+{
+	(void)req;
+}
+
+/* What the other side did not answer is its owner's again, as it was. */
+static void a_request_that_is_not_answered_goes_back_to_its_owner(void **state)
+{
+	struct kept k;
+	int owner;
+
+	(void)state;
+	a.relay.returned = take_back;
+	back = NULL;
+	assert_int_equal(kept_open(&k, "PUT", "/later"), 0);
+	k.req.data = &owner;
+	k.req.gone_cb = owners_gone;
+	relay_forward(&a.relay, &k.req, "leader", 1000);
+	settle();
+	rpc_conn_close(&a.end.conn, ERR_IO, "cut");
+	settle();
+	assert_ptr_equal(back, &k.req);
+	assert_int_equal(back_err, ERR_UNKNOWN);
+	assert_ptr_equal(k.req.data, &owner);
+	assert_ptr_equal(k.req.gone_cb, owners_gone);
+	assert_int_equal(k.answers, 0);
+	back = NULL; /* Again: now there is no way. */
+	relay_forward(&a.relay, &k.req, "leader", 1000);
+	settle();
+	assert_ptr_equal(back, &k.req);
+	assert_int_equal(back_err, ERR_NOLEADER);
+	http_answer_text(&k.req, 500, "no");
+	kept_close(&k);
+	a.relay.returned = NULL;
+}
+
+/* One whose client has left meanwhile is answered, so that it ends. */
+static void a_request_without_a_client_does_not_go_back(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	a.relay.returned = take_back;
+	back = NULL;
+	ask(&k, "GET", "/later");
+	settle();
+	k.req.gone = true;
+	k.req.gone_cb(&k.req);
+	settle();
+	assert_null(back);
+	assert_int_equal(k.answers, 1);
+	kept_close(&k);
+	a.relay.returned = NULL;
+}
+
 static void large_answers_come_whole(void **state)
 {
 	static const char *const targets[] = {"/big?n=262144", "/big?n=262145", "/big?n=3000000",
@@ -299,6 +385,9 @@ static void random_traffic_is_all_answered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_handler_may_keep_a_copy_of_the_body),
+		TEST(a_request_that_is_not_answered_goes_back_to_its_owner),
+		TEST(a_request_without_a_client_does_not_go_back),
 		TEST(a_request_is_answered_by_the_other_agent),
 		TEST(large_answers_come_whole),
 		TEST(streams_flow_through),
