@@ -293,6 +293,18 @@ void errands_retry(struct net *n)
 	}
 }
 
+void errands_recall(struct net *n)
+{
+	LIST_EACH (l, &n->away) {
+		struct errand *e = CONTAINER_OF(l, struct errand, link);
+
+		if (!e->writing) {
+			rpc_cancel(&e->req);
+			errand_again(e, ERR_NOTLEADER);
+		}
+	}
+}
+
 void errands_tick(struct net *n)
 {
 	look_at_members(n);

@@ -372,14 +372,37 @@ void net_ready(struct net *n, bool ready)
 	}
 }
 
+/* What was asked of the one before is asked of this one, as far as it may be asked twice. */
 void net_leader(struct net *n, uint64_t id, const char *address)
 {
 	(void)address;
+	if (n->leader_id != 0 && n->leader_id != id) {
+		n->former_id = n->leader_id;
+		n->former_ms = net_now(n);
+	}
 	n->leader_id = id;
 	if (id != 0) {
+		errands_recall(n);
+		info_index_recall(n);
 		errands_retry(n);
 	}
 	server_info_changed(n->s);
+}
+
+/* A leader that was replaced may hang, with requests of ours that nobody carries out: they wait for it no longer than
+ * it takes to see that it is silent. */
+static void watch_former(struct net *n)
+{
+	struct member *m = n->former_id != 0 ? member_by_raft(n, n->former_id) : NULL;
+	struct net_conn *nc = m != NULL ? m->conn : NULL;
+
+	if (n->former_id == 0 || n->leader_id == 0 || net_now(n) - n->former_ms < NET_FORMER_MS) {
+		return;
+	}
+	n->former_id = 0;
+	if (nc != NULL && nc->rpc->heard_ms < n->former_ms && nc->rpc->n_requests > 0) {
+		rpc_conn_close(nc->rpc, ERR_TIMEOUT, "it leads no more, and is silent");
+	}
 }
 
 void net_configuration(struct net *n)
@@ -437,6 +460,7 @@ static void tick_cb(uv_timer_t *timer)
 	struct net *n = timer->data;
 
 	uv_timer_start(&n->timer, tick_cb, net_in_cluster(n) ? NET_TICK_MS : NET_TICK_FAST_MS, 0);
+	watch_former(n);
 	members_tick(n);
 	cluster_tick(n);
 	voters_tick(n);

@@ -359,6 +359,14 @@ int net_ask_index(struct net *n)
 	return rpc_send_object(leader->rpc, &n->index, RPC_METHOD_READ_INDEX, &rpc_none_type, &none, TIMEOUT_MS);
 }
 
+void info_index_recall(struct net *n)
+{
+	if (n->index.conn != NULL) {
+		rpc_cancel(&n->index);
+		reads_answer(&n->s->reads, ERR_NOLEADER, 0);
+	}
+}
+
 /* ---- metrics ---- */
 
 static double count_alive(const struct net *n)

@@ -44,6 +44,7 @@ enum {
 	NET_RETIRE_MS = 1000,      /* A second connection to the same server is closed when it was idle so long, */
 	NET_RETIRE_MAX_MS = 30000, /* or whatever is on it. */
 	NET_EXCHANGE_MS = 10000,   /* Between two exchanges without news. */
+	NET_FORMER_MS = 1200,      /* A former leader that is silent for so long hangs. It is asked after a second. */
 	NET_ERRAND_MS = 4500,      /* A little less than clients wait. */
 };
 
@@ -170,6 +171,8 @@ struct net {
 	struct uuid join_cluster;
 	int64_t join_next_ms;
 	uint64_t leader_id;
+	uint64_t former_id; /* Who led before, until it has been looked at; 0: nobody. */
+	int64_t former_ms;  /* When that ended. */
 	struct rpc_request index;  /* The question to the leader. */
 	uint64_t lease_turn_ms;    /* When the loop turned last, */
 	uint64_t lease_from_ms;    /* and from when it has turned without a pause: see net_info.c. */
@@ -300,6 +303,9 @@ void errand_begin(struct net *n, struct net_conn *nc, struct rpc_call *call);
 
 /* There may be a leader now: try all that wait. */
 void errands_retry(struct net *n);
+
+/* There is another leader: what was sent to the one before is sent again. */
+void errands_recall(struct net *n);
 void errands_tick(struct net *n);
 void errands_stop(struct net *n);
 
@@ -391,6 +397,9 @@ void info_status(struct net *n, struct rpc_call *call);
 void info_hash(struct net *n, struct rpc_call *call);
 void info_remember(struct net *n, const struct view *v);
 void info_read_index(struct net *n, struct rpc_call *call);
+
+/* There is another leader. */
+void info_index_recall(struct net *n);
 
 /* The loop turns. */
 void lease_turn(struct net *n);
