@@ -721,6 +721,24 @@ static bool is_attempt(const struct eval *ev, const struct hcl_expr *e)
 	return ev->scope != NULL && ev->scope->attempts && (strcmp(e->name, "try") == 0 || strcmp(e->name, "can") == 0);
 }
 
+static int eval_convert(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
+{
+	struct hcl_error error;
+	int rv;
+
+	if (e->n != 2 || e->spread) {
+		return fail(ev, e, ERR_INVALID, "convert takes a value and a type");
+	}
+	rv = eval(ev, e->first, out);
+	if (rv == 0) {
+		rv = ev->scope->convert_cb(ev->scope->ctx, e->first->next, out, &error);
+		if (rv != 0 && ev->error != NULL) {
+			*ev->error = error;
+		}
+	}
+	return rv;
+}
+
 static int eval_call(struct eval *ev, const struct hcl_expr *e, struct hcl_value *out)
 {
 	struct values args = {0};
@@ -729,6 +747,9 @@ static int eval_call(struct eval *ev, const struct hcl_expr *e, struct hcl_value
 
 	if (is_attempt(ev, e)) {
 		return eval_attempt(ev, e, out);
+	}
+	if (ev->scope != NULL && ev->scope->convert_cb != NULL && strcmp(e->name, "convert") == 0) {
+		return eval_convert(ev, e, out);
 	}
 	if (ev->scope == NULL || ev->scope->function_cb == NULL) {
 		return fail(ev, e, ERR_NOTFOUND, "unknown function \"%.80s\"", e->name);

@@ -31,6 +31,9 @@ struct hcl_scope {
 	bool keep_unknown;
 	/* try(a, b ...) is the first that has no error, can(a) whether there is none. */
 	bool attempts;
+	/* convert(value, TYPE): make the value one of the type, which is not evaluated. 0 or an error with `error`, its
+	 * position included. */
+	int (*convert_cb)(void *ctx, const struct hcl_expr *type, struct hcl_value *value, struct hcl_error *error);
 	struct hcl_budget *budget; /* NULL: each evaluation has one of its own. */
 };
 

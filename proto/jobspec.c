@@ -29,6 +29,16 @@ void *jobspec_alloc(struct jobspec *js, size_t count, size_t size)
 	return p;
 }
 
+static int convert_cb(void *ctx, const struct hcl_expr *type, struct hcl_value *value, struct hcl_error *error)
+{
+	struct jobspec *js = ctx;
+
+	if (jobspec_convert(js, type, value, error)) {
+		return 0;
+	}
+	return js->nomem ? ERR_NOMEM : js->budget.steps > HCL_MAX_STEPS ? ERR_TOOBIG : ERR_TYPE;
+}
+
 /* ---- texts ---- */
 
 static struct hcl_body *parse_text(struct jobspec *js, const char *text, size_t len)
@@ -258,7 +268,13 @@ int jobspec_parse(const struct jobspec_source *source, struct arena *mem, struct
 		.seed = source->seed,
 	};
 
-	js.functions = (struct hcl_scope){.ctx = &js, .attempts = true, .budget = &js.budget};
+	js.functions = (struct hcl_scope){
+		.function_cb = jobspec_function_cb,
+		.convert_cb = convert_cb,
+		.ctx = &js,
+		.attempts = true,
+		.budget = &js.budget,
+	};
 	js.scope = js.functions;
 	js.scope.variable_cb = jobspec_variable_cb;
 	js.scope.keep_unknown = true;

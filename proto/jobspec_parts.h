@@ -65,8 +65,20 @@ int jobspec_variable_cb(void *ctx, const char *name, struct arena *mem, struct h
 /* Convert to what the type expression says. False with `error`. */
 bool jobspec_convert(struct jobspec *js, const struct hcl_expr *type, struct hcl_value *v, struct hcl_error *error);
 
+/* A total order of values: by kind, then by what they are. */
+int jobspec_compare(const struct hcl_value *a, const struct hcl_value *b);
+
+/* Sort, and drop doubles. */
+void jobspec_make_set(struct hcl_value *at, uint32_t *n);
+
 /* Whether a text cannot be of that type, so that it stands for an expression where only texts can be given. */
 bool jobspec_type_is_compound(const struct hcl_expr *type);
+
+/* ---- jobspec_func*.c: functions ---- */
+
+/* With js for ctx. */
+int jobspec_function_cb(void *ctx, const char *name, const struct hcl_value *args, uint32_t n, struct arena *mem,
+			struct hcl_value *value, struct hcl_error *error);
 
 /* ---- jobspec_block.c: what the language has beyond the field tables ---- */
 

@@ -60,26 +60,71 @@ static bool convert_scalar(struct jobspec *js, const struct hcl_expr *type, stru
 
 /* ---- lists and maps ---- */
 
-static int compare_values(const void *a, const void *b)
+static int compare_numbers(const struct hcl_number *a, const struct hcl_number *b)
 {
-	const struct hcl_value *p = a;
-	const struct hcl_value *q = b;
-
-	if (p->kind == HCL_NUMBER && q->kind == HCL_NUMBER) {
-		return (p->number.num > q->number.num) - (p->number.num < q->number.num);
+	if (a->exact && b->exact) {
+		return (a->integer > b->integer) - (a->integer < b->integer);
 	}
-	return p->kind == HCL_STRING && q->kind == HCL_STRING ? strcmp(p->string, q->string) : 0;
+	return (a->num > b->num) - (a->num < b->num);
 }
 
-/* A set of texts or numbers is sorted and without doubles. */
-static void make_set(struct hcl_value *at, uint32_t *n)
+static int compare_lists(const struct hcl_value *a, const struct hcl_value *b)
+{
+	uint32_t i;
+	int order = 0;
+
+	for (i = 0; i < a->list.n && i < b->list.n && order == 0; i++) {
+		order = jobspec_compare(&a->list.at[i], &b->list.at[i]);
+	}
+	return order != 0 ? order : (a->list.n > b->list.n) - (a->list.n < b->list.n);
+}
+
+static int compare_objects(const struct hcl_value *a, const struct hcl_value *b)
+{
+	uint32_t i;
+	int order = 0;
+
+	for (i = 0; i < a->object.n && i < b->object.n && order == 0; i++) {
+		order = strcmp(a->object.at[i].key, b->object.at[i].key);
+		order = order != 0 ? order : jobspec_compare(&a->object.at[i].value, &b->object.at[i].value);
+	}
+	return order != 0 ? order : (a->object.n > b->object.n) - (a->object.n < b->object.n);
+}
+
+int jobspec_compare(const struct hcl_value *a, const struct hcl_value *b)
+{
+	if (a->kind != b->kind) {
+		return a->kind < b->kind ? -1 : 1;
+	}
+	switch (a->kind) {
+	case HCL_BOOL:
+		return (int)a->boolean - (int)b->boolean;
+	case HCL_NUMBER:
+		return compare_numbers(&a->number, &b->number);
+	case HCL_STRING:
+		return strcmp(a->string, b->string);
+	case HCL_LIST:
+		return compare_lists(a, b);
+	case HCL_OBJECT:
+		return compare_objects(a, b);
+	default:
+		return 0;
+	}
+}
+
+static int compare_values(const void *a, const void *b)
+{
+	return jobspec_compare(a, b);
+}
+
+void jobspec_make_set(struct hcl_value *at, uint32_t *n)
 {
 	uint32_t kept = 0;
 	uint32_t i;
 
 	qsort(at, *n, sizeof(*at), compare_values);
 	for (i = 0; i < *n; i++) {
-		if (kept == 0 || !hcl_equal(&at[kept - 1], &at[i])) {
+		if (kept == 0 || jobspec_compare(&at[kept - 1], &at[i]) != 0) {
 			at[kept++] = at[i];
 		}
 	}
@@ -106,7 +151,7 @@ static bool convert_list(struct jobspec *js, const struct hcl_expr *type, struct
 	}
 	v->list.at = at;
 	if (type->name[0] == 's') {
-		make_set(at, &v->list.n);
+		jobspec_make_set(at, &v->list.n);
 	}
 	return true;
 }

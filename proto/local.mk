@@ -73,7 +73,15 @@ noinst_LIBRARIES += proto/libjobspec.a
 proto_libjobspec_a_SOURCES = \
 	proto/jobspec.c proto/jobspec.h proto/jobspec_parts.h \
 	proto/jobspec_block.c \
+	proto/jobspec_format.c \
+	proto/jobspec_func.c proto/jobspec_func.h \
+	proto/jobspec_func_code.c \
+	proto/jobspec_func_list.c \
+	proto/jobspec_func_net.c \
+	proto/jobspec_func_text.c \
 	proto/jobspec_names.c \
+	proto/jobspec_regex.c \
 	proto/jobspec_tree.c \
-	proto/jobspec_type.c
-JOBSPEC_LIBS = proto/libjobspec.a $(HCL_LIBS)
+	proto/jobspec_type.c \
+	proto/regfind.c proto/regfind.h
+JOBSPEC_LIBS = proto/libjobspec.a $(HCL_LIBS) $(OPENSSL_LIBS)

@@ -35,11 +35,17 @@ test_fuzz_fuzz_hcl_LDADD = $(HCL_LIBS) $(JANSSON_LIBS)
 
 # The job language.
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/proto/test_jobspec
+check_PROGRAMS += test/unit/proto/test_jobspec test/unit/proto/test_jobspec_func test/unit/proto/test_regfind
 endif
 test_unit_proto_test_jobspec_SOURCES = test/unit/proto/test_jobspec.c
 test_unit_proto_test_jobspec_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_jobspec_LDADD = $(JOBSPEC_LIBS) $(UNIT_LIBS)
+test_unit_proto_test_jobspec_func_SOURCES = test/unit/proto/test_jobspec_func.c
+test_unit_proto_test_jobspec_func_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_jobspec_func_LDADD = $(JOBSPEC_LIBS) $(UNIT_LIBS)
+test_unit_proto_test_regfind_SOURCES = test/unit/proto/test_regfind.c
+test_unit_proto_test_regfind_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_regfind_LDADD = $(JOBSPEC_LIBS) $(UNIT_LIBS)
 if FUZZ
 noinst_PROGRAMS += test/fuzz/fuzz_jobspec
 endif
