@@ -66,6 +66,7 @@ struct relay_out {
 	struct buf payload;
 	unsigned tries;
 	bool gone, kept, finished, whole;
+	bool repeatable; /* A read: done twice it does no harm. */
 
 	/* From RPC to HTTP, with begin or final. */
 	struct buf head; /* An answer as a payload; empty: see err. */
@@ -105,7 +106,7 @@ static void fail_out_text(struct relay_out *out, int err)
 	fail_out(out, err, text, strlen(text));
 }
 
-/* Surely not carried out: so it may be tried again. */
+/* Surely not carried out, or a read: so it may be tried again. */
 static void not_done(struct relay_out *out, int err, const char *why, size_t len)
 {
 	const struct relay *r = out->relay;
@@ -171,7 +172,7 @@ static void on_out_reply(struct rpc_request *rpc, int err, const struct rpc_fram
 	struct relay_out *out = out_of_rpc(rpc);
 	size_t length;
 
-	if (err == ERR_CLOSED || err == ERR_NOTLEADER) {
+	if (err == ERR_CLOSED || err == ERR_NOTLEADER || (err == ERR_UNKNOWN && out->repeatable)) {
 		not_done(out, err, f->payload, f->len);
 		return;
 	}
@@ -327,10 +328,17 @@ static void deliver_begin(struct mail *mail)
 	http_stream_begin(out->req, &head);
 }
 
+/* Whoever wrote must be told that it may have happened. */
 static void answer_error(struct relay_out *out)
 {
-	http_answer_text(out->req, http_status_of(out->err), "%s",
-			 out->why[0] != '\0' ? out->why : error_text(out->err));
+	const char *why = out->why[0] != '\0' ? out->why : error_text(out->err);
+	bool unknown = out->err == ERR_UNKNOWN || out->err == ERR_TIMEOUT;
+
+	if (unknown && !out->repeatable) {
+		http_answer_text(out->req, http_status_of(ERR_UNKNOWN), "%s (%s)", error_text(ERR_UNKNOWN), why);
+	} else {
+		http_answer_text(out->req, http_status_of(out->err), "%s", why);
+	}
 }
 
 static void answer_out(struct relay_out *out)
@@ -421,6 +429,7 @@ void relay_forward(const struct relay *r, struct http_request *req, const char *
 	out->relay = r;
 	out->req = req;
 	out->timeout_ms = timeout_ms;
+	out->repeatable = req->method == HTTP_GET;
 	strcpy(out->target, target);
 	out->owner_data = req->data;
 	out->owner_gone_cb = req->gone_cb;

@@ -37,7 +37,7 @@ struct relay {
 	void (*post_rpc)(void *ctx, struct mail *mail);
 	/* RPC thread: the connection for a target; NULL, and why in *err, if there is none now. */
 	struct rpc_conn *(*route)(void *ctx, const char *target, int *err);
-	/* RPC thread: the request was surely not carried out (no connection, one lost before it was sent, a server that
+	/* RPC thread: the request is a read, or was surely not carried out (no connection, one lost before it was sent, a server that
 	 * does not lead). Return true to keep it, and call relay_try() or relay_give_up() later. NULL: never. */
 	bool (*again)(void *ctx, struct relay_out *out, int err);
 	/* HTTP thread: a request from another agent. */

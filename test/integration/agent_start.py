@@ -13,6 +13,7 @@ class Process:
 
     def __init__(self, text="", *words, ip=None, env={}):
         self.ip = ip or "%s.%d" % (NET, next(self.count))
+        os.makedirs(BASE, exist_ok=True)
         self.dir = tempfile.mkdtemp(prefix="agent-", dir=BASE)
         self.hcl = os.path.join(self.dir, "agent.hcl")
         open(self.hcl, "w").write(text.replace("DIR", self.dir))

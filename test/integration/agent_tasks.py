@@ -10,6 +10,7 @@ class Dev:
 
     def __init__(self):
         self.ip = "127.%d.%d.77" % (os.getpid() // 250 % 200 + 20, os.getpid() % 250 + 2)
+        os.makedirs(BASE, exist_ok=True)
         self.dir = tempfile.mkdtemp(prefix="dev-", dir=BASE)
         self.log_path = self.dir + ".log"
         self.out = open(self.log_path, "wb")

@@ -256,7 +256,8 @@ static void a_lost_connection_is_an_unknown_outcome(void **state)
 	rpc_conn_close(&a.end.conn, ERR_IO, "cable cut");
 	settle();
 	assert_int_equal(k.res.status, 500);
-	assert_string_equal(buf_text(&k.body), "cable cut");
+	assert_string_equal(buf_text(&k.body),
+			    "the outcome is unknown: the write may or may not have taken place (cable cut)");
 	assert_int_equal(n_gone, 1);
 	kept_close(&k);
 }
@@ -271,7 +272,8 @@ static void a_slow_agent_is_not_waited_for_for_ever(void **state)
 	pair_now += 1100;
 	settle();
 	assert_int_equal(k.res.status, 500);
-	assert_string_equal(buf_text(&k.body), "timed out");
+	assert_string_equal(buf_text(&k.body),
+			    "the outcome is unknown: the write may or may not have taken place (timed out)");
 	assert_int_equal(n_gone, 1);
 	kept_close(&k);
 }
@@ -325,6 +327,33 @@ static void what_was_not_carried_out_may_be_tried_again(void **state)
 	assert_string_equal(buf_text(&k.body), "No cluster leader");
 	kept_close(&k);
 	a.end.conn.state = RPC_CONN_READY;
+}
+
+static bool keep_lost(void *ctx, struct relay_out *out, int err)
+{
+	(void)ctx;
+	assert_int_equal(err, ERR_UNKNOWN);
+	put_by = out;
+	return true;
+}
+
+static void a_read_whose_connection_is_lost_may_be_tried_again(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	a.relay.again = keep_lost;
+	put_by = NULL;
+	ask(&k, "GET", "/wait");
+	settle();
+	rpc_conn_close(&a.end.conn, ERR_IO, "cable cut");
+	settle();
+	assert_non_null(put_by);
+	assert_int_equal(k.answers, 0);
+	relay_give_up(put_by, ERR_NOLEADER);
+	settle();
+	assert_string_equal(buf_text(&k.body), "No cluster leader");
+	kept_close(&k);
 }
 
 static void requests_that_went_round_are_refused(void **state)
@@ -397,6 +426,7 @@ int main(void)
 		TEST(a_lost_connection_is_an_unknown_outcome),
 		TEST(a_slow_agent_is_not_waited_for_for_ever),
 		TEST(what_was_not_carried_out_may_be_tried_again),
+		TEST(a_read_whose_connection_is_lost_may_be_tried_again),
 		TEST(requests_that_went_round_are_refused),
 		TEST(random_traffic_is_all_answered),
 	};
