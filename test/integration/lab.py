@@ -5,7 +5,7 @@ The program is $DROVER, or the one under $BUILD, or in the working directory. La
 import atexit, http.client, itertools, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 from urllib.parse import quote
 
-from cases import Failure, SEED, Skip, at_end, check, rng, run, same, until
+from cases import Failure, SEED, Skip, at_end, check, clean_up, rng, run, same, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPT = os.path.join(HERE, "..", "..", "scripts", "lab")
