@@ -190,6 +190,13 @@ static const char *contact_text(struct core_stats *stats, const struct replica_s
 			    status->leader_contact_ms);
 }
 
+/* The state's index is the API's, not the log's. Servers whose indexes are equal have equal hashes: what differs is a fault. */
+static void fill_state(struct core_stats *stats, const struct view *v)
+{
+	put_number(stats, "raft", "state_index", state_index(v));
+	put(stats, "raft", "state_hash", arena_printf(stats->mem, "%016" PRIx64, state_hash(v)));
+}
+
 static void fill_raft(struct core_stats *stats, const struct replica_status *status, unsigned servers)
 {
 	put(stats, "raft", "state", state_name(status));
@@ -269,6 +276,7 @@ int link_stats_fill(struct server *s, struct core_stats *stats)
 	}
 	net_info(s->net, &info, stats->mem);
 	fill_nomad(s, stats, &info, &status);
+	fill_state(stats, server_view(s));
 	fill_raft(stats, &status, n);
 	fill_runtime(stats);
 	return s->ready ? fill_contacts(stats, &info, &status, peers, n) : 0;
