@@ -18,7 +18,7 @@
 enum {
 	WORKERS_MAX = 64,
 	WORKERS_AUTO_MAX = 8,  /* When nothing is configured. */
-	WORKERS_EVALS = 4,     /* Under way with each: the leader's slots. */
+	WORKERS_EVALS = 32,    /* Under way with each, mostly in the log: the leader's slots. */
 	WORKERS_DRY_RUNS = 64, /* Beyond them: ERR_BUSY. */
 };
 
