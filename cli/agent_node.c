@@ -110,6 +110,7 @@ static int set_config(const struct agent_config *c, struct arena *mem, struct cl
 	out->meta = c->client->meta;
 	out->executor = "";
 	out->cgroup_parent = c->client->cgroup_parent[0] != '\0' ? c->client->cgroup_parent : NULL;
+	out->chroot_env = c->client->chroot_env;
 	out->max_kill_timeout_ns = c->client->max_kill_timeout;
 	out->gc_max_allocs = c->client->gc_max_allocs;
 	out->dev = c->dev_mode;

@@ -65,7 +65,6 @@ static const char *const without_effect[] = {"consul",
 					     "client.fingerprint",
 					     "client.alloc_mounts_dir",
 					     "client.users",
-					     "client.chroot_env",
 					     "client.preferred_address_family",
 					     "client.cpu_disable_dmidecode",
 					     "client.client_max_port",
@@ -203,6 +202,15 @@ static void check_directories(const struct agent_config *c, struct hcl_report *r
 	check_directory(report, "client.state_dir", c->client->state_dir);
 	check_directory(report, "client.alloc_dir", c->client->alloc_dir);
 	check_directory(report, "plugin_dir", c->plugin_dir);
+	for (i = 0; i < c->client->chroot_env.n; i++) {
+		const struct pair *p = &c->client->chroot_env.at[i];
+
+		check_directory(report, "client.chroot_env", p->key[0] != '/' ? p->key : p->value);
+		if (p->key[0] == '\0' || p->value[0] == '\0' || strpbrk(p->key, "\n") != NULL ||
+		    strpbrk(p->value, "\n") != NULL) {
+			refuse("client.chroot_env", "client.chroot_env: a path is empty or has a line break");
+		}
+	}
 	for (i = 0; i < c->client->host_volume.n; i++) {
 		const struct agent_host_volume *v = &c->client->host_volume.at[i];
 

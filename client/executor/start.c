@@ -86,7 +86,7 @@ static int write_file(const char *path, const char *data)
 	return error;
 }
 
-static int join_cgroups(const char *at)
+static int join_cgroups(const char *at, const char *file)
 {
 	struct text path;
 	int error = 0;
@@ -96,7 +96,7 @@ static int join_cgroups(const char *at)
 		path.n = 0;
 		n = strcspn(at, "\n");
 		text_cut(&path, at, n);
-		text_str(&path, "/cgroup.procs");
+		text_str(&path, file);
 		error = write_file(path.at, "0");
 	}
 	return error;
@@ -104,12 +104,13 @@ static int join_cgroups(const char *at)
 
 static int join_given_cgroups(const struct executor_spec *spec)
 {
-	return join_cgroups(spec->cgroups_given);
+	return join_cgroups(spec->cgroups_given, "/cgroup.procs");
 }
 
+/* As a single thread, which we are: to move a whole process the kernel stops all that fork and exec. */
 static int join_limit_cgroups(const struct executor_spec *spec)
 {
-	return join_cgroups(spec->limit_cgroups);
+	return join_cgroups(spec->limit_cgroups, "/tasks");
 }
 
 static int set_oom_score(const struct executor_spec *spec)

@@ -179,7 +179,7 @@ static void a_file_is_laid_over_the_defaults(void **state)
 	struct strs list;
 
 	(void)state;
-	check_noted(full, 4); /* chroot_env, host_network, drain_on_shutdown, http_api_response_headers. */
+	check_noted(full, 3); /* host_network, drain_on_shutdown, http_api_response_headers. */
 	assert_string_equal(config.name, "s1");
 	assert_int_equal(config.ports->http, 5646);
 	assert_string_equal(config.addresses->http, "0.0.0.0");
@@ -368,6 +368,9 @@ static void broken_rules_are_told(void **state)
 		{BASE "client { servers = [\"a:b\"] }",
 		 "client.servers must be addresses with or without a port, not \"a:b\""},
 		{BASE "client { alloc_dir = \"x\" }", "client.alloc_dir must be an absolute path"},
+		{BASE "client { chroot_env = { \"/x\" = \"y\" } }",
+		 "client.chroot_env must be an absolute path, not \"y\""},
+		{BASE "client { chroot_env = { \"/x\" = \"\" } }", "client.chroot_env: a path is empty"},
 		{BASE "client { host_volume \"v\" { path = \"x\" } }",
 		 "agent.hcl:4,35: error: client.host_volume.v.path must be an absolute path, not \"x\""},
 		{BASE "raft { heartbeat_interval = \"100ms\" }", "raft.election_timeout must be at least three times"},
