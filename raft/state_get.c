@@ -478,6 +478,20 @@ static struct resources *new_resources(const struct render *r)
 	return out;
 }
 
+/* The place of a task among those of its group in the order of names, which maps of objects have. */
+static uint32_t place_by_name(const struct task_group *group, uint32_t task)
+{
+	uint32_t place = 0;
+	uint32_t i;
+	int order;
+
+	for (i = 0; i < group->tasks.n; i++) {
+		order = strcmp(group->tasks.at[i].name, group->tasks.at[task].name);
+		place += order < 0 || (order == 0 && i < task);
+	}
+	return place;
+}
+
 static int render_task_resources(const struct render *r, struct allocation *out)
 {
 	uint32_t n = r->group->tasks.n;
@@ -494,9 +508,10 @@ static int render_task_resources(const struct render *r, struct allocation *out)
 	out->task_resources.n = n;
 	for (i = 0; i < n; i++) {
 		const struct task *task = &r->group->tasks.at[i];
-		struct resources *to = &out->task_resources.at[i];
+		uint32_t place = place_by_name(r->group, i);
+		struct resources *to = &out->task_resources.at[place];
 
-		out->task_resources.keys[i] = task->name;
+		out->task_resources.keys[place] = task->name;
 		object_init(&resources_type, to);
 		if (task->resources != NULL) {
 			*to = *task->resources;
@@ -572,6 +587,7 @@ static int render_allocated(const struct render *r, struct allocated_resources *
 {
 	struct allocated_resources *a = arena_alloc(r->mem, sizeof(*a));
 	uint32_t n = r->group->tasks.n;
+	uint32_t place;
 	uint32_t i;
 	int rv = 0;
 
@@ -587,8 +603,9 @@ static int render_allocated(const struct render *r, struct allocated_resources *
 	}
 	a->tasks.n = n;
 	for (i = 0; i < n && rv == 0; i++) {
-		a->tasks.keys[i] = r->group->tasks.at[i].name;
-		rv = allocated_task(r, &r->group->tasks.at[i], &a->tasks.at[i]);
+		place = place_by_name(r->group, i);
+		a->tasks.keys[place] = r->group->tasks.at[i].name;
+		rv = allocated_task(r, &r->group->tasks.at[i], &a->tasks.at[place]);
 	}
 	a->shared->disk_mb = r->row->disk_mb;
 	a->shared->networks.at = r->server.networks.at;

@@ -111,13 +111,14 @@ static void an_allocation_shows_the_resources_of_its_job(void **state)
 	json = json_of(&k, &allocation_type, &a);
 	contains(json, "\"Name\":\"a.g[0]\"");
 	contains(json, "\"NodeName\":\"n1\"");
-	contains(json, "\"AllocatedResources\":{\"Tasks\":{\"t\":{\"Cpu\":{\"CpuShares\":33,\"ReservedCores\":null},"
-		       "\"Memory\":{\"MemoryMB\":44,\"MemoryMaxMB\":50},\"Networks\":null,\"Devices\":null},\"init\":");
+	contains(json, "\"AllocatedResources\":{\"Tasks\":{\"init\":{\"Cpu\":{\"CpuShares\":7,");
+	contains(json, ",\"t\":{\"Cpu\":{\"CpuShares\":33,\"ReservedCores\":null},"
+		       "\"Memory\":{\"MemoryMB\":44,\"MemoryMaxMB\":50},\"Networks\":null,\"Devices\":null}}");
 	contains(json, "\"TaskLifecycles\":{\"t\":null,\"init\":{\"Hook\":\"prestart\",\"Sidecar\":false}}");
 	contains(json, "\"Shared\":{\"DiskMB\":300,\"Networks\":null,\"Ports\":[{\"Label\":\"http\",\"Value\":20001,");
 	contains(json, "\"Resources\":{\"CPU\":40,\"Cores\":0,\"MemoryMB\":52,\"MemoryMaxMB\":50,\"DiskMB\":300,");
 	contains(json, "\"SharedResources\":{\"CPU\":0,\"Cores\":0,\"MemoryMB\":0,\"MemoryMaxMB\":0,\"DiskMB\":300,");
-	contains(json, "\"TaskResources\":{\"t\":{\"CPU\":33,");
+	contains(json, "\"TaskResources\":{\"init\":{\"CPU\":7,");
 	contains(json, "\"Metrics\":{\"NodesEvaluated\":3,");
 	contains(json, "\"DesiredTransition\":{\"Migrate\":null,");
 	contains(json, "\"DeploymentStatus\":{\"Healthy\":null,\"Timestamp\":null,\"Canary\":true,");
@@ -125,6 +126,28 @@ static void an_allocation_shows_the_resources_of_its_job(void **state)
 	contains(json, "\"Job\":{\"ID\":\"a\"");
 	assert_null(strstr(json, "\"DesiredDescription\""));
 	assert_null(strstr(json, "\"NextAllocation\""));
+	kit_close(&k);
+}
+
+/* Maps of objects travel in the order of their keys; a client refuses any other. */
+static void an_allocation_can_be_sent_whatever_its_tasks_are_called(void **state)
+{
+	struct kit k;
+	struct allocation a;
+	struct allocation b;
+	struct uuid id;
+	struct buf packed = {0};
+
+	(void)state;
+	kit_open(&k);
+	id = place_full(&k); /* The tasks "t" and "init", in this order. */
+	assert_int_equal(alloc_row_get(state_alloc(k.v, &id), &a, NULL, &k.mem), 0);
+	pack_encode(&allocation_type, &a, &packed);
+	assert_int_equal(pack_decode(&allocation_type, &b, packed.at, packed.len, &k.mem), 0);
+	assert_int_equal(b.allocated_resources->tasks.n, 2);
+	assert_string_equal(b.allocated_resources->tasks.keys[1], "t");
+	assert_int_equal(b.allocated_resources->tasks.at[1].cpu->cpu_shares, 33);
+	buf_close(&packed);
 	kit_close(&k);
 }
 
@@ -145,7 +168,7 @@ static void the_stub_of_an_allocation(void **state)
 	assert_null(strstr(json, "AllocatedResources"));
 	assert_int_equal(alloc_row_stub(state_alloc(k.v, &id), ALLOC_STUB_RESOURCES, &stub, NULL, &k.mem), 0);
 	json = json_of(&k, &alloc_stub_type, &stub);
-	contains(json, "\"AllocatedResources\":{\"Tasks\":{\"t\"");
+	contains(json, "\"AllocatedResources\":{\"Tasks\":{\"init\"");
 	kit_close(&k);
 }
 
@@ -296,6 +319,7 @@ int main(void)
 		cmocka_unit_test(a_job_comes_back_as_it_was_registered),
 		cmocka_unit_test(the_stub_of_a_job),
 		cmocka_unit_test(an_allocation_shows_the_resources_of_its_job),
+		cmocka_unit_test(an_allocation_can_be_sent_whatever_its_tasks_are_called),
 		cmocka_unit_test(the_stub_of_an_allocation),
 		cmocka_unit_test(a_list_decodes_a_job_once),
 		cmocka_unit_test(the_stub_of_a_node),
