@@ -305,6 +305,17 @@ def task_pids(lab, alloc_id):
     return sorted(found)
 
 
+def main_pids(lab, alloc_id):
+    """Those among them that no other of them has started: the tasks themselves."""
+    found, parents = task_pids(lab, alloc_id), {}
+    for pid in found:
+        try:
+            parents[pid] = int(open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            pass
+    return sorted(p for p, parent in parents.items() if parent not in found)
+
+
 class Writers:
     """Threads that register jobs, each under an ID of its own, at servers chosen at random, and note what became of each:
     acknowledged, not carried out (the answer says so), or unknown (it says so, or the connection broke)."""
