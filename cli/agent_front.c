@@ -28,7 +28,8 @@ struct agent_front {
 	struct arena mem; /* Of the texts below. */
 	const char *address;
 	const char *config_json;
-	struct httpd *httpd;
+	struct httpd *httpd;   /* As the main thread knows it, */
+	struct httpd *answers; /* and as the HTTP thread tells it before the first request. */
 };
 
 /* ---- answers ---- */
@@ -268,7 +269,7 @@ static void metrics_cb(void *ctx, struct http_request *req)
 	struct httpd_stats http;
 	char when[TIME_TEXT];
 
-	httpd_get_stats(f->httpd, &http);
+	httpd_get_stats(f->answers, &http);
 	const struct front_metric metrics[] = {
 #define X(name, value) {name, (double)(value)},
 		FRONT_METRICS(X)
@@ -388,7 +389,7 @@ static void follow(void *ctx, struct mail *mail)
 
 static void back(void *ctx, struct mail *mail)
 {
-	httpd_post(((struct agent_front *)ctx)->httpd, mail);
+	httpd_post(((struct agent_front *)ctx)->answers, mail);
 }
 
 /* On the HTTP thread. */
@@ -400,7 +401,7 @@ static void handle_cb(void *ctx, struct http_request *req)
 static void start_cb(void *ctx, struct httpd *h, uv_loop_t *loop)
 {
 	(void)loop;
-	((struct agent_front *)ctx)->httpd = h; /* Before a request comes: its answer needs it. */
+	((struct agent_front *)ctx)->answers = h;
 }
 
 /* ---- begin and end ---- */

@@ -275,12 +275,18 @@ static int call_server(struct client_link *link, struct link_call *call, uint32_
 	return rc;
 }
 
+/* One that knew no server at all begins to look now. */
 static void learn(struct client_link *link, const struct strs *addresses)
 {
+	struct link_rpc *l = of(link);
+	bool idle = l->events != NULL && l->n == 0 && !l->stopping;
 	uint32_t i;
 
 	for (i = 0; i < addresses->n; i++) {
-		add_server(of(link), addresses->at[i], 1);
+		add_server(l, addresses->at[i], 1);
+	}
+	if (idle && l->n > 0) {
+		pause_for(l, 0);
 	}
 }
 

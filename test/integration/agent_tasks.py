@@ -146,5 +146,39 @@ def a_clients_port_outlives_its_server():
     check(time.monotonic() - began < 8)
 
 
-run(a_dev_agent_runs_a_job_and_cleans_up, tasks_survive_their_agent, a_task_that_ended_meanwhile_is_told_of,
+def a_client_without_servers_can_be_told_of_some():
+    lab = Lab(servers=1, clients=1, config="# none", wait=False)
+    client = lab.clients[0]
+    until(10, lambda: lab.tails(), lambda: client.try_read("/v1/agent/self"))
+    client.end()
+    path = os.path.join(client.dir, "agent.hcl")
+    text = open(path).read()
+    open(path, "w").write(re.sub(r"servers = .*", "servers = []", text))
+    client.wipe()
+    client.start()
+    until(10, lambda: client.tail(), lambda: client.try_read("/v1/agent/self"))
+    same(client.read("/v1/agent/servers"), [])
+    client.get("/v1/agent/health").want(500, "no known servers")
+    client.put("/v1/agent/servers").want(400, "missing server address")
+    client.put("/v1/agent/servers?address=%s:4647" % lab.servers[0].ip).want(200)
+    me = re.search('"node_id":"([^"]*)', client.get("/v1/agent/self").text).group(1)
+    until(10, lambda: lab.tails(), lambda: (client.try_read("/v1/node/" + me) or {}).get("Status") == "ready")
+    client.get("/v1/agent/health").want(200, '"ok":true')
+
+
+def a_server_that_leaves_is_no_member_any_more():
+    lab = Lab(servers=3, config="leave_on_terminate = true\n")
+    gone = lab.leader()
+    gone.end()
+    lab.leader(other_than=gone)
+    other = [s for s in lab.servers if s is not gone][0]
+
+    def look():
+        members = {m["Name"]: m["Status"] for m in (other.try_read("/v1/agent/members") or {"Members": []})["Members"]}
+        peers = other.try_read("/v1/status/peers") or []
+        return members.get(gone.name + ".global", "left") == "left" and len(peers) == 2
+    until(10, lambda: "%s %s %s" % (other.read("/v1/agent/members"), other.read("/v1/status/peers"), lab.tails()), look)
+
+
+run(a_client_without_servers_can_be_told_of_some, a_server_that_leaves_is_no_member_any_more, a_dev_agent_runs_a_job_and_cleans_up, tasks_survive_their_agent, a_task_that_ended_meanwhile_is_told_of,
     a_clients_port_passes_on_what_is_not_its_own, a_clients_port_outlives_its_server)
