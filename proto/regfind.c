@@ -601,12 +601,13 @@ static bool repeat(struct compiler *c, int32_t start, const struct count *k, boo
 	for (i = 0; i < k->min && c->why == NULL; i++) {
 		append(c, piece, len);
 	}
-	if (k->max < 0 && k->min > 0) {
-		set_split(emit(c, STEP_SPLIT), -len, 1, lazy);
-	} else if (k->max < 0) {
+	/* x* is (x+)?: were there one choice only, an x that is empty would be preferred to what follows. */
+	if (k->max < 0 && k->min == 0) {
 		set_split(emit(c, STEP_SPLIT), 1, len + 2, lazy);
 		append(c, piece, len);
-		emit(c, STEP_JUMP)->a = -len - 1;
+	}
+	if (k->max < 0) {
+		set_split(emit(c, STEP_SPLIT), -len, 1, lazy);
 	}
 	for (i = 0; i < options && c->why == NULL; i++) {
 		set_split(emit(c, STEP_SPLIT), 1, (options - i) * (len + 1), lazy);

@@ -94,6 +94,10 @@ CASE(repetitions_take_much_or_little)
 	check("(a*)+b", "aab", "0-3 0-2");
 	check("(?:ab){2,3}", "abababab", "0-6");
 	check("<(.+?)>", "<a><b>", "0-3 1-2");
+	check("(?:a|(?:.*)?)*", "bAcA", "0-4");
+	check("(^)*", "a", "0-0 0-0");
+	check("(|a)*", "aa", "0-0 0-0");
+	check("(|a)+", "aa", "0-0 0-0");
 }
 
 CASE(groups_keep_their_last_turn)
