@@ -3,6 +3,7 @@
 #define CLI_ANSWERS_H_
 
 #include "proto/cluster.h"
+#include "proto/diff.h"
 
 /* Lists as client_read_list() takes them. */
 #define JOB_STUBS_FIELDS(X, T) X(T, LIST(job_stub), items, "Items")
@@ -33,6 +34,17 @@
 	X(T, STR, variables, "Variables", .omit = true)                                                                \
 	X(T, BOOL, canonicalize, "Canonicalize")
 
+#define JOB_VALIDATED_FIELDS(X, T)                                                                                     \
+	X(T, STR, error, "Error")                                                                                      \
+	X(T, STR, warnings, "Warnings")
+
+#define JOB_PLANNED_FIELDS(X, T)                                                                                       \
+	X(T, OBJ(plan_annotations), annotations, "Annotations")                                                        \
+	X(T, OBJMAP(alloc_metric), failed, "FailedTGAllocs")                                                           \
+	X(T, INT, job_modify_index, "JobModifyIndex")                                                                  \
+	X(T, OBJ(job_diff), diff, "Diff")                                                                              \
+	X(T, STR, warnings, "Warnings")
+
 #define AGENT_STATS_FIELDS(X, T) X(T, MAP, client, "client")
 #define AGENT_SELF_FIELDS(X, T) X(T, OBJ(agent_stats), stats, "stats")
 
@@ -46,6 +58,8 @@ OBJECT_DECLARE(member, MEMBER_FIELDS);
 OBJECT_DECLARE(members, MEMBERS_FIELDS);
 OBJECT_DECLARE(job_file, JOB_FILE_FIELDS);
 OBJECT_DECLARE(job_source, JOB_SOURCE_FIELDS);
+OBJECT_DECLARE(job_validated, JOB_VALIDATED_FIELDS);
+OBJECT_DECLARE(job_planned, JOB_PLANNED_FIELDS);
 OBJECT_DECLARE(agent_stats, AGENT_STATS_FIELDS);
 OBJECT_DECLARE(agent_self, AGENT_SELF_FIELDS);
 

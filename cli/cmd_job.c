@@ -1,137 +1,15 @@
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
 #include "cli/format.h"
+#include "cli/jobfile.h"
 #include "cli/lookup.h"
 #include "cli/monitor.h"
 #include "cli/show.h"
 #include "cli/table.h"
-#include "proto/error.h"
-#include "proto/hcl.h"
 
 /* ---- job run ---- */
-
-static bool read_stream(FILE *in, struct buf *text)
-{
-	char part[65536];
-	size_t n;
-
-	while ((n = fread(part, 1, sizeof(part), in)) > 0) {
-		buf_put(text, part, n);
-	}
-	return ferror(in) == 0 && !text->failed;
-}
-
-/* The file's text; "-" is standard input. */
-static bool read_file(const char *path, struct buf *text)
-{
-	FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
-	bool good = in != NULL && read_stream(in, text);
-
-	if (!good) {
-		fprintf(stderr, "Error getting job struct: %s: %s\n", path, strerror(errno));
-	}
-	if (in != NULL && in != stdin) {
-		fclose(in);
-	}
-	return good;
-}
-
-static bool is_json(const struct args *args, const char *path, const char *text)
-{
-	size_t n = strlen(path);
-
-	return args_has(args, "json") || (n > 5 && strcmp(path + n - 5, ".json") == 0) ||
-	       text[strspn(text, " \t\r\n")] == '{';
-}
-
-/* -var-file texts and -var NAME=VALUE as one file of variables. */
-static bool gather_variables(const struct args *args, struct buf *out)
-{
-	unsigned i;
-
-	for (i = 0; i < args->n_given; i++) {
-		const struct given *g = &args->given[i];
-		size_t n = strcspn(g->value, "=");
-
-		if (strcmp(g->name, "var-file") == 0) {
-			if (!read_file(g->value, out)) {
-				return false;
-			}
-			buf_byte(out, '\n');
-		} else if (strcmp(g->name, "var") == 0) {
-			const struct hcl_value value = {.kind = HCL_STRING,
-							.string = g->value + n + (g->value[n] == '=')};
-			const struct hcl_expr e = {.kind = EXPR_LITERAL, .value = value};
-
-			buf_printf(out, "%.*s = ", (int)n, g->value);
-			hcl_print_expr(&e, out);
-			buf_byte(out, '\n');
-		}
-	}
-	return true;
-}
-
-/* HCL goes through the server, which answers with the job as JSON. */
-static const char *parse_hcl(struct client *c, const struct args *args, const struct buf *text)
-{
-	struct buf variables = {0};
-	struct buf body = {0};
-	struct job_source source;
-	const char *job = NULL;
-
-	object_init(&job_source_type, &source);
-	if (gather_variables(args, &variables)) {
-		source.hcl = text->at;
-		source.variables = buf_text(&variables);
-		source.canonicalize = true;
-		json_encode(&job_source_type, &source, &body);
-		client_url(c, "/v1/jobs/parse");
-		if (client_send(c, "POST", buf_text(&body), body.len) == 0 &&
-		    (c->status == 404 || c->status == 405 || c->status == 501)) {
-			fprintf(stderr,
-				"Error getting job struct: this server does not parse HCL: give the job as JSON\n");
-		} else if (client_ok(c, "getting job struct", "POST", buf_text(&body), body.len)) {
-			job = arena_strndup(c->mem, buf_text(&c->body), c->body.len);
-		}
-	}
-	buf_close(&variables);
-	buf_close(&body);
-	return job;
-}
-
-/* The outer object may be the job itself, or have it as "Job". */
-static const char *parse_json(struct client *c, const struct buf *text)
-{
-	struct fault fault = {"", ""};
-	struct job_file file;
-
-	if (json_decode(&job_file_type, &file, text->at, text->len, c->mem, &fault) != 0) {
-		fprintf(stderr, "Error getting job struct: %s %s\n", fault.path, fault.why);
-		return NULL;
-	}
-	return file.job[0] == '{' ? file.job : arena_strndup(c->mem, text->at, text->len);
-}
-
-/* What the command itself wants to know of the job. */
-static bool peek_job(struct client *c, const char *text, struct job *job)
-{
-	struct fault fault = {"", ""};
-
-	if (json_decode(&job_type, job, text, strlen(text), c->mem, &fault) != 0) {
-		fprintf(stderr, "Error getting job struct: %s %s\n", fault.path, fault.why);
-		return false;
-	}
-	if (str_given(&job_type, job, &job->namespace_) && job->namespace_[0] != '\0') {
-		c->namespace_ = job->namespace_;
-	}
-	if (str_given(&job_type, job, &job->region) && job->region[0] != '\0') {
-		c->region = job->region;
-	}
-	return true;
-}
 
 static bool put_request(const struct args *args, const char *job, struct buf *out)
 {
@@ -154,21 +32,21 @@ static bool put_request(const struct args *args, const char *job, struct buf *ou
 }
 
 /* Where the job came from is kept with it by the server. */
-static void put_submission(const struct buf *source, bool json, struct buf *out)
+static void put_submission(const struct jobfile *f, struct buf *out)
 {
 	buf_str(out, ",\"Submission\":{\"Source\":");
-	json_put_str(out, source->at, source->len);
-	buf_printf(out, ",\"Format\":\"%s\"}}", json ? "json" : "hcl2");
+	json_put_str(out, f->text.at, f->text.len);
+	if (f->variables[0] != '\0') {
+		buf_str(out, ",\"Variables\":");
+		json_put_str(out, f->variables, strlen(f->variables));
+	}
+	buf_printf(out, ",\"Format\":\"%s\"}}", f->json ? "json" : "hcl2");
 }
 
-static int register_job(struct client *c, const struct args *args, const char *text, const struct buf *body)
+static int register_job(struct client *c, const struct args *args, const struct buf *body)
 {
 	struct job_registered answer;
-	struct job job;
 
-	if (!peek_job(c, text, &job)) {
-		return EXIT_ERROR;
-	}
 	client_url(c, "/v1/jobs");
 	if (!client_ok(c, "submitting job", "PUT", body->at, body->len) ||
 	    !client_decode(c, "submitting job", &job_registered_type, &answer)) {
@@ -187,12 +65,9 @@ static int register_job(struct client *c, const struct args *args, const char *t
 	return monitor_eval(c, answer.eval_id, args_has(args, "verbose"));
 }
 
-static int submit(struct client *c, const struct args *args, struct buf *text, struct buf *body)
+static int submit(struct client *c, const struct args *args, const struct jobfile *f, struct buf *body)
 {
-	bool json = is_json(args, args->rest[0], buf_text(text));
-	const char *job = json ? parse_json(c, text) : parse_hcl(c, args, text);
-
-	if (job == NULL || !put_request(args, job, body)) {
+	if (!put_request(args, f->job, body)) {
 		return EXIT_ERROR;
 	}
 	if (args_has(args, "output")) {
@@ -202,29 +77,28 @@ static int submit(struct client *c, const struct args *args, struct buf *text, s
 		fputs(buf_text(&c->body), stdout);
 		return EXIT_OK;
 	}
-	put_submission(text, json, body);
+	put_submission(f, body);
 	if (body->failed) {
 		fprintf(stderr, "Error: out of memory\n");
 		return EXIT_ERROR;
 	}
-	return register_job(c, args, job, body);
+	return register_job(c, args, body);
 }
 
 static int run_job_run(struct args *args)
 {
 	struct client c;
-	struct buf text = {0};
+	struct jobfile f;
 	struct buf body = {0};
 	int code = EXIT_ERROR;
 
 	if (!client_init(&c, args)) {
 		return EXIT_ERROR;
 	}
-	if (read_file(args->rest[0], &text)) {
-		buf_text(&text);
-		code = submit(&c, args, &text, &body);
+	if (jobfile_read(&c, args, &f)) {
+		code = submit(&c, args, &f, &body);
 	}
-	buf_close(&text);
+	jobfile_close(&f);
 	buf_close(&body);
 	client_close(&c);
 	return code;
@@ -234,12 +108,10 @@ static const struct flag run_flags[] = {
 	{"check-index", "index", "Register only if the job's modify index is this one; 0: if there is no such job."},
 	{"detach", NULL, "Do not follow the evaluation: print its ID and return."},
 	{"eval-priority", "priority", "The evaluation's priority; the job's by default."},
-	{"json", NULL, "The file is JSON, also if its name does not end in .json."},
+	JOBFILE_FLAGS,
 	{"output", NULL, "Print the request as JSON, and do not send it."},
 	{"policy-override", NULL, "Override soft policies."},
 	{"preserve-counts", NULL, "Keep the counts of groups that the job has now."},
-	{"var", "name=value", "A variable of the job file; may be repeated."},
-	{"var-file", "path", "A file of variables; may be repeated."},
 	{"verbose", NULL, "Show whole IDs."},
 	{NULL, NULL, NULL}};
 

@@ -11,9 +11,11 @@
 	X(alloc_status, false)                                                                                         \
 	X(config_validate, false)                                                                                      \
 	X(eval_status, false)                                                                                          \
+	X(job_plan, false)                                                                                             \
 	X(job_run, true)                                                                                               \
 	X(job_status, false)                                                                                           \
 	X(job_stop, true)                                                                                              \
+	X(job_validate, false)                                                                                         \
 	X(node_status, false)                                                                                          \
 	X(operator_api, false)                                                                                         \
 	X(server_members, false)                                                                                       \
@@ -27,8 +29,10 @@ COMMAND_LIST(X)
 
 /* Short for a longer name. */
 #define ALIAS_LIST(X)                                                                                                  \
+	X("plan", "job plan")                                                                                          \
 	X("run", "job run")                                                                                            \
 	X("stop", "job stop")                                                                                          \
+	X("validate", "job validate")                                                                                  \
 	X("logs", "alloc logs")                                                                                        \
 	X("node-status", "node status")                                                                                \
 	X("alloc-status", "alloc status")                                                                              \

@@ -18,6 +18,7 @@ cli_libcommands_a_SOURCES = \
 	cli/cmd_config.c \
 	cli/cmd_eval.c \
 	cli/cmd_job.c \
+	cli/cmd_job_check.c \
 	cli/cmd_node.c \
 	cli/cmd_operator.c \
 	cli/cmd_server.c \
@@ -26,6 +27,7 @@ cli_libcommands_a_SOURCES = \
 	cli/cmd_version.c \
 	cli/command.c cli/command.h cli/commands.h \
 	cli/format.c cli/format.h \
+	cli/jobfile.c cli/jobfile.h \
 	cli/lookup.c cli/lookup.h \
 	cli/monitor.c cli/monitor.h \
 	cli/show.c cli/show.h \

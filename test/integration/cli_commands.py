@@ -322,12 +322,69 @@ def hcl_goes_through_the_server():
     path = in_file('job "web" {}\n', ".hcl")
     run("job", "run", "-detach", "-var", "a=x \"y\"", "-var", "b=2", path, server=s).want(0)
     parse = json.loads(s.asked("POST", "/v1/jobs/parse")["body"])
-    check(parse == {"JobHCL": 'job "web" {}\n', "Canonicalize": True, "Variables": 'a = "x \\"y\\""\nb = "2"\n'}, parse)
+    check(parse == {"JobHCL": 'job "web" {}\n', "Canonicalize": False, "Variables": 'a = "x \\"y\\""\nb = "2"\n'}, parse)
     body = json.loads(s.asked("PUT", "/v1/jobs")["body"])
     check(body["Job"]["ID"] == "parsed" and body["Submission"]["Format"] == "hcl2", body)
+    check(body["Submission"]["Variables"] == parse["Variables"], body)
     run("job", "run", path, server=cluster(**{"POST /v1/jobs/parse": (404, "")})).want(1, "does not parse HCL", "JSON")
     run("job", "run", path, server=cluster(**{"POST /v1/jobs/parse": (500, "line 3: bad\n")})).want(1, "line 3: bad")
     os.unlink(path)
+
+
+def variables_come_from_the_environment_files_and_the_command_line():
+    s = cluster(**{"POST /v1/jobs/parse": (200, JOB)})
+    path = in_file('job "web" {}\n', ".hcl")
+    first = in_file('a = "file"\nb = ["file"]\n', ".vars")
+    second = in_file('b = 7\n', ".vars")
+    run("job", "run", "-detach", "-var", "c=flag", "-var-file", first, "-var-file=" + second, path, server=s,
+        env={"NOMAD_VAR_a": "env", "NOMAD_VAR_d": "env"}).want(0)
+    text = json.loads(s.asked("POST", "/v1/jobs/parse")["body"])["Variables"]
+    check(sorted(text.splitlines()) == ['a = "file"', 'b = 7', 'c = "flag"', 'd = "env"'], text)
+    bad = in_file("a = \n", ".vars")
+    run("job", "run", "-var-file", bad, path, server=s).want(1, bad + ":1,5: expected an expression")
+    for name in (path, first, second, bad):
+        os.unlink(name)
+
+
+def what_a_job_file_leaves_open_is_the_commands_to_say():
+    s = cluster(**{"POST /v1/jobs/parse": (200, {"ID": "web", "Namespace": None, "Region": None})})
+    path = in_file('job "web" {}\n', ".hcl")
+    run("job", "run", "-detach", "-namespace=prod", path, server=s).want(0)
+    check(s.asked("PUT", "/v1/jobs")["query"] == {"namespace": "prod"}, s.asked("PUT", "/v1/jobs")["query"])
+    os.unlink(path)
+
+
+def job_files_are_validated():
+    text = json.dumps(JOB).encode()
+    s = cluster(**{"PUT /v1/validate/job": (200, {"Error": "", "Warnings": "old things"})})
+    run("job", "validate", "-", server=s, stdin=text).want(0, "Job validation successful", "Job Warnings:", "old things")
+    check(json.loads(s.asked("PUT", "/v1/validate/job")["body"]) == {"Job": JOB}, "the job is sent")
+    s = cluster(**{"PUT /v1/validate/job": (200, {"Error": "1 error occurred:\n\t* Missing job ID", "Warnings": ""})})
+    run("validate", "-", server=s, stdin=text).want(1, "Job validation errors:", "* Missing job ID")
+    run("validate", "-", server=cluster(**{"PUT /v1/validate/job": (500, "broken")}), stdin=text).want(1, "broken")
+
+
+def plans_are_shown():
+    field = {"Type": "Edited", "Name": "Count", "Old": "1", "New": "3", "Annotations": ["forces create"]}
+    same = {"Type": "None", "Name": "Same", "Old": "x", "New": "x"}
+    task = {"Type": "Edited", "Name": "t", "Annotations": ["forces create/destroy update"], "Objects": [
+        {"Type": "Added", "Name": "Config", "Fields": [{"Type": "Added", "Name": "command", "Old": "", "New": "/bin/x"}]}]}
+    diff = {"Type": "Edited", "ID": "web", "TaskGroups": [
+        {"Type": "Edited", "Name": "g", "Updates": {"create": 2, "ignore": 1}, "Fields": [field, same], "Tasks": [task]}]}
+    answer = {"Diff": diff, "JobModifyIndex": 7, "Warnings": "", "Annotations": {"DesiredTGUpdates": {"g": {"Place": 2}}}}
+    s = cluster(**{"PUT /v1/job/web/plan": (200, answer)})
+    text = json.dumps(JOB).encode()
+    r = run("job", "plan", "-", server=s, stdin=text).want(
+        1, '+/- Job: "web"\n', '+/- Task Group: "g" (2 create, 1 ignore)\n', '  +/- Count: "1" => "3" (forces create)\n',
+        '  +/- Task: "t" (forces create/destroy update)\n', '    + Config {\n      + command: "/bin/x"\n    }\n',
+        "- All tasks successfully allocated.", "drover job run -check-index 7 -\n")
+    check("Same" not in r.out, r.out)
+    check(json.loads(s.asked("PUT", "/v1/job/web/plan")["body"]) == {"Job": JOB, "Diff": True, "PolicyOverride": False}, "body")
+    answer = {"JobModifyIndex": 0, "Annotations": {"DesiredTGUpdates": {"g": {"Ignore": 2}}},
+              "FailedTGAllocs": {"g": {"NodesEvaluated": 0, "CoalescedFailures": 1}}}
+    run("plan", "-diff=false", "-", server=cluster(**{"PUT /v1/job/web/plan": (200, answer)}), stdin=text).want(
+        0, "WARNING: Failed to place all allocations.", 'Task Group "g" (failed to place 2 allocations)')
+    run("plan", "-", server=cluster(**{"PUT /v1/job/web/plan": (500, "broken")}), stdin=text).want(255, "broken")
 
 
 def a_request_can_be_printed_instead_of_sent():
@@ -526,7 +583,8 @@ CASES = [versions_are_printed, commands_that_do_not_exist_are_127, help_is_given
          answers_that_make_no_sense_are_errors, jobs_are_listed, a_jobs_status_is_shown, a_latest_deployment_is_shown,
          an_ambiguous_job_is_not_guessed, ids_are_encoded_in_paths, a_job_file_is_submitted_and_followed,
          options_of_job_run_reach_the_server, failed_placements_are_exit_code_2, a_failed_evaluation_is_exit_code_1,
-         hcl_goes_through_the_server, a_request_can_be_printed_instead_of_sent, bad_job_files_are_told, jobs_are_stopped,
+         hcl_goes_through_the_server, variables_come_from_the_environment_files_and_the_command_line,
+         what_a_job_file_leaves_open_is_the_commands_to_say, job_files_are_validated, plans_are_shown, a_request_can_be_printed_instead_of_sent, bad_job_files_are_told, jobs_are_stopped,
          an_allocations_status_is_shown, logs_are_printed, an_evaluations_status_is_shown, a_nodes_status_is_shown,
          members_are_listed, status_finds_out_what_an_id_is_of, garbage_is_collected, any_request_can_be_made,
          configurations_are_checked, an_agent_with_faults_does_not_start, a_dev_agent_leaves_nothing_behind]
