@@ -266,8 +266,11 @@ static void tick_leader(struct server *s)
 	struct moment at = server_moment(s);
 
 	if (c->leader_ns <= at.mono_ns) {
+		const struct view *v = state_view(s->state);
+
 		c->leader_ns = INT64_MAX;
-		leader_tick(&s->leader, server_view(s), &at);
+		leader_tick(&s->leader, v, &at);
+		view_release(v);
 	}
 }
 
@@ -373,10 +376,11 @@ static void on_apply(void *ctx, uint64_t index, uint64_t term, const void *data,
 	}
 }
 
+/* One turn may apply thousands of entries: their views are not to be kept until its end. */
 static void on_changed(void *ctx, const struct change *changes, size_t n)
 {
 	struct server *s = ctx;
-	const struct view *v = server_view(s);
+	const struct view *v = state_view(s->state);
 
 	if (s->ready) {
 		struct moment at = server_moment(s);
@@ -385,6 +389,7 @@ static void on_changed(void *ctx, const struct change *changes, size_t n)
 	}
 	workers_changed(s->workers, changes, n);
 	net_changed(s->net, v, changes, n);
+	view_release(v);
 }
 
 static void begin_to_lead(struct server *s, uint64_t term)

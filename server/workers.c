@@ -309,10 +309,12 @@ static void evaluation_done(struct work *work)
 	struct workers *all = work->worker->all;
 	struct server *s = all->s;
 	struct moment at = server_moment(s);
+	const struct view *v = state_view(s->state);
 
 	all->evals--;
 	all->evals_done++;
-	leader_eval_done(&s->leader, server_view(s), &work->delivery.eval, work->delivery.token, work->status, &at);
+	leader_eval_done(&s->leader, v, &work->delivery.eval, work->delivery.token, work->status, &at);
+	view_release(v);
 }
 
 static void on_done(struct mail *mail)
