@@ -315,11 +315,23 @@ static void answer_scaled(struct write *w, const struct apply_result *r)
 	answer_registered(w, r);
 }
 
-static bool deployment_stands_in_the_way(const struct view *v, const struct job_row *job)
+/* An active deployment that has placed something: one that has not leaves nothing half done. */
+static bool deployment_stands_in_the_way(const struct view *v, const struct job_row *job, struct arena *mem)
 {
-	const struct deployment_row *d = state_latest_deployment(v, job_row_ns(job), job_row_id(job));
+	const struct deployment_row *row = state_latest_deployment(v, job_row_ns(job), job_row_id(job));
+	int64_t placed = 0;
+	struct deployment d;
 
-	return d != NULL && d->job_create_index == job->create_index && deployment_row_active(d);
+	if (row == NULL || row->job_create_index != job->create_index || !deployment_row_active(row)) {
+		return false;
+	}
+	if (deployment_row_get(row, &d, mem) != 0) {
+		return true;
+	}
+	for (uint32_t i = 0; i < d.task_groups.n; i++) {
+		placed += d.task_groups.at[i].placed_allocs;
+	}
+	return placed > 0;
 }
 
 /* The reason why the job cannot be scaled so; NULL: it can. */
@@ -348,7 +360,7 @@ static const char *why_not(struct scaling *s, const struct view *v, const struct
 		return arena_printf(mem, "group count was greater than scaling policy maximum: %lld > %lld",
 				    (long long)count, (long long)policy->max.at);
 	}
-	return deployment_stands_in_the_way(v, row) ? "job scaling blocked due to active deployment" : NULL;
+	return deployment_stands_in_the_way(v, row, mem) ? "job scaling blocked due to active deployment" : NULL;
 }
 
 static void propose_scale(struct scaling *s, const struct job_row *row, struct job *job, struct task_group *g)

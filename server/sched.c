@@ -297,6 +297,7 @@ static void make_final(struct run *r)
 	}
 	if (r->n_failed > 0 && !waits_on(r)) {
 		put_blocked(r, &final[n], false);
+		final[n].failed_tg_allocs = final[0].failed_tg_allocs; /* Also tells what it waits for. */
 		final[0].blocked_eval = final[n++].id;
 	}
 	if (r->unfinished) {

@@ -490,7 +490,8 @@ CASE(a_group_is_scaled)
 
 CASE(scaling_has_its_limits)
 {
-	struct uuid id;
+	struct uuid deployment, eval, node, id;
+	struct plan_result *plan;
 
 	bed_register(&b, "web", "");
 	bed_want(&b, "POST", "/v1/job/no/scale", "{\"Count\":3,\"Target\":{\"Group\":\"g\"}}", 404,
@@ -505,8 +506,14 @@ CASE(scaling_has_its_limits)
 	bed_register(&b, "sys", "'Type':'system',");
 	bed_want(&b, "POST", "/v1/job/sys/scale", "{\"Count\":3,\"Target\":{\"Group\":\"g\"}}", 400,
 		 "cannot scale jobs of type \"system\"");
-	id = kit_deployment(&b.kit, "web", 1, 0);
-	(void)id;
+	deployment = kit_deployment(&b.kit, "web", 1, 0); /* With nothing placed it does not matter, */
+	bed_want(&b, "POST", "/v1/job/web/scale", "{\"Count\":2,\"Target\":{\"Group\":\"g\"}}", 200, NULL);
+	deployment = kit_deployment(&b.kit, "web", 1, 0); /* else it goes first. */
+	eval = kit_newest_eval(&b.kit, "web")->id;
+	node = kit_node(&b.kit, "n1");
+	plan = kit_plan(&b.kit, "web", &eval, &node, 1, &id);
+	plan->deployment_id = uuid_bytes(&deployment);
+	kit_apply(&b.kit, COMMAND_PLAN, plan);
 	bed_want(&b, "POST", "/v1/job/web/scale", "{\"Count\":3,\"Target\":{\"Group\":\"g\"}}", 400,
 		 "job scaling blocked due to active deployment");
 }

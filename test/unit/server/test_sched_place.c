@@ -79,6 +79,7 @@ CASE(without_nodes_everything_is_blocked)
 	assert_string_equal(e->status_description, "created to place remaining allocations");
 	assert_string_equal(e->previous_eval, bed_eval(&b, &eval)->id);
 	assert_true(e->snapshot_index > 0);
+	assert_int_equal(bed_failed(&b, &blocked->id, "g")->coalesced_failures, 2); /* It tells what it waits for. */
 }
 
 CASE(a_blocked_evaluation_places_when_there_is_room)

@@ -1179,6 +1179,8 @@ CASE(dry_runs_tell_of_failures)
 	assert_string_equal(preview.evals.at[0].status, "blocked");
 	assert_string_equal(preview.evals.at[0].job_id, "web");
 	assert_int_equal(strlen(preview.evals.at[0].previous_eval), 36);
+	assert_int_equal(preview.evals.at[0].failed_tg_allocs.n, 1);
+	assert_int_equal(preview.evals.at[0].failed_tg_allocs.at[0].coalesced_failures, 2);
 }
 
 #define CASES(X)												       \
