@@ -253,9 +253,8 @@ static void closed_cb(struct rpc_conn *c, int err, const char *why)
 	struct net *n = nc->net;
 
 	no_longer_half_open(nc);
-	if (!nc->ready && nc->dial == NULL && !n->stopping) {
-		net_odd(n, nc, why != NULL ? why : error_text(err));
-	} else if (nc->ready && err == ERR_SYNTAX) {
+	/* Whom we have refused was told of before; with 0 it is in order. */
+	if (!n->stopping && err != 0 && (nc->ready ? err == ERR_SYNTAX || err == ERR_TOOBIG : nc->dial == NULL)) {
 		net_odd(n, nc, why != NULL ? why : error_text(err));
 	}
 	nc->rpc = NULL;

@@ -345,6 +345,7 @@ static void push_cb(struct rpc_conn *c, uint32_t method, const char *payload, si
 	arena_close(&p->mem);
 	assert_int_equal(pack_decode(&rpc_node_allocs_type, &p->push, payload, len, &p->mem), 0);
 	p->pushes++;
+	p->longest = len > p->longest ? len : p->longest;
 	p->wholes += p->push.whole;
 	assert_int_equal(p->push.job_of.n, p->push.allocs.n);
 	if (p->push.whole) {
@@ -356,7 +357,7 @@ static void push_cb(struct rpc_conn *c, uint32_t method, const char *payload, si
 
 		assert_true(p->push.job_of.at[i] < p->push.jobs.n);
 		assert_null(a->job);
-		assert_true(at < 64);
+		assert_true(at < KNOWN_MAX);
 		strcpy(p->known[at], a->id);
 		snprintf(p->desired[at], sizeof(p->desired[at]), "%s", a->desired_status);
 		p->n_known += at == p->n_known;
@@ -483,7 +484,7 @@ int player_ask(struct player *p, uint32_t method, const struct type *t, const vo
 	"{\"ID\":\"%s\",\"SecretID\":\"%s\",\"Name\":\"n1\",\"Datacenter\":\"dc1\",\"NodePool\":\"default\"," \
 	"\"Status\":\"ready\",\"Attributes\":{\"driver.raw_exec\":\"1\",\"kernel.name\":\"linux\"},"              \
 	"\"Drivers\":{\"raw_exec\":{\"Detected\":true,\"Healthy\":true}},"                                        \
-	"\"NodeResources\":{\"Cpu\":{\"CpuShares\":4000},\"Memory\":{\"MemoryMB\":8000},\"Disk\":{\"DiskMB\":90000}}}"
+	"\"NodeResources\":{\"Cpu\":{\"CpuShares\":40000},\"Memory\":{\"MemoryMB\":80000},\"Disk\":{\"DiskMB\":2000000}}}"
 
 int player_register(struct player *p, struct rpc_node_lease *lease)
 {

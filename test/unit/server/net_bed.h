@@ -9,7 +9,7 @@
 #include "proto/stream.h"
 #include "server/server.h"
 
-enum { SERVERS = 5, PATIENCE_MS = 15000, BODY_MAX = 1 << 20 };
+enum { SERVERS = 5, PATIENCE_MS = 15000, BODY_MAX = 4 << 20, KNOWN_MAX = 4096 };
 
 /* One place where a server can stand; its addresses and its directory stay. */
 struct bed {
@@ -80,7 +80,8 @@ struct player {
 	struct arena mem;
 	struct rpc_node_allocs push;
 	unsigned pushes, wholes;
-	char known[64][UUID_TEXT], desired[64][8];
+	size_t longest; /* Push, in bytes. */
+	char known[KNOWN_MAX][UUID_TEXT], desired[KNOWN_MAX][8];
 	unsigned n_known;
 };
 

@@ -200,6 +200,9 @@ static void test_a_dead_server_is_removed_when_another_has_taken_its_place(void 
 	start(&beds[3]);
 	settled(3);
 	UNTIL(members_at(&beds[3], "alive") == 3);
+	start(dead); /* It knows the cluster still, and the cluster it. */
+	settled(4);
+	same_state();
 }
 
 static void test_five_servers_and_different_lists(void **state)

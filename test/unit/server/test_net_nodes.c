@@ -166,6 +166,77 @@ static void test_reports_about_others_allocations_are_refused(void **state)
 	player_close(&p);
 }
 
+/* More than fits into a turn of the server's loop; and everything again, as one whole message. */
+static void test_many_allocations_come_in_slices(void **state)
+{
+	enum { MANY = 1500 };
+	struct bed *leader;
+
+	(void)state;
+	three();
+	leader = settled(3);
+	go(leader);
+	put_job(leader, "many", MANY);
+	TURN_UNTIL(p.n_known == MANY);
+	player_close(&p);
+
+	player_open(&p, "client");
+	assert_true(player_connect(&p, follower()));
+	assert_int_equal(player_watch(&p), ERR_NOTFOUND); /* Another node. */
+	player_close(&p);
+}
+
+static void test_a_node_that_comes_back_is_told_all_at_once(void **state)
+{
+	enum { MANY = 1500 };
+	char id[UUID_TEXT], secret[UUID_TEXT];
+
+	(void)state;
+	three();
+	go(follower());
+	put_job(&beds[0], "many", MANY);
+	TURN_UNTIL(p.n_known == MANY);
+	assert_int_equal(player_report(&p, p.known[0], "failed"), 0);
+	strcpy(id, p.id);
+	strcpy(secret, p.secret);
+	player_close(&p);
+
+	player_open(&p, "client");
+	strcpy(p.id, id);
+	strcpy(p.secret, secret);
+	assert_true(player_connect(&p, &beds[1]));
+	assert_int_equal(player_watch(&p), 0);
+	TURN_UNTIL(p.pushes > 0);
+	assert_int_equal(p.wholes, 1);
+	assert_true(p.n_known >= MANY);
+	assert_int_equal(p.push.jobs.n, 1);
+	player_close(&p);
+}
+
+/* Of two connections of one node the later one counts. */
+static void test_a_node_has_one_connection(void **state)
+{
+	struct player *second = calloc(1, sizeof(*second));
+
+	(void)state;
+	three();
+	settled(3);
+	go(&beds[0]);
+	player_open(second, "client");
+	strcpy(second->id, p.id);
+	strcpy(second->secret, p.secret);
+	assert_true(player_connect(second, &beds[0]));
+	assert_int_equal(player_watch(second), 0);
+	TURN_UNTIL(p.conn == NULL);
+	put_job(&beds[0], "a", 1);
+	while (second->n_known == 0) {
+		player_turn(second, 5);
+	}
+	player_close(second);
+	free(second);
+	player_close(&p);
+}
+
 /* ---- HTTP to nodes ---- */
 
 struct asking {
@@ -319,6 +390,9 @@ int main(void)
 		TEST(test_a_wrong_secret_is_refused),
 		TEST(test_an_unknown_node_must_register),
 		TEST(test_reports_about_others_allocations_are_refused),
+		TEST(test_many_allocations_come_in_slices),
+		TEST(test_a_node_that_comes_back_is_told_all_at_once),
+		TEST(test_a_node_has_one_connection),
 		TEST(test_a_request_for_a_node_finds_it_from_any_server),
 		TEST(test_garbage_is_hung_up_on),
 		TEST(test_only_our_region_and_cluster_come_in),
