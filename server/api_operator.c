@@ -1,4 +1,6 @@
 /* For operators: the schedulers' configuration, Raft's, and what collects and repairs. */
+#include <inttypes.h>
+
 #include "lib/timefmt.h"
 #include "proto/error.h"
 #include "server/api_handlers.h"
@@ -104,6 +106,29 @@ void serve_raft_configuration(struct api *api, struct http_request *req)
 	a.servers.at = info->peers.at;
 	a.servers.n = info->peers.n;
 	answer_object(req, &raft_answer_type, &a, info->peers_index);
+}
+
+/* Ours alone: servers must have the same hash at the same index. ?index asks for one of the last few thousand. */
+void serve_state_hash(struct api *api, struct http_request *req)
+{
+	const struct view *v = api->link->ops->view(api->link);
+	uint64_t hash = state_hash(v);
+	int64_t index = (int64_t)state_index(v);
+	struct buf b = {0};
+
+	view_release(v);
+	if (http_query(req, "index") != NULL) {
+		if (http_query_int(req, "index", &index) != 0) {
+			http_answer_text(req, 400, "%s", req->error);
+			return;
+		}
+		if (api->link->ops->state_hash == NULL || !api->link->ops->state_hash(api->link, (uint64_t)index, &hash)) {
+			http_answer_text(req, 404, "this index is not remembered");
+			return;
+		}
+	}
+	buf_printf(&b, "{\"Index\":%" PRId64 ",\"Hash\":\"%016" PRIx64 "\"}", index, hash);
+	http_answer_json(req, &b, (uint64_t)index);
 }
 
 static void put_duration(struct buf *out, const char *name, int64_t ns)

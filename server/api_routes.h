@@ -93,6 +93,7 @@
 	X(agent_health, HTTP_BIT_GET, "/v1/agent/health", NULL, LOCAL)                                         \
 	X(metrics, HTTP_BIT_GET, "/v1/metrics", NULL, LOCAL)                                                   \
 	X(raft_configuration, HTTP_BIT_GET, "/v1/operator/raft/configuration", "operator:read", ANY_SERVER)    \
+	X(state_hash, HTTP_BIT_GET, "/v1/operator/raft/hash", "operator:read", LOCAL)                          \
 	X(autopilot_configuration, HTTP_BIT_GET, "/v1/operator/autopilot/configuration", "operator:read", ANY_SERVER) \
 	X(license, HTTP_BIT_GET | HTTP_BIT_PUT, "/v1/operator/license", NULL, ANY_SERVER)                      \
 	X(jwks, HTTP_BIT_GET, "/.well-known/jwks.json", NULL, ANY_SERVER)                                      \

@@ -215,6 +215,9 @@ struct core_ops {
 	 * answered or comes back by returned_cb, with its gone_cb and drain_cb. Its body stays as long as itself.
 	 * Nothing is sent twice. `name` is borrowed for the call. */
 	void (*forward)(struct core_link *link, struct http_request *req, enum core_where where, const char *name);
+
+	/* The hash that this server's state had at an index; false: that is not remembered. */
+	bool (*state_hash)(struct core_link *link, uint64_t index, uint64_t *hash);
 };
 
 struct core_link {

@@ -321,5 +321,10 @@ static void link_forward(struct core_link *link, struct http_request *req, enum 
 	net_forward(l->s->net, req, where, name, l->events, l->events_ctx);
 }
 
-const struct core_ops link_ops = {link_begin, link_view, link_info,   link_contact_ms, link_write,
-				  link_read,  link_plan, link_action, link_stats,      link_forward};
+static bool link_state_hash(struct core_link *link, uint64_t index, uint64_t *hash)
+{
+	return net_state_hash(link_of(link)->s->net, index, hash);
+}
+
+const struct core_ops link_ops = {link_begin, link_view,   link_info,  link_contact_ms, link_write,     link_read,
+				  link_plan,  link_action, link_stats, link_forward,    link_state_hash};

@@ -421,7 +421,7 @@ void net_replaced(struct net *n)
 {
 	struct hash_link *l = NULL;
 
-	memset(n->hashes, 0, sizeof(n->hashes));
+	info_forget(n);
 	while ((l = hash_walk(&n->nodes, l)) != NULL) {
 		push_all(n, CONTAINER_OF(l, struct node_conn, by_id));
 	}

@@ -210,8 +210,29 @@ void info_status(struct net *n, struct rpc_call *call)
 void info_remember(struct net *n, const struct view *v)
 {
 	uint64_t index = state_index(v);
+	struct state_hash_at *at = &n->hashes[index % NET_HASHES];
 
-	n->hashes[index % NET_HASHES] = (struct state_hash_at){index, state_hash(v)};
+	atomic_store(&at->index, 0);
+	atomic_store(&at->hash, state_hash(v));
+	atomic_store(&at->index, index);
+}
+
+bool net_state_hash(struct net *n, uint64_t index, uint64_t *hash)
+{
+	struct state_hash_at *at = &n->hashes[index % NET_HASHES];
+	uint64_t before = atomic_load(&at->index);
+
+	*hash = atomic_load(&at->hash);
+	return index != 0 && before == index && atomic_load(&at->index) == index;
+}
+
+void info_forget(struct net *n)
+{
+	unsigned i;
+
+	for (i = 0; i < NET_HASHES; i++) {
+		atomic_store(&n->hashes[i].index, 0);
+	}
 }
 
 /* Index 0 asks for the newest. Numbers of the wire are signed: the hash is passed bit by bit. */
@@ -221,6 +242,7 @@ void info_hash(struct net *n, struct rpc_call *call)
 	struct rpc_index asked;
 	struct rpc_state_hash out;
 	struct arena mem = {0};
+	uint64_t hash = 0;
 	uint64_t index;
 
 	if (pack_decode(&rpc_index_type, &asked, call->payload, call->len, &mem) != 0) {
@@ -235,7 +257,7 @@ void info_hash(struct net *n, struct rpc_call *call)
 		out.hash = (int64_t)state_hash(v);
 	} else {
 		out.index = asked.index;
-		out.hash = n->hashes[index % NET_HASHES].index == index ? (int64_t)n->hashes[index % NET_HASHES].hash : 0;
+		out.hash = net_state_hash(n, index, &hash) ? (int64_t)hash : 0;
 	}
 	rpc_reply_object(call, &rpc_state_hash_type, &out);
 	arena_close(&mem);

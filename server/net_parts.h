@@ -125,9 +125,10 @@ struct place {
 	struct net_conn *at;
 };
 
+/* Written by the core thread, read by any: one that is being written has index 0. */
 struct state_hash_at {
-	uint64_t index;
-	uint64_t hash;
+	_Atomic uint64_t index;
+	_Atomic uint64_t hash;
 };
 
 /* Tells that something odd came in, once a second. */
@@ -396,6 +397,7 @@ void forward_init(struct net *n);
 void info_status(struct net *n, struct rpc_call *call);
 void info_hash(struct net *n, struct rpc_call *call);
 void info_remember(struct net *n, const struct view *v);
+void info_forget(struct net *n);
 void info_read_index(struct net *n, struct rpc_call *call);
 
 /* There is another leader. */

@@ -116,6 +116,9 @@ void net_forward(struct net *n, struct http_request *req, enum core_where where,
  * members (with the server itself), and peers of Raft's configuration with names where they are known; all in `mem`. */
 void net_info(struct net *n, struct core_info *info, struct arena *mem);
 
+/* Any thread: the hash of the state at one of the last few thousand indexes; false: it is not remembered. */
+bool net_state_hash(struct net *n, uint64_t index, uint64_t *hash);
+
 /* Lines for the agent's own numbers. */
 unsigned net_metrics(struct net *n, struct metric *out, unsigned max);
 

@@ -122,6 +122,14 @@ void net_info(struct net *n, struct core_info *info, struct arena *mem)
 	info->peers.n = 1;
 }
 
+bool net_state_hash(struct net *n, uint64_t index, uint64_t *hash)
+{
+	(void)n;
+	(void)index;
+	(void)hash;
+	return false;
+}
+
 unsigned net_metrics(struct net *n, struct metric *out, unsigned max)
 {
 	(void)n;

@@ -60,6 +60,16 @@ CASE(metrics_have_two_forms)
 
 /* ---- operators ---- */
 
+CASE(the_hash_of_the_state_is_told)
+{
+	bed_want(&b, "GET", "/v1/operator/raft/hash?index=7", NULL, 200, NULL);
+	bed_is(&b, "Index", "7");
+	bed_is(&b, "Hash", "\"0000000000000abc\"");
+	bed_want(&b, "GET", "/v1/operator/raft/hash?index=8", NULL, 404, "this index is not remembered");
+	bed_want(&b, "GET", "/v1/operator/raft/hash?index=x", NULL, 400, NULL);
+	bed_want(&b, "GET", "/v1/operator/raft/hash", NULL, 200, NULL);
+}
+
 CASE(servers_of_raft_are_told)
 {
 	bed_want(&b, "GET", "/v1/operator/raft/configuration", NULL, 200, NULL);
@@ -203,6 +213,7 @@ int main(void)
 		T(the_cluster_is_told),
 		T(the_agent_is_told),
 		T(metrics_have_two_forms),
+		T(the_hash_of_the_state_is_told),
 		T(servers_of_raft_are_told),
 		T(the_scheduler_is_configured),
 		T(garbage_is_collected_on_demand),

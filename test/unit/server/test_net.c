@@ -94,6 +94,9 @@ static void test_all_come_back_after_a_restart(void **state)
 	assert_int_equal(ask(&beds[2], "GET", "/v1/job/a", NULL), 200);
 	put_job(&beds[2], "b", 1);
 	same_state();
+	assert_int_equal(ask(&beds[0], "GET", "/v1/operator/raft/hash", NULL), 200);
+	assert_non_null(strstr(body, "\"Hash\":\""));
+	assert_int_equal(ask(&beds[0], "GET", "/v1/operator/raft/hash?index=99999999", NULL), 404);
 }
 
 static void test_a_server_that_is_gone_has_failed_and_comes_back(void **state)
