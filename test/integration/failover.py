@@ -172,6 +172,22 @@ def a_wiped_leader_comes_back_as_a_new_server():
     return settle(lab, w)
 
 
+def a_new_machine_takes_the_place_of_a_dead_one():
+    lab = Lab(3, config='autopilot {\n  server_stabilization_time = "1s"\n}\n')
+    w = Writers(lab)
+    dead = lab.leader()
+    dead.kill()
+    new = lab.add_server(like=lab.live()[0])
+    new.start()
+    want = {s.ip + ":4647" for s in lab.servers if s is not dead}
+    until(30, lambda: "voters %s: %s: %s" % (want, voters(lab), lab.tails()), lambda: set(voters(lab)) == want)
+    note = settle(lab, w)
+    # The three that are left bear the loss of one again.
+    lab.leader().kill()
+    until(10, lambda: "a write: " + lab.tails(), lambda: lab.live()[0].put("/v1/jobs", {"Job": idle()}, timeout=5).status == 200)
+    return note
+
+
 def queries_parked_across_a_failover_wake_with_the_next_write():
     lab = Lab(3)
     leader = lab.leader()
@@ -239,5 +255,6 @@ if __name__ == "__main__":
     run(a_leader_killed_under_writes_loses_nothing, followers_killed_under_writes_are_not_noticed_and_catch_up,
         all_servers_killed_at_once_come_back_with_everything, a_frozen_leader_is_replaced_and_acknowledges_nothing_when_it_wakes,
         without_a_majority_writes_are_refused_and_stale_reads_go_on, a_wiped_server_catches_up_by_snapshot,
-        a_wiped_leader_comes_back_as_a_new_server, queries_parked_across_a_failover_wake_with_the_next_write,
+        a_wiped_leader_comes_back_as_a_new_server, a_new_machine_takes_the_place_of_a_dead_one,
+        queries_parked_across_a_failover_wake_with_the_next_write,
         every_agent_ends_within_a_second, a_stopped_leader_hands_on_without_a_gap)

@@ -188,6 +188,19 @@ class Lab:
     def agents(self):
         return self.servers + self.clients
 
+    def add_server(self, like):
+        """One more, configured like the given one, at an address of its own. It has not been started."""
+        name, ip = "s%d" % (len(self.servers) + 1), re.sub(r"\d+$", str(len(self.servers) + 1), like.ip)
+        folder = os.path.join(self.dir, name)
+        os.makedirs(folder)
+        text = open(os.path.join(like.dir, "agent.hcl")).read()
+        for line, old, new in (("name ", like.name, name), ("bind_addr", like.ip, ip), ("data_dir", like.dir, folder)):
+            text = re.sub(r"(?m)^%s.*$" % line, lambda m: m.group(0).replace('"' + old, '"' + new), text)
+        open(os.path.join(folder, "agent.hcl"), "w").write(text)
+        open(os.path.join(folder, "address"), "w").write(ip + "\n")
+        self.servers.append(Agent(self, name))
+        return self.servers[-1]
+
     def live(self):
         return [s for s in self.servers if s.pid]
 
