@@ -42,6 +42,7 @@ static const char *const without_effect[] = {"consul",
 					     "server.failover_heartbeat_ttl",
 					     "server.rejoin_after_leave",
 					     "server.plan_rejection_tracker",
+					     "server.default_scheduler_config",
 					     "server.enable_event_broker",
 					     "server.event_buffer_size",
 					     "server.search",
@@ -106,7 +107,12 @@ static const char *const without_effect[] = {"consul",
 					     "limits.rpc_default_list_rate",
 					     "telemetry.statsite_address",
 					     "telemetry.statsd_address",
-					     "telemetry.datadog_address"};
+					     "telemetry.datadog_address",
+					     "telemetry.datadog_tags",
+					     "telemetry.publish_allocation_metrics",
+					     "telemetry.publish_node_metrics",
+					     "telemetry.prefix_filter",
+					     "telemetry.filter_default"};
 
 static void check_support(const struct agent_config *c, struct hcl_report *report)
 {

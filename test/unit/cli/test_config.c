@@ -179,7 +179,7 @@ static void a_file_is_laid_over_the_defaults(void **state)
 	struct strs list;
 
 	(void)state;
-	check_noted(full, 3); /* host_network, drain_on_shutdown, http_api_response_headers. */
+	check_noted(full, 4); /* default_scheduler_config, host_network, drain_on_shutdown, http_api_response_headers. */
 	assert_string_equal(config.name, "s1");
 	assert_int_equal(config.ports->http, 5646);
 	assert_string_equal(config.addresses->http, "0.0.0.0");
