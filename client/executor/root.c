@@ -1,5 +1,6 @@
 #include "client/executor/root.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -150,6 +151,63 @@ static int show_host(const char *source, const char *target, uint64_t attributes
 	return error;
 }
 
+/* ---- the host's directories, with what the task has put in the same places ---- */
+
+static bool is_dots(const char *name)
+{
+	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
+/* Whether the task has something there, which a mount would hide: a template's file in /etc. */
+static bool has_entries(const char *target)
+{
+	int fd = open_how(task_root, target + strspn(target, "/"), O_RDONLY | O_DIRECTORY,
+			  RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	char piece[1024] __attribute__((aligned(8)));
+	bool found = false;
+	long at;
+	long n = 0;
+
+	while (fd >= 0 && !found && (n = syscall(SYS_getdents64, fd, piece, sizeof(piece))) > 0) {
+		for (at = 0; at < n && !found; at += ((struct dirent64 *)(void *)(piece + at))->d_reclen) {
+			found = !is_dots(((struct dirent64 *)(void *)(piece + at))->d_name);
+		}
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	return found;
+}
+
+/* One layer's path, without slashes in front, in a list where ':' separates and '\' escapes. False: too long. */
+static bool put_layer(char *out, size_t size, const char *path)
+{
+	size_t n = strlen(out);
+
+	for (path += strspn(path, "/"); *path != '\0' && n + 3 < size; path++) {
+		if (*path == ':' || *path == '\\') {
+			out[n++] = '\\';
+		}
+		out[n++] = *path;
+	}
+	out[n] = '\0';
+	return *path == '\0';
+}
+
+/* Both layers lie in the host's tree, which is no more where paths begin, but still where we can be. */
+static int show_merged(const struct executor_spec *spec, const char *source, const char *target)
+{
+	char layers[3 * PATH_MAX] = "";
+	const char *const options[] = {"lowerdir", layers, NULL};
+	bool fits = put_layer(layers, sizeof(layers), spec->root) && put_layer(strcat(layers, "/"), sizeof(layers), target) &&
+		    put_layer(strcat(layers, ":"), sizeof(layers), source);
+
+	if (!fits || fchdir(host_root) != 0) {
+		return fits ? errno : ENAMETOOLONG;
+	}
+	return put_mount(fresh_mount("overlay", options, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV), target, true);
+}
+
 /* What the task has at the path, once more, but not writable; it may be missing. */
 static int make_read_only(const char *path)
 {
@@ -281,7 +339,8 @@ int root_mount_chroot_env(const struct executor_spec *spec)
 
 	while (is_rooted(spec) && error == 0 && next_line(&at, source, sizeof(source)) &&
 	       next_line(&at, target, sizeof(target))) {
-		error = show_host(source, target, MOUNT_ATTR_RDONLY);
+		error = has_entries(target) ? show_merged(spec, source, target)
+					    : show_host(source, target, MOUNT_ATTR_RDONLY);
 	}
 	return error;
 }

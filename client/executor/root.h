@@ -3,7 +3,8 @@
  *
  *     /             the task's directory
  *     /alloc        the allocation's shared directory
- *     /bin /usr ... what of the host it may see, not writable: the host's own directories, not copies
+ *     /bin /usr ... what of the host it may see, not writable: the host's own directories, not copies; beneath what
+ *                   the task itself has there
  *     /dev          null, zero, full, random, urandom, tty; pts, shm, mqueue
  *     /proc /sys    its own; what changes the machine is not writable
  *     /private      empty: the agent's records stay out of sight

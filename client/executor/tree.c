@@ -194,7 +194,7 @@ static int limit_cpus(const struct tree_group *g, const struct executor_spec *sp
 	return error != 0 || spec->cpus[0] == '\0' ? error : put_text(g->dir, "cpuset.cpus", spec->cpus);
 }
 
-static int limit(const struct tree_group *g, const struct executor_spec *spec, bool old)
+int tree_limit(const struct tree_group *g, const struct executor_spec *spec, bool old)
 {
 	int error = limit_memory(g->dir, spec);
 
@@ -215,9 +215,9 @@ static int limit_all(struct tree *t, const struct executor_spec *spec)
 	int i;
 
 	for (i = 0; i < TREE_LIMITS_MAX && error == 0 && t->limits[i].dir >= 0; i++) {
-		error = limit(&t->limits[i], spec, true);
+		error = tree_limit(&t->limits[i], spec, true);
 	}
-	return error != 0 || t->all.dir < 0 ? error : limit(&t->all, spec, false);
+	return error != 0 || t->all.dir < 0 ? error : tree_limit(&t->all, spec, false);
 }
 
 int tree_open(struct tree *t, const struct executor_spec *spec)

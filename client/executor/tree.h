@@ -42,6 +42,9 @@ void tree_init(struct tree *t);
  * with limits it is an errno value: what is to be bounded must not run unbounded. */
 int tree_open(struct tree *t, const struct executor_spec *spec);
 
+/* Write the spec's limits into one cgroup, to those of its files that are there. 0 or an errno value. */
+int tree_limit(const struct tree_group *g, const struct executor_spec *spec, bool old);
+
 /* Remove the cgroups, which are empty by now. */
 void tree_close(struct tree *t);
 

@@ -1,4 +1,5 @@
-/* A task's driver config and the paths of file requests: text from users, read on every node. */
+/* A task's driver config and the paths of file requests: text from users, read on every node. And what an executor is
+ * told by its agent. */
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,6 +8,7 @@
 
 #include "client/beneath.h"
 #include "client/driver.h"
+#include "client/executor/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,6 +47,22 @@ static void check_path(const char *text)
 	}
 }
 
+/* What was read is whole, and written again it is the same. */
+static void check_spec(const uint8_t *data, size_t size)
+{
+	void *copy = aligned_alloc(8, (size + 8) & ~(size_t)7);
+	struct executor_spec spec;
+	struct buf again = {0};
+
+	memcpy(copy, data, size);
+	if (executor_spec_decode(copy, size, &spec) == 0) {
+		executor_spec_encode(&spec, &again);
+		assert(again.len == size && spec.args[spec.args_n] == NULL && spec.env[spec.env_n] == NULL);
+	}
+	buf_close(&again);
+	free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
@@ -53,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	check_config(text);
 	check_path(text);
+	check_spec(data, size);
 	free(text);
 	return 0;
 }

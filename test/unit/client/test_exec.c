@@ -3,6 +3,7 @@
 #include <pwd.h>
 
 #include "client/capabilities.h"
+#include "client/executor/tree.h"
 #include "client/executor_task.h"
 #include "client/user.h"
 
@@ -180,6 +181,23 @@ static void links_in_its_directory_do_not_lead_mounts_out(void **state)
 	assert_int_equal(symlink(target, link), 0);
 	refused(w, &spec, "make /dev in");
 	assert_int_equal(rmdir(target), 0); /* Nothing was put there. */
+}
+
+static void what_a_task_puts_among_the_hosts_files_is_seen(void **state)
+{
+	struct world *w = permitted(state);
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/etc", w->task_dir);
+	assert_int_equal(mkdir(path, 0777), 0);
+	snprintf(path, sizeof(path), "%s/etc/app.conf", w->task_dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs("mine\n", f);
+	fclose(f);
+	assert_string_equal(output_of(w, "cat /etc/app.conf; grep -c ^root: /etc/passwd; touch /etc/x 2>/dev/null || echo ro", ""),
+			    "mine\n1\nro\n");
 }
 
 static void what_is_shown_of_the_host_can_be_chosen(void **state)
@@ -513,6 +531,51 @@ static void read_cgroup_file(pid_t pid, const char *controller, const char *file
 	}
 }
 
+static void make_file(const char *dir, const char *name)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+/* This machine may have only one of the versions. A plain directory takes what is written as well as a cgroup, but has
+ * no files at first. */
+static void the_limits_of_version_2_are_written(void **state)
+{
+	static const char *const files[] = {"memory.max", "memory.low", "memory.swap.max", "cpu.weight", "cpuset.cpus"};
+	struct world *w = *state;
+	struct executor_spec spec = {.memory_bytes = 1 << 30, .memory_low_bytes = 1 << 20, .cpu_shares = 1000,
+				     .cpus = "0-1"};
+	struct tree_group g;
+	char text[64];
+	unsigned i;
+
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		make_file(w->shared_dir, files[i]);
+	}
+	g = (struct tree_group){.dir = open(w->shared_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), .parent = -1};
+	assert_int_equal(tree_limit(&g, &spec, false), 0);
+	assert_string_equal(world_read(w, "alloc/memory.max", text, sizeof(text)), "1073741824");
+	assert_string_equal(world_read(w, "alloc/memory.low", text, sizeof(text)), "1048576");
+	assert_string_equal(world_read(w, "alloc/memory.swap.max", text, sizeof(text)), "0");
+	assert_string_equal(world_read(w, "alloc/cpu.weight", text, sizeof(text)), "39");
+	assert_string_equal(world_read(w, "alloc/cpuset.cpus", text, sizeof(text)), "0-1");
+	close(g.dir);
+}
+
+static void a_task_that_cannot_be_limited_does_not_start(void **state)
+{
+	struct world *w = permitted(state);
+	struct driver_spec spec = spec_of(w, script_config("true", ""));
+
+	spec.cpus = "100000";
+	refused(w, &spec, "limit the resources of");
+}
+
 static void its_shares_and_processors_are_set(void **state)
 {
 	struct world *w = permitted(state);
@@ -675,6 +738,7 @@ int main(void)
 		T(the_host_directories_are_not_writable),
 		T(a_device_file_that_a_task_makes_is_no_door),
 		T(links_in_its_directory_do_not_lead_mounts_out),
+		T(what_a_task_puts_among_the_hosts_files_is_seen),
 		T(what_is_shown_of_the_host_can_be_chosen),
 		T(commands_are_found_in_the_root),
 		T(no_mount_is_left),
@@ -691,6 +755,8 @@ int main(void)
 		T(another_agent_finds_it_again),
 		T(too_much_memory_is_the_end_and_told),
 		T(a_maximum_of_memory_is_the_bound),
+		T(the_limits_of_version_2_are_written),
+		T(a_task_that_cannot_be_limited_does_not_start),
 		T(its_shares_and_processors_are_set),
 		T(no_cgroup_is_left),
 		T(use_is_measured),
