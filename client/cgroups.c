@@ -25,6 +25,7 @@ static bool is_mount(const char *path, unsigned long magic)
 	return statfs(path, &fs) == 0 && (unsigned long)fs.f_type == magic;
 }
 
+/* The word "" is that of an empty list. */
 static bool has_word(const char *list, size_t n, const char *word)
 {
 	size_t len = strlen(word);
@@ -38,7 +39,7 @@ static bool has_word(const char *list, size_t n, const char *word)
 			return true;
 		}
 	}
-	return false;
+	return n == 0 && len == 0;
 }
 
 /* The agent's own cgroup in the hierarchy of a controller, "" for version 2: a line "4:memory:/path" each. */
@@ -48,13 +49,14 @@ static void own_cgroup(const char *controller, char *out, size_t size)
 	const char *line = proc_read(AT_FDCWD, "/proc/self/cgroup", text, sizeof(text)) > 0 ? text : "";
 	const char *list;
 	const char *path;
+	bool is_it;
 
 	out[0] = '\0';
 	for (; line[0] != '\0'; line += strcspn(line, "\n") + (strchr(line, '\n') != NULL)) {
 		list = line + strcspn(line, ":");
 		path = list[0] == '\0' ? list : list + 1 + strcspn(list + 1, ":");
-		if (path[0] == ':' && (controller[0] == '\0' ? path == list + 1
-							     : has_word(list + 1, (size_t)(path - list - 1), controller))) {
+		is_it = path[0] == ':' && has_word(list + 1, (size_t)(path - list - 1), controller);
+		if (is_it) {
 			snprintf(out, size, "%.*s", (int)strcspn(path + 1, "\n"), path + 1);
 			return;
 		}

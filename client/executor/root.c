@@ -17,6 +17,9 @@
 static int host_root = -1;
 static int task_root = -1;
 
+/* What nothing can be run from, and no device be opened in. */
+static const unsigned closed = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
 static bool is_rooted(const struct executor_spec *spec)
 {
 	return spec->root[0] != '\0';
@@ -199,7 +202,8 @@ static int show_merged(const struct executor_spec *spec, const char *source, con
 {
 	char layers[3 * PATH_MAX] = "";
 	const char *const options[] = {"lowerdir", layers, NULL};
-	bool fits = put_layer(layers, sizeof(layers), spec->root) && put_layer(strcat(layers, "/"), sizeof(layers), target) &&
+	bool fits = put_layer(layers, sizeof(layers), spec->root) &&
+		    put_layer(strcat(layers, "/"), sizeof(layers), target) &&
 		    put_layer(strcat(layers, ":"), sizeof(layers), source);
 
 	if (!fits || fchdir(host_root) != 0) {
@@ -240,9 +244,7 @@ static int hide(const char *path)
 	if (error != 0 || !S_ISDIR(st.st_mode)) {
 		return error != 0 ? error : show_host("/dev/null", path, 0);
 	}
-	return put_mount(fresh_mount("tmpfs", options,
-				     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC),
-			 path, true);
+	return put_mount(fresh_mount("tmpfs", options, MOUNT_ATTR_RDONLY | closed), path, true);
 }
 
 /* ---- the steps ---- */
@@ -349,8 +351,12 @@ int root_mount_chroot_env(const struct executor_spec *spec)
 static int make_links(void)
 {
 	static const char *const links[][2] = {
-		{"/proc/self/fd", "dev/fd"},         {"/proc/self/fd/0", "dev/stdin"}, {"/proc/self/fd/1", "dev/stdout"},
-		{"/proc/self/fd/2", "dev/stderr"}, {"pts/ptmx", "dev/ptmx"}};
+		{"/proc/self/fd", "dev/fd"},
+		{"/proc/self/fd/0", "dev/stdin"},
+		{"/proc/self/fd/1", "dev/stdout"},
+		{"/proc/self/fd/2", "dev/stderr"},
+		{"pts/ptmx", "dev/ptmx"},
+	};
 	size_t i;
 
 	for (i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
@@ -363,7 +369,8 @@ static int make_links(void)
 
 static int show_devices(void)
 {
-	static const char *const devices[] = {"dev/null", "dev/zero", "dev/full", "dev/random", "dev/urandom", "dev/tty"};
+	static const char *const devices[] = {"dev/null",   "dev/zero",    "dev/full",
+					      "dev/random", "dev/urandom", "dev/tty"};
 	int error = 0;
 	size_t i;
 
@@ -379,7 +386,6 @@ int root_make_dev(const struct executor_spec *spec)
 	static const char *const dev[] = {"mode", "755", "size", "64k", NULL};
 	static const char *const pts[] = {"ptmxmode", "0666", "mode", "0620", "gid", "5", NULL};
 	static const char *const shm[] = {"mode", "1777", "size", "65536k", NULL};
-	static const unsigned closed = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 	int error;
 
 	if (!is_rooted(spec)) {
@@ -388,8 +394,7 @@ int root_make_dev(const struct executor_spec *spec)
 	error = put_mount(fresh_mount("tmpfs", dev, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), "dev", true);
 	error = error != 0 ? error : show_devices();
 	error = error != 0 ? error : make_links();
-	error = error != 0 ? error
-			   : put_mount(fresh_mount("devpts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "dev/pts", true);
+	error = error != 0 ? error : put_mount(fresh_mount("devpts", pts, closed ^ MOUNT_ATTR_NODEV), "dev/pts", true);
 	error = error != 0 ? error : put_mount(fresh_mount("tmpfs", shm, closed), "dev/shm", true);
 	return error != 0 ? error : put_mount(fresh_mount("mqueue", NULL, closed), "dev/mqueue", true);
 }
@@ -404,7 +409,7 @@ int root_mount_proc(const struct executor_spec *spec)
 	if (!is_rooted(spec)) {
 		return 0;
 	}
-	error = put_mount(fresh_mount("proc", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC), "proc", true);
+	error = put_mount(fresh_mount("proc", NULL, closed), "proc", true);
 	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]) && error == 0; i++) {
 		error = make_read_only(fixed[i]);
 	}
@@ -421,9 +426,7 @@ int root_mount_sys(const struct executor_spec *spec)
 	if (!is_rooted(spec)) {
 		return 0;
 	}
-	error = put_mount(fresh_mount("sysfs", NULL,
-				      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC),
-			  "sys", true);
+	error = put_mount(fresh_mount("sysfs", NULL, MOUNT_ATTR_RDONLY | closed), "sys", true);
 	return error != 0 ? error : hide("sys/firmware");
 }
 

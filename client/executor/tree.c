@@ -450,10 +450,11 @@ static void sum_all_group(const struct tree *t, struct executor_report *out)
 	char text[32];
 	const char *at = text;
 
-	out->cpu_user_ns =
-		(int64_t)keyed_number(t->all.dir, "cpu.stat", "user_usec", (uint64_t)out->cpu_user_ns / 1000) * 1000;
-	out->cpu_system_ns =
-		(int64_t)keyed_number(t->all.dir, "cpu.stat", "system_usec", (uint64_t)out->cpu_system_ns / 1000) * 1000;
+	uint64_t user_us = keyed_number(t->all.dir, "cpu.stat", "user_usec", (uint64_t)out->cpu_user_ns / 1000);
+	uint64_t system_us = keyed_number(t->all.dir, "cpu.stat", "system_usec", (uint64_t)out->cpu_system_ns / 1000);
+
+	out->cpu_user_ns = (int64_t)user_us * 1000;
+	out->cpu_system_ns = (int64_t)system_us * 1000;
 	out->rss_bytes = (int64_t)keyed_number(t->all.dir, "memory.stat", "anon", (uint64_t)out->rss_bytes);
 	out->cache_bytes = (int64_t)keyed_number(t->all.dir, "memory.stat", "file", 0);
 	if (proc_read(t->all.dir, "memory.swap.current", text, sizeof(text)) > 0) {

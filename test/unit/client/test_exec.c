@@ -134,7 +134,7 @@ static void nothing_else_of_the_host_is_seen(void **state)
 	struct world *w = permitted(state);
 	const char *seen;
 
-	assert_string_equal(output_of(w, "ls -d /home /root /var /opt /boot /work 2>/dev/null; echo none", ""), "none\n");
+	assert_string_equal(output_of(w, "ls -d /home /root /var /opt /boot 2>/dev/null; echo none", ""), "none\n");
 	/* Neither by going up nor by what other processes have. */
 	seen = output_of(w, "cd /; cd ../../..; pwd; ls -d root home; ls /proc/*/root/ | grep -c ^boot", "");
 	assert_string_equal(seen, "/\n0\n");
@@ -145,9 +145,9 @@ static void nothing_else_of_the_host_is_seen(void **state)
 static void the_host_directories_are_not_writable(void **state)
 {
 	struct world *w = permitted(state);
-	struct driver_spec spec = spec_of(w, script_config("for d in /bin /etc /usr /usr/lib /sys /proc/sys/kernel; do touch "
-							   "$d/drover-test 2>/dev/null && echo $d; done; echo none",
-							   ""));
+	const char *script = "for d in /bin /etc /usr /usr/lib /sys /proc/sys/kernel; do "
+			     "touch $d/drover-test 2>/dev/null && echo $d; done; echo none";
+	struct driver_spec spec = spec_of(w, script_config(script, ""));
 	struct watched x;
 	char text[256];
 
@@ -162,8 +162,9 @@ static void the_host_directories_are_not_writable(void **state)
 static void a_device_file_that_a_task_makes_is_no_door(void **state)
 {
 	struct world *w = permitted(state);
-	const char *script = "for d in / /tmp /alloc /dev /dev/shm; do mkdir -p $d; mknod $d/n c 1 3 && (echo x > $d/n) "
-			     "2>/dev/null && echo open $d; rm -f $d/n; done; echo x > /dev/null && head -c 2 /dev/zero | wc -c";
+	const char *script = "for d in / /tmp /alloc /dev /dev/shm; do mkdir -p $d; "
+			     "mknod $d/n c 1 3 && (echo x > $d/n) 2>/dev/null && echo open $d; rm -f $d/n; done; "
+			     "echo x > /dev/null && head -c 2 /dev/zero | wc -c";
 
 	assert_string_equal(output_of(w, script, ""), "2\n");
 }
@@ -196,8 +197,8 @@ static void what_a_task_puts_among_the_hosts_files_is_seen(void **state)
 	assert_non_null(f);
 	fputs("mine\n", f);
 	fclose(f);
-	assert_string_equal(output_of(w, "cat /etc/app.conf; grep -c ^root: /etc/passwd; touch /etc/x 2>/dev/null || echo ro", ""),
-			    "mine\n1\nro\n");
+	assert_string_equal(output_of(w, "cat /etc/app.conf; grep -c ^root: /etc/passwd", ""), "mine\n1\n");
+	assert_string_equal(output_of(w, "touch /etc/x 2>/dev/null || echo refused", ""), "refused\n");
 }
 
 static void what_is_shown_of_the_host_can_be_chosen(void **state)
@@ -217,7 +218,8 @@ static void what_is_shown_of_the_host_can_be_chosen(void **state)
 	assert_non_null(w->host);
 	run_config(w, &x, "{\"command\":\"/tools/sh\",\"args\":[\"-c\",\"echo /tools/* /bin /usr/*\"]}");
 	assert_true(world_run(w, &x.exited, 5000));
-	assert_string_equal(world_read(w, "logs/t.stdout.0", text, sizeof(text)), "/tools/name /tools/sh /bin /usr/*\n");
+	world_read(w, "logs/t.stdout.0", text, sizeof(text));
+	assert_string_equal(text, "/tools/name /tools/sh /bin /usr/*\n");
 	world_forget(w, &x);
 }
 
@@ -282,7 +284,7 @@ static void the_old_way_of_changing_the_root_works_too(void **state)
 	struct driver_error error;
 
 	assert_int_equal(driver_host_plugin(w->host, "exec", "{\"no_pivot_root\":true}", &error), 0);
-	assert_string_equal(output_of(w, "pwd; ls -d /root /home /work 2>/dev/null; echo none", ""), "/\nnone\n");
+	assert_string_equal(output_of(w, "pwd; ls -d /root /home 2>/dev/null; echo none", ""), "/\nnone\n");
 }
 
 /* ---- who it is ---- */
@@ -413,6 +415,8 @@ static void ends_and_signals_are_told(void **state)
 static void a_kill_reaches_all_in_either_mode(void **state)
 {
 	static const char *const modes[] = {"", ",\"pid_mode\":\"host\""};
+	const char *script = "trap '' INT TERM; setsid sh -c 'setsid sleep 7654321 & sleep 7654321' & "
+			     "sleep 0.2; echo ready; sleep 7654321; sleep 7654321";
 	struct world *w = permitted(state);
 	struct watched x;
 	unsigned i;
@@ -423,8 +427,7 @@ static void a_kill_reaches_all_in_either_mode(void **state)
 	int left = 0;
 
 	for (i = 0; i < 2; i++) {
-		run_config(w, &x, script_config("trap '' INT TERM; setsid sh -c 'setsid sleep 7654321 & sleep 7654321' & "
-						"sleep 0.2; echo ready; sleep 7654321; sleep 7654321", modes[i]));
+		run_config(w, &x, script_config(script, modes[i]));
 		world_await_file(w, "logs/t.stdout.0");
 		driver_kill(x.task, NULL, 100000000);
 		assert_true(world_run(w, &x.exited, 5000));
@@ -643,9 +646,12 @@ static void use_is_measured(void **state)
 static void bad_settings_are_refused(void **state)
 {
 	static const char *const bad[][2] = {
-		{"{\"default_pid_mode\":\"maybe\"}", "default_pid_mode"}, {"{\"default_ipc_mode\":\"\"}", "default_ipc_mode"},
-		{"{\"allow_caps\":[\"fly\"]}", "\"fly\""},                 {"{\"denied_host_uids\":\"5-\"}", "denied_host_uids"},
-		{"{\"denied_host_gids\":\"9-5\"}", "denied_host_gids"},    {"{\"nope\":1}", "\"nope\""},
+		{"{\"default_pid_mode\":\"maybe\"}", "default_pid_mode"},
+		{"{\"default_ipc_mode\":\"\"}", "default_ipc_mode"},
+		{"{\"allow_caps\":[\"fly\"]}", "\"fly\""},
+		{"{\"denied_host_uids\":\"5-\"}", "denied_host_uids"},
+		{"{\"denied_host_gids\":\"9-5\"}", "denied_host_gids"},
+		{"{\"nope\":1}", "\"nope\""},
 	};
 	struct world *w = *state;
 	struct driver_error error;
