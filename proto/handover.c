@@ -138,12 +138,39 @@ static void run_end(struct mail *mail)
 	unref(r);
 }
 
+/* For want of memory a text is left out. */
+static void keep_text(const char **text, struct arena *mem)
+{
+	*text = *text != NULL ? arena_strdup(mem, *text) : NULL;
+}
+
+/* The texts of an answer are the copy's, and the owner's request outlives that. */
+static void keep_texts(struct http_response *res, struct arena *mem)
+{
+	unsigned n = 0;
+
+	keep_text(&res->type, mem);
+	keep_text(&res->next_token, mem);
+	keep_text(&res->location, mem);
+	for (unsigned i = 0; i < res->n_extra; i++) {
+		struct http_header h = res->extra[i];
+
+		keep_text(&h.name, mem);
+		keep_text(&h.value, mem);
+		if (h.name != NULL && h.value != NULL) {
+			res->extra[n++] = h;
+		}
+	}
+	res->n_extra = n;
+}
+
 /* A whole answer, or the head of a stream. */
 static void run_answer(struct mail *mail)
 {
 	struct handover *r = CONTAINER_OF(mail, struct handover, answer);
 	struct http_response res = r->res;
 
+	keep_texts(&res, &r->req->mem);
 	if (r->streaming) {
 		http_stream_begin(r->req, &res);
 	} else {

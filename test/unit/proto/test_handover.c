@@ -15,6 +15,7 @@ struct asked {
 	struct list link;
 	struct buf got;
 	int answers, ends, status;
+	struct http_response head; /* The last answer's, whose texts must live as long as the request. */
 	bool whole;
 	bool fussy;   /* Its sink has no room after each write, until it is drained. */
 	bool waiting; /* For drain_cb. */
@@ -31,6 +32,7 @@ static void sink_answer(struct http_request *req, struct http_response *res)
 
 	a->answers++;
 	a->status = res->status;
+	a->head = *res;
 	if (res->shared != NULL) {
 		buf_put(&a->got, res->shared->at, res->shared->len);
 		http_body_put(res->shared);
@@ -44,6 +46,7 @@ static void sink_begin(struct http_request *req, struct http_response *head)
 {
 	asked_of(req)->answers++;
 	asked_of(req)->status = head->status;
+	asked_of(req)->head = *head;
 }
 
 static int sink_write(struct http_request *req, const void *data, size_t len)
@@ -148,9 +151,40 @@ static void parked_gone(struct http_request *copy)
 	world->gone++;
 }
 
+/* Texts that are gone with the copy. */
+static char *lent[5];
+
+static const char *lend(struct http_request *copy, unsigned i, const char *text)
+{
+	lent[i] = arena_strdup(&copy->mem, text);
+	return lent[i];
+}
+
+static struct http_response lent_answer(struct http_request *copy)
+{
+	struct http_response res = {.n_extra = 1};
+
+	res.type = lend(copy, 0, "text/odd");
+	res.next_token = lend(copy, 1, "next");
+	res.location = lend(copy, 2, "/there");
+	res.extra[0] = (struct http_header){lend(copy, 3, "Name"), lend(copy, 4, "value")};
+	return res;
+}
+
 static void handle(void *ctx, struct http_request *copy)
 {
 	assert_ptr_equal(ctx, world);
+	if (strncmp(copy->path, "/lent", 5) == 0) {
+		struct http_response res = lent_answer(copy);
+
+		if (copy->path[5] == '\0') {
+			http_answer(copy, &res);
+		} else {
+			http_stream_begin(copy, &res);
+			http_stream_end(copy, true);
+		}
+		return;
+	}
 	if (strcmp(copy->path, "/echo") == 0) {
 		struct buf body = {0};
 
@@ -209,6 +243,36 @@ static void a_request_is_answered_by_the_other_thread(void **state)
 	assert_int_equal(a.status, 200);
 	assert_non_null(strstr(buf_text(&a.got), "    \"a\": 1")); /* Indented, and once. */
 	asked_close(&a);
+}
+
+/* An HTTP server sends them in a later turn, when the copy is gone. */
+static void the_texts_of_an_answer_outlive_the_copy(void **state)
+{
+	static const char *const targets[] = {"/lent", "/lent/stream"};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct world w;
+		struct asked a;
+
+		world_init(&w);
+		asked_init(&a, targets[i], "");
+		handover_http(&route, &a.req);
+		settle(&w, &a);
+		assert_int_equal(a.answers, 1);
+		assert_string_equal(a.head.type, "text/odd");
+		assert_string_equal(a.head.next_token, "next");
+		assert_string_equal(a.head.location, "/there");
+		assert_int_equal(a.head.n_extra, 1);
+		assert_string_equal(a.head.extra[0].name, "Name");
+		assert_string_equal(a.head.extra[0].value, "value");
+		assert_ptr_not_equal(a.head.type, lent[0]);
+		assert_ptr_not_equal(a.head.next_token, lent[1]);
+		assert_ptr_not_equal(a.head.location, lent[2]);
+		assert_ptr_not_equal(a.head.extra[0].name, lent[3]);
+		assert_ptr_not_equal(a.head.extra[0].value, lent[4]);
+		asked_close(&a);
+	}
 }
 
 static void a_full_way_is_answered_with_429(void **state)
@@ -471,6 +535,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_request_is_answered_by_the_other_thread),
+	        cmocka_unit_test(the_texts_of_an_answer_outlive_the_copy),
 	        cmocka_unit_test(a_full_way_is_answered_with_429),
 	        cmocka_unit_test(a_stream_comes_whole_however_slowly_it_is_taken),
 	        cmocka_unit_test(a_client_that_leaves_a_stream_is_told_of),
