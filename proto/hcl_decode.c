@@ -570,11 +570,6 @@ static bool eval_expr(struct decode *d, const struct hcl_expr *e, const struct p
 	return rv == 0;
 }
 
-static int compare_members(const void *a, const void *b)
-{
-	return strcmp(((const struct hcl_member *)a)->key, ((const struct hcl_member *)b)->key);
-}
-
 /* A block as a value: its attributes, and under the name of each kind of block a list of their values. */
 static bool body_value(struct decode *d, const struct hcl_body *body, const struct path *path, struct hcl_value *out);
 
@@ -599,25 +594,53 @@ static bool block_value(struct decode *d, const struct hcl_item *item, const str
 	return true;
 }
 
-/* The values of all blocks with the name of `first`, which is the first of them. */
-static bool blocks_value(struct decode *d, const struct hcl_item *first, const struct path *path, struct hcl_value *out)
-{
+/* The items of a body, sorted by name; those of one name as they stand in the text. */
+struct sorted_item {
 	const struct hcl_item *item;
-	struct hcl_value *at;
+	uint32_t order;
+};
+
+static int compare_items(const void *a, const void *b)
+{
+	const struct sorted_item *p = a;
+	const struct sorted_item *q = b;
+	int order = strcmp(p->item->name, q->item->name);
+
+	return order != 0 ? order : p->order < q->order ? -1 : p->order > q->order;
+}
+
+static struct sorted_item *sort_items(struct decode *d, const struct hcl_body *body)
+{
+	struct sorted_item *at = arena_calloc(d->mem, body->n, sizeof(*at));
+	const struct hcl_item *item;
 	uint32_t n = 0;
 
-	for (item = first; item != NULL; item = item->next) {
-		n += item->body != NULL && strcmp(item->name, first->name) == 0;
+	if (at == NULL) {
+		d->nomem = true;
+		return NULL;
 	}
-	at = arena_calloc(d->mem, n, sizeof(*at));
+	for (item = body->first; item != NULL; item = item->next) {
+		assert(n < body->n);
+		at[n] = (struct sorted_item){item, n};
+		n++;
+	}
+	qsort(at, n, sizeof(*at), compare_items);
+	return at;
+}
+
+/* The list of the values of n blocks. */
+static bool blocks_value(struct decode *d, const struct sorted_item *items, uint32_t n, const struct path *path,
+			 struct hcl_value *out)
+{
+	struct hcl_value *at = arena_calloc(d->mem, n, sizeof(*at));
+	uint32_t i;
+
 	if (at == NULL) {
 		d->nomem = true;
 		return false;
 	}
-	n = 0;
-	for (item = first; item != NULL; item = item->next) {
-		if (item->body != NULL && strcmp(item->name, first->name) == 0 &&
-		    !block_value(d, item, path, &at[n++])) {
+	for (i = 0; i < n; i++) {
+		if (!block_value(d, items[i].item, path, &at[i])) {
 			return false;
 		}
 	}
@@ -625,53 +648,50 @@ static bool blocks_value(struct decode *d, const struct hcl_item *first, const s
 	return true;
 }
 
-/* The value of an item that is not the second or a later block of its name. */
-static bool add_member(struct decode *d, const struct hcl_item *item, const struct path *outer,
-		       struct hcl_member *members, uint32_t *n)
+/* The value of n items of one name: one attribute, or blocks. */
+static bool items_value(struct decode *d, const struct sorted_item *items, uint32_t n, const struct path *path,
+			struct hcl_value *out)
 {
-	struct path path = {.outer = outer, .name = item->name};
-	struct hcl_member *member = &members[*n];
 	uint32_t i;
 
-	for (i = 0; i < *n; i++) {
-		if (strcmp(members[i].key, item->name) == 0) {
-			if (item->value != NULL || members[i].value.kind != HCL_LIST) {
-				note(d, true, item->pos, &path, " is given twice");
-				return false;
-			}
-			return true;
-		}
-	}
-	member->key = item->name;
-	if (item->value != NULL ? !eval_expr(d, item->value, &path, &member->value)
-				: !blocks_value(d, item, &path, &member->value)) {
-		return false;
-	}
-	(*n)++;
-	return true;
-}
-
-static bool body_value(struct decode *d, const struct hcl_body *body, const struct path *path, struct hcl_value *out)
-{
-	struct hcl_member *members;
-	const struct hcl_item *item;
-	uint32_t n = 0;
-
-	if (body->n > HCL_MAX_ELEMENTS) {
-		note(d, true, body->pos, path, " has more than %d members", HCL_MAX_ELEMENTS);
-		return false;
-	}
-	members = arena_calloc(d->mem, body->n, sizeof(*members));
-	if (members == NULL) {
-		d->nomem = true;
-		return false;
-	}
-	for (item = body->first; item != NULL; item = item->next) {
-		if (!add_member(d, item, path, members, &n)) {
+	for (i = 1; i < n; i++) {
+		if (items[i].item->value != NULL || items[0].item->value != NULL) {
+			note(d, true, items[i].item->pos, path, " is given twice");
 			return false;
 		}
 	}
-	qsort(members, n, sizeof(*members), compare_members);
+	return items[0].item->value != NULL ? eval_expr(d, items[0].item->value, path, out)
+					    : blocks_value(d, items, n, path, out);
+}
+
+static bool body_value(struct decode *d, const struct hcl_body *body, const struct path *outer, struct hcl_value *out)
+{
+	struct sorted_item *items;
+	struct hcl_member *members;
+	uint32_t n = 0;
+	uint32_t i;
+	uint32_t end;
+
+	if (body->n > HCL_MAX_ELEMENTS) {
+		note(d, true, body->pos, outer, " has more than %d members", HCL_MAX_ELEMENTS);
+		return false;
+	}
+	items = sort_items(d, body);
+	members = arena_calloc(d->mem, body->n, sizeof(*members));
+	if (items == NULL || members == NULL) {
+		d->nomem = true;
+		return false;
+	}
+	for (i = 0; i < body->n; i = end) {
+		struct path path = {.outer = outer, .name = items[i].item->name};
+
+		for (end = i + 1; end < body->n && strcmp(items[end].item->name, path.name) == 0; end++) {
+		}
+		members[n].key = path.name;
+		if (!items_value(d, &items[i], end - i, &path, &members[n++].value)) {
+			return false;
+		}
+	}
 	*out = (struct hcl_value){.kind = HCL_OBJECT, .object = {.at = members, .n = n}};
 	return true;
 }

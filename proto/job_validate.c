@@ -347,6 +347,24 @@ static void warn_resources(struct faults *f, const struct resources *r)
 	}
 }
 
+/* Connect is taken and kept, but nothing comes of it: there is no mesh. */
+static void warn_services(struct faults *f, const struct service *at, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (at[i].connect[0] != '\0' && strcmp(at[i].connect, "null") != 0) {
+			faults_add(f, "Service \"%s\": connect is not supported and has no effect", at[i].name);
+		}
+	}
+}
+
+static void warn_task(struct faults *f, const struct task *t)
+{
+	warn_resources(f, t->resources);
+	warn_services(f, t->services.at, t->services.n);
+}
+
 static void warn_group(struct faults *f, const struct task_group *g)
 {
 	uint32_t i;
@@ -359,10 +377,11 @@ static void warn_group(struct faults *f, const struct task_group *g)
 			   "allocations.",
 			   g->update->max_parallel.at, g->count);
 	}
+	warn_services(f, g->services.at, g->services.n);
 	for (i = 0; i < g->tasks.n; i++) {
 		struct faults one = {0};
 
-		warn_resources(&one, g->tasks.at[i].resources);
+		warn_task(&one, &g->tasks.at[i]);
 		faults_nest(f, &one, "Task \"%s\" has warnings", g->tasks.at[i].name);
 	}
 }

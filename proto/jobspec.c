@@ -21,6 +21,12 @@ bool jobspec_eval(struct jobspec *js, const struct hcl_scope *scope, const struc
 	return rv == 0;
 }
 
+int jobspec_note(struct jobspec *js, int rv)
+{
+	js->nomem = js->nomem || rv == ERR_NOMEM;
+	return rv;
+}
+
 void *jobspec_alloc(struct jobspec *js, size_t count, size_t size)
 {
 	void *p = arena_calloc(js->mem, count > 0 ? count : 1, size);
@@ -52,8 +58,7 @@ static struct hcl_body *parse_text(struct jobspec *js, const char *text, size_t 
 		return NULL;
 	}
 	rv = hcl_parse(text, len, js->mem, &body, &error);
-	js->nomem = js->nomem || rv == ERR_NOMEM;
-	if (rv == 0) {
+	if (jobspec_note(js, rv) == 0) {
 		return body;
 	}
 	jobspec_fault(js, error.pos, "%s", error.text);
@@ -191,9 +196,7 @@ static void make_job(struct jobspec *js, struct hcl_item *block, struct job *job
 	if (js->nomem || js->report.errors > 0) {
 		return;
 	}
-	if (hcl_decode(&job_type, job, block->body, &js->scope, js->mem, &js->report) == ERR_NOMEM) {
-		js->nomem = true;
-	}
+	jobspec_note(js, hcl_decode(&job_type, job, block->body, &js->scope, js->mem, &js->report));
 	set_string(js, &job->id, block->labels[0]);
 	if (!str_given(&job_type, job, &job->name)) {
 		set_string(js, &job->name, job->id);
@@ -265,6 +268,8 @@ int jobspec_parse(const struct jobspec_source *source, struct arena *mem, struct
 	struct jobspec js = {
 		.mem = mem,
 		.report = {.mem = mem, .file = source->name, .strict = true},
+		/* What an evaluation may take, but for what is used up from the beginning. */
+		.budget = {HCL_MAX_STEPS - JOBSPEC_MAX_STEPS, HCL_MAX_TEXT - JOBSPEC_MAX_TEXT},
 		.seed = source->seed,
 	};
 

@@ -14,9 +14,8 @@
  * (short forms of constraints, dynamic blocks, blocks that tasks inherit) is made of simpler blocks first. What a node
  * alone can know, as ${NOMAD_ALLOC_ID} or ${attr.cpu.arch}, stays as text.
  *
- * Parsing is a function of its arguments: no files are read, no clock and no random source. Bounds: JOBSPEC_MAX_BYTES
- * for each text, and for the whole those of one evaluation and one decoding (proto/hcl_eval.h, proto/hcl_decode.h), so
- * no job file takes a thread for longer than a fraction of a second.
+ * Parsing is a function of its arguments: no files are read, no clock and no random source. All is bounded, as told
+ * below and in proto/hcl_decode.h, so that no job file takes a thread for longer than a fraction of a second.
  */
 #ifndef PROTO_JOBSPEC_H_
 #define PROTO_JOBSPEC_H_
@@ -26,6 +25,8 @@
 
 enum {
 	JOBSPEC_MAX_BYTES = 1 << 20,
+	JOBSPEC_MAX_STEPS = 1 << 18,  /* Of all evaluations together, */
+	JOBSPEC_MAX_TEXT = 8 << 20,   /* and of text that they make. */
 	JOBSPEC_MAX_NAMES = 512,      /* Variables, and locals. */
 	JOBSPEC_MAX_COPIES = 1 << 18, /* Nodes of the tree that dynamic blocks and inheritance add. */
 };

@@ -112,7 +112,7 @@ static const char *take_text(struct jobspec *js, struct hcl_body *body, const ch
 	if (!jobspec_eval(js, &js->scope, item->value, &v)) {
 		return NULL;
 	}
-	if (hcl_to_string(&v, js->mem) != 0) {
+	if (jobspec_note(js, hcl_to_string(&v, js->mem)) != 0) {
 		jobspec_fault(js, item->value->pos, "%s must be a string, not %s", name, hcl_kind_text(v.kind));
 		return NULL;
 	}
@@ -229,7 +229,7 @@ static bool make_labels(struct jobspec *js, const struct dynamic *d, const struc
 	for (i = 0; i < v.list.n && to->labels != NULL; i++) {
 		struct hcl_value one = v.list.at[i];
 
-		if (hcl_to_string(&one, js->mem) != 0) {
+		if (jobspec_note(js, hcl_to_string(&one, js->mem)) != 0) {
 			jobspec_fault(js, d->labels->pos, "a label must be a string, not %s", hcl_kind_text(one.kind));
 			return false;
 		}

@@ -250,6 +250,9 @@ static int put_value(struct format *f, const struct verb *v, const struct hcl_va
 	} else {
 		rv = hcl_to_number(&to);
 	}
+	if (rv == ERR_NOMEM) {
+		return call_nomem(f->c);
+	}
 	if (rv != 0) {
 		return call_fail(f->c, "%%%c cannot stand for %s", v->letter, hcl_kind_text(arg->kind));
 	}

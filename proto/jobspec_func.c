@@ -21,8 +21,20 @@ int call_fail(struct call *c, const char *format, ...)
 
 int call_nomem(struct call *c)
 {
+	c->js->nomem = true;
 	call_fail(c, "out of memory");
 	return ERR_NOMEM;
+}
+
+int call_to_string(struct call *c, struct hcl_value *v, const char *what)
+{
+	const char *is = hcl_kind_text(v->kind);
+	int rv = hcl_to_string(v, c->js->mem);
+
+	if (rv == ERR_NOMEM) {
+		return call_nomem(c);
+	}
+	return rv == 0 ? 0 : call_fail(c, "%s must be a string, not %s", what, is);
 }
 
 int call_pay(struct call *c, uint64_t steps)
@@ -69,7 +81,6 @@ bool text_value(struct call *c, const char *text, size_t len, struct hcl_value *
 	copy = arena_strndup(c->js->mem, text, len);
 	if (copy == NULL) {
 		call_nomem(c);
-		c->js->nomem = true;
 		return false;
 	}
 	*out = (struct hcl_value){.kind = HCL_STRING, .weight = hcl_text_weight(len), .string = copy};

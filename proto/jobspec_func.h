@@ -43,7 +43,7 @@ int jobspec_regex(struct call *c);
 int jobspec_regexall(struct call *c);
 int jobspec_regex_replace(struct call *c);
 
-/* ERR_INVALID, with the reason. */
+/* ERR_INVALID, with the reason; ERR_NOMEM, for the whole file. */
 int call_fail(struct call *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int call_nomem(struct call *c);
 
@@ -65,6 +65,9 @@ int give_set(struct call *c, struct hcl_value *at, uint32_t n); /* Sorted in pla
 
 /* A text as a value. False when memory or the file's share of text is exhausted. */
 bool text_value(struct call *c, const char *text, size_t len, struct hcl_value *out);
+
+/* Make an element a string: 0, or a failure that calls it `what`. */
+int call_to_string(struct call *c, struct hcl_value *v, const char *what);
 
 /* An argument as a whole number in a range; false with a failure. */
 bool call_int(struct call *c, uint32_t arg, int64_t min, int64_t max, int64_t *out);

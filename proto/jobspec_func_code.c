@@ -112,7 +112,6 @@ static int run_jsondecode(struct call *c)
 				  : ERR_SYNTAX;
 	}
 	if (rv == ERR_NOMEM) {
-		c->js->nomem = true;
 		return call_nomem(c);
 	}
 	return rv == 0 ? 0 : call_fail(c, "%s", error.text[0] != '\0' ? error.text : "the text is not one JSON value");
@@ -182,7 +181,11 @@ static int add_field(struct csv *csv)
 		rv = call_fail(csv->c, csv->cap > 0 ? "a row has more fields than the first"
 						     : "the first row has too many fields");
 	}
-	if (rv == 0 && (field.failed || !text_value(csv->c, buf_text(&field), field.len, &csv->at[csv->n]))) {
+	buf_text(&field);
+	if (rv == 0 && field.failed) {
+		rv = call_nomem(csv->c);
+	}
+	if (rv == 0 && !text_value(csv->c, field.at, field.len, &csv->at[csv->n])) {
 		rv = ERR_TOOBIG;
 	}
 	csv->n += rv == 0;

@@ -305,14 +305,13 @@ static int run_sort(struct call *c)
 	uint32_t n = c->args[0].list.n;
 	struct hcl_value *at = copy_list(c, &c->args[0]);
 	uint32_t i;
+	int rv = at != NULL ? 0 : call_nomem(c);
 
-	for (i = 0; i < n && at != NULL; i++) {
-		if (hcl_to_string(&at[i], c->js->mem) != 0) {
-			return call_fail(c, "an element must be a string, not %s", hcl_kind_text(at[i].kind));
-		}
+	for (i = 0; i < n && rv == 0; i++) {
+		rv = call_to_string(c, &at[i], "an element");
 	}
-	if (at == NULL) {
-		return call_nomem(c);
+	if (rv != 0) {
+		return rv;
 	}
 	qsort(at, n, sizeof(*at), compare_texts);
 	return give_list(c, at, n);
@@ -496,9 +495,10 @@ static int run_zipmap(struct call *c)
 	}
 	for (i = 0; i < n; i++) {
 		struct hcl_value key = c->args[0].list.at[i];
+		int rv = call_to_string(c, &key, "a key");
 
-		if (hcl_to_string(&key, c->js->mem) != 0) {
-			return call_fail(c, "a key must be a string, not %s", hcl_kind_text(key.kind));
+		if (rv != 0) {
+			return rv;
 		}
 		at[i] = (struct hcl_member){.key = key.string, .value = c->args[1].list.at[i]};
 	}

@@ -285,14 +285,16 @@ static int run_join(struct call *c)
 	bool first = true;
 	uint32_t i;
 	uint32_t k;
+	int rv;
 
 	for (i = 1; i < c->n; i++) {
 		for (k = 0; k < c->args[i].list.n && out.len <= HCL_MAX_TEXT; k++) {
 			struct hcl_value v = c->args[i].list.at[k];
 
-			if (hcl_to_string(&v, c->js->mem) != 0) {
+			rv = call_to_string(c, &v, "an element");
+			if (rv != 0) {
 				buf_close(&out);
-				return call_fail(c, "an element must be a string, not %s", hcl_kind_text(v.kind));
+				return rv;
 			}
 			buf_str(&out, first ? "" : separator);
 			buf_str(&out, v.string);

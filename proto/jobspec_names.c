@@ -107,8 +107,8 @@ static bool unfold_text(struct jobspec *js, const struct declared *d, struct hcl
 	if (v->kind != HCL_STRING || d->type == NULL || !jobspec_type_is_compound(d->type)) {
 		return true;
 	}
-	return hcl_parse_expr(v->string, strlen(v->string), js->mem, &e, error) == 0 &&
-	       hcl_eval(e, &js->functions, js->mem, v, error) == 0;
+	return jobspec_note(js, hcl_parse_expr(v->string, strlen(v->string), js->mem, &e, error)) == 0 &&
+	       jobspec_note(js, hcl_eval(e, &js->functions, js->mem, v, error)) == 0;
 }
 
 /* Why a value was refused is told where the value stands. */
@@ -167,7 +167,8 @@ static void validate(struct jobspec *js, const struct declared *d, const struct 
 	}
 	if (hcl_to_bool(&yes) != 0) {
 		jobspec_fault(js, condition->value->pos, "a bool is needed here, not %s", hcl_kind_text(yes.kind));
-	} else if (!yes.boolean && jobspec_eval(js, &js->scope, text->value, &why) && hcl_to_string(&why, js->mem) == 0) {
+	} else if (!yes.boolean && jobspec_eval(js, &js->scope, text->value, &why) &&
+		   jobspec_note(js, hcl_to_string(&why, js->mem)) == 0) {
 		jobspec_fault(js, condition->value->pos, "invalid value for variable \"%s\": %s", d->block->labels[0],
 			      why.string);
 	}

@@ -33,6 +33,9 @@ struct jobspec {
 /* The value of an expression; false when it has none, which is noted. */
 bool jobspec_eval(struct jobspec *js, const struct hcl_scope *scope, const struct hcl_expr *e, struct hcl_value *out);
 
+/* The code of a function that may have run out of memory, which is kept in mind. */
+int jobspec_note(struct jobspec *js, int rv);
+
 void *jobspec_alloc(struct jobspec *js, size_t count, size_t size);
 
 /* ---- jobspec_tree.c: pieces of trees ---- */

@@ -23,14 +23,13 @@ static int finder_init(struct finder *f, struct call *c, const char *pattern, co
 	f->from = 0;
 	f->again = false;
 	if (rv == ERR_NOMEM) {
-		c->js->nomem = true;
 		return call_nomem(c);
 	}
 	return rv == 0 ? call_pay(c, f->r.n) : call_fail(c, "%s", why);
 }
 
 /* One step of the budget is worth some of the finder's. */
-enum { COST_OF_STEP = 8 };
+enum { COST_OF_STEP = 4 };
 
 static int find_from(struct finder *f, size_t from)
 {
@@ -39,13 +38,12 @@ static int find_from(struct finder *f, size_t from)
 	int rv = regfind_next(&f->r, f->text, from, f->spans, left * COST_OF_STEP, &cost);
 
 	if (rv == ERR_NOMEM) {
-		f->c->js->nomem = true;
 		return call_nomem(f->c);
 	}
 	if (rv == ERR_TOOBIG) {
 		return call_pay(f->c, HCL_MAX_STEPS + 1);
 	}
-	return rv == ERR_NOTFOUND ? rv : call_pay(f->c, cost / COST_OF_STEP + 1);
+	return call_pay(f->c, cost / COST_OF_STEP + 1) != 0 ? ERR_TOOBIG : rv;
 }
 
 /* The next match; ERR_NOTFOUND at the end. */

@@ -224,7 +224,7 @@ static bool convert_member(struct jobspec *js, const char *key, const struct hcl
 		*out = *given;
 	} else if (!optional) {
 		return refuse(error, type->pos, "the member \"%.80s\" is missing", key);
-	} else if (dflt != NULL && hcl_eval(dflt, &js->functions, js->mem, out, error) != 0) {
+	} else if (dflt != NULL && jobspec_note(js, hcl_eval(dflt, &js->functions, js->mem, out, error)) != 0) {
 		return false;
 	}
 	return jobspec_convert(js, optional ? type->first : type, out, error);

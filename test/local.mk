@@ -35,7 +35,8 @@ test_fuzz_fuzz_hcl_LDADD = $(HCL_LIBS) $(JANSSON_LIBS)
 
 # The job language.
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/proto/test_jobspec test/unit/proto/test_jobspec_func test/unit/proto/test_regfind
+check_PROGRAMS += test/unit/proto/test_jobspec test/unit/proto/test_jobspec_func test/unit/proto/test_jobspec_oom \
+	test/unit/proto/test_regfind
 endif
 test_unit_proto_test_jobspec_SOURCES = test/unit/proto/test_jobspec.c
 test_unit_proto_test_jobspec_CFLAGS = $(UNIT_CFLAGS)
@@ -43,6 +44,10 @@ test_unit_proto_test_jobspec_LDADD = $(JOBSPEC_LIBS) $(UNIT_LIBS)
 test_unit_proto_test_jobspec_func_SOURCES = test/unit/proto/test_jobspec_func.c
 test_unit_proto_test_jobspec_func_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_jobspec_func_LDADD = $(JOBSPEC_LIBS) $(UNIT_LIBS)
+test_unit_proto_test_jobspec_oom_SOURCES = test/unit/proto/test_jobspec_oom.c
+test_unit_proto_test_jobspec_oom_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_jobspec_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+test_unit_proto_test_jobspec_oom_LDADD = $(JOBSPEC_LIBS) $(UNIT_LIBS)
 test_unit_proto_test_regfind_SOURCES = test/unit/proto/test_regfind.c
 test_unit_proto_test_regfind_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_regfind_LDADD = $(JOBSPEC_LIBS) $(UNIT_LIBS)

@@ -481,6 +481,11 @@ static void warnings_are_told(void **state)
 		"\t* IOPS has been deprecated as of Nomad 0.9.0. Please remove IOPS from resources block.\n\n\n\n");
 	assert_non_null(strstr(warning(canonical(sample("", ",\"Count\":2,\"Update\":{\"MaxParallel\":3}", ""))),
 			       "Update max parallel count is greater than task group count (3 > 2)."));
+	assert_non_null(strstr(warning(canonical(sample("", ",\"Services\":[{\"Name\":\"s\",\"Connect\":{}}]", ""))),
+			       "Service \"s\": connect is not supported and has no effect"));
+	assert_non_null(strstr(warning(canonical(sample("", "", ",\"Services\":[{\"Name\":\"s\",\"Connect\":{}}]"))),
+			       "Service \"s\": connect is not supported and has no effect"));
+	assert_string_equal(warning(canonical(sample("", ",\"Services\":[{\"Name\":\"s\",\"Connect\":null}]", ""))), "");
 }
 
 static void groups_and_tasks_are_found_by_name(void **state)
