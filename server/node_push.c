@@ -322,7 +322,7 @@ static void make_message(struct draft *d)
 
 enum progress { PUSH_DONE, PUSH_MORE, PUSH_LATER, PUSH_FAILED };
 
-/* Fill the draft until the time is over; true when there is a message. */
+/* Fill the draft until the time is over; true when its message is made, if it needs one. */
 static bool fill(struct node_conn *node, uint64_t until_ns, bool *good)
 {
 	struct draft *d = &node->draft;
@@ -341,6 +341,9 @@ static bool fill(struct node_conn *node, uint64_t until_ns, bool *good)
 		/* What is not in a whole message ends: so this one cannot be called whole. */
 		log_warn("server", "too many allocations for one message to node: what is gone is not told");
 		d->whole = false;
+	}
+	if (!d->whole && d->n_allocs + d->n_gone == 0) {
+		return true; /* What has changed is over for its client: there is no message. */
 	}
 	make_message(d);
 	*good = !d->message.failed;
@@ -363,14 +366,14 @@ static enum progress push_one(struct net *n, struct node_conn *node, uint64_t un
 		}
 		len = d->message.len;
 	}
-	rc = rpc_push(node->conn->rpc, RPC_METHOD_NODE_ALLOCS, d->message.at, len);
+	rc = len == 0 ? 0 : rpc_push(node->conn->rpc, RPC_METHOD_NODE_ALLOCS, d->message.at, len);
 	if (rc == ERR_BUSY) {
 		return PUSH_LATER;
 	}
 	if (rc != 0) {
 		return PUSH_FAILED;
 	}
-	n->pushes++;
+	n->pushes += len > 0;
 	n->pushed_bytes += len;
 	buf_close(&d->message);
 	if (d->done) {
