@@ -272,8 +272,8 @@ const struct command command_job_plan = {
 	.name = "job plan",
 	.usage = "[options] FILE",
 	.summary = "Show what running a job file would change",
-	.details = "The file is JSON or HCL; \"-\" is standard input. Nothing is registered. Exit code 0: no allocation would "
-		   "be made or stopped; 1: some would; 255: an error.",
+	.details = "The file is JSON or HCL; \"-\" is standard input. Nothing is registered. Exit code 0: no "
+		   "allocation would be made or stopped; 1: some would; 255: an error.",
 	.flags = plan_flags,
 	.api = true,
 	.min = 1,

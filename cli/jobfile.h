@@ -1,4 +1,4 @@
-/** Job files as commands take them: JSON as it is, HCL made into JSON by the server, with the variables that were given. */
+/** Job files as commands take them: JSON as it is, HCL made into JSON by the server, with the variables given to it. */
 #ifndef CLI_JOBFILE_H_
 #define CLI_JOBFILE_H_
 

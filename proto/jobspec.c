@@ -97,7 +97,8 @@ static struct hcl_item *find_job(struct jobspec *js, const struct hcl_body *file
 
 	for (item = file->first; item != NULL; item = item->next) {
 		if (!is_known(item)) {
-			jobspec_fault(js, item->pos, "%s is not known here: a job file has variable, locals and job blocks",
+			jobspec_fault(js, item->pos,
+				      "%s is not known here: a job file has variable, locals and job blocks",
 				      item->name);
 		} else if (strcmp(item->name, "job") == 0 && job != NULL) {
 			jobspec_fault(js, item->pos, "a second job: a job file has one");

@@ -375,8 +375,10 @@ static int convert(struct call *c, char to, uint32_t i, struct hcl_value *v)
 	if (rv == ERR_NOMEM) {
 		return call_nomem(c);
 	}
-	return rv == 0 ? 0
-		       : call_fail(c, "argument %u must be %s, not %s", i + 1, wanted[strchr(letters, to) - letters], is);
+	if (rv != 0) {
+		return call_fail(c, "argument %u must be %s, not %s", i + 1, wanted[strchr(letters, to) - letters], is);
+	}
+	return 0;
 }
 
 static uint64_t cost_of(const struct hcl_value *v)

@@ -250,8 +250,9 @@ static int run_range(struct call *c)
 	}
 	for (; step > 0 ? start + n * step < limit : start + n * step > limit; n++) {
 		if (n == RANGE_MAX) {
-			return call_fail(c, "more than %d values: decrease the difference between start and end, or use "
-					    "a larger step",
+			return call_fail(c,
+					 "more than %d values: decrease the difference between start and end, or use a "
+					 "larger step",
 					 RANGE_MAX);
 		}
 		at[n] = (struct hcl_value){.kind = HCL_NUMBER, .number = hcl_number_of(start + n * step)};

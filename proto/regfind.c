@@ -754,8 +754,8 @@ static bool is_at(const char *text, size_t i, enum place place)
 	}
 }
 
-/* Add the thread at step `pc`, and all that it leads to without a character. The recursion ends with the code: a step is
- * added once a turn. */
+/* Add the thread at step `pc`, and all that it leads to without a character. The recursion ends with the code: a step
+ * is added once a turn. */
 static void add(struct search *s, struct threads *list, uint32_t pc, size_t i, size_t *slots)
 {
 	const struct regfind_step *step = &s->r->code[pc];
@@ -825,8 +825,8 @@ static bool takes(struct search *s, const struct regfind_step *step, uint32_t ch
 	}
 }
 
-/* Let all threads take the character of `len` bytes at i (none at the end). True when one has matched; those behind it are
- * dropped. */
+/* Let all threads take the character of `len` bytes at i (none at the end). True when one has matched; those behind it
+ * are dropped. */
 static bool turn(struct search *s, size_t i, size_t len, uint32_t ch, size_t *best)
 {
 	bool matched = false;

@@ -485,7 +485,8 @@ static void warnings_are_told(void **state)
 			       "Service \"s\": connect is not supported and has no effect"));
 	assert_non_null(strstr(warning(canonical(sample("", "", ",\"Services\":[{\"Name\":\"s\",\"Connect\":{}}]"))),
 			       "Service \"s\": connect is not supported and has no effect"));
-	assert_string_equal(warning(canonical(sample("", ",\"Services\":[{\"Name\":\"s\",\"Connect\":null}]", ""))), "");
+	assert_string_equal(
+		warning(canonical(sample("", ",\"Services\":[{\"Name\":\"s\",\"Connect\":null}]", ""))), "");
 }
 
 static void groups_and_tasks_are_found_by_name(void **state)

@@ -109,14 +109,16 @@ static const char whole_job[] =
 	"      driver = \"docker\"\n      user = \"nobody\"\n      leader = true\n      kill_timeout = \"20s\"\n"
 	"      kill_signal = \"SIGINT\"\n"
 	"      lifecycle { hook = \"prestart\"\n sidecar = true }\n"
-	"      config { image = \"web:1\"\n ports = [\"http\"]\n mount { type = \"bind\" }\n mount { type = \"tmpfs\" } }\n"
+	"      config { image = \"web:1\"\n ports = [\"http\"]\n mount { type = \"bind\" }\n"
+	"        mount { type = \"tmpfs\" } }\n"
 	"      env { PORT = \"${NOMAD_PORT_http}\"\n N = 5 }\n"
 	"      resources { cpu = 500\n memory = 256\n memory_max = 512\n"
-	"        device \"nvidia/gpu\" { count = 2\n constraint { attribute = \"${device.attr.memory}\"\n operator = \">\"\n"
-	"          value = \"2 GiB\" } } }\n"
+	"        device \"nvidia/gpu\" { count = 2\n"
+	"          constraint { attribute = \"${device.attr.memory}\"\n operator = \">\"\n value = \"2 GiB\" } } }\n"
 	"      logs { max_files = 3\n max_file_size = 5 }\n"
 	"      artifact { source = \"http://x/y\"\n destination = \"local/\"\n options { checksum = \"md5:0\" } }\n"
-	"      template { data = <<EOT\nA={{ env \"B\" }}\nEOT\n destination = \"local/f\"\n env = true\n splay = \"3s\" }\n"
+	"      template { data = <<EOT\nA={{ env \"B\" }}\nEOT\n destination = \"local/f\"\n env = true\n"
+	"        splay = \"3s\" }\n"
 	"      vault { policies = [\"p\"] }\n"
 	"      volume_mount { volume = \"data\"\n destination = \"/data\" }\n"
 	"      identity { aud = [\"a\"] }\n"
@@ -173,8 +175,8 @@ CASE(a_group_has_what_its_blocks_say)
 	assert_string_equal(g->volumes.keys[0], "data");
 	assert_string_equal(g->volumes.at[0].source, "disk");
 	assert_string_equal(g->scaling->policy,
-			    "{\"check\":[{\"cpu\":[{\"query\":\"q\",\"strategy\":[{\"target-value\":[{\"target\":70}]}]}]}],"
-			    "\"cooldown\":\"1m\"}");
+			    "{\"check\":[{\"cpu\":[{\"query\":\"q\","
+			    "\"strategy\":[{\"target-value\":[{\"target\":70}]}]}]}],\"cooldown\":\"1m\"}");
 	assert_string_equal(g->services.at[0].checks.at[0].header, "{\"Accept\":[\"x\"]}");
 	assert_int_equal(g->services.at[0].checks.at[0].check_restart->grace.at, 90 * NS_PER_S);
 }
@@ -296,7 +298,8 @@ CASE(a_job_may_have_another_name_and_id)
 
 CASE(durations_are_texts_or_nanoseconds)
 {
-	parse_good("job \"a\" { group \"g\" { task \"t\" { kill_timeout = 5000000000\n shutdown_delay = \"1m30s\" } } }");
+	parse_good("job \"a\" { group \"g\" { task \"t\" {\n kill_timeout = 5000000000\n"
+		   " shutdown_delay = \"1m30s\" } } }");
 	assert_int_equal(job.task_groups.at[0].tasks.at[0].kill_timeout.at, 5 * NS_PER_S);
 	assert_int_equal(job.task_groups.at[0].tasks.at[0].shutdown_delay, 90 * NS_PER_S);
 }
@@ -343,7 +346,8 @@ CASE(faults_are_told_in_the_order_of_the_text_and_not_without_end)
 
 CASE(variables_have_defaults_and_values)
 {
-	const char *text = "variable \"n\" {\n type = number\n default = 2\n}\nvariable \"img\" {\n description = \"d\"\n}\n"
+	const char *text = "variable \"n\" {\n type = number\n default = 2\n}\n"
+			   "variable \"img\" {\n description = \"d\"\n}\n"
 			   "job \"a\" { group \"g\" { count = var.n\n task \"t\" { driver = var.img } } }";
 
 	variables = "img = \"exec\"\nother = 1\n";
@@ -485,7 +489,8 @@ CASE(dynamic_blocks_stand_for_many)
 
 CASE(dynamic_blocks_nest)
 {
-	parse_good("job \"a\" { dynamic \"group\" {\n for_each = [\"x\", \"y\"]\n iterator = g\n labels = [\"g-${g.value}\"]\n"
+	parse_good("job \"a\" { dynamic \"group\" {\n for_each = [\"x\", \"y\"]\n iterator = g\n"
+		   " labels = [\"g-${g.value}\"]\n"
 		   " content {\n count = g.key + 1\n"
 		   " dynamic \"task\" {\n for_each = [g.value, \"z\"]\n labels = [task.value]\n"
 		   " content { env { G = g.value\n I = \"${meta[g.value]}\"\n L = [for g in [1]: \"n${g}\"][0] }\n"
