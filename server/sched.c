@@ -135,18 +135,24 @@ void run_failed(struct run *r, const struct task_group *group, const struct allo
 	r->failed[r->n_failed - 1].metric.coalesced_failures = more - 1;
 }
 
+/* Classes of other datacenters and pools are not looked at; room there does not help either. Clients that do not tell
+ * their class could be of any. */
 void run_eligibility(struct run *r, const struct feasible *f)
 {
+	struct scope scope;
 	uint32_t i;
 
+	scope_open(&scope, f->nodes, r->job.job);
 	r->escaped |= f->escapes;
 	for (i = 0; i < f->nodes->n_classes; i++) {
-		const char *name = intern_text(&f->nodes->names, f->nodes->classes[i].name);
+		const struct node_class *class_ = &f->nodes->classes[i];
+		const char *name = intern_text(&f->nodes->names, class_->name);
+		bool unknown = f->classes[i].verdict == CLASS_UNKNOWN;
 
-		if (f->classes[i].verdict == CLASS_UNKNOWN) {
+		if (unknown && (name[0] == 0 || scope_has_class(&scope, class_))) {
 			continue;
 		}
-		if (name[0] == 0) { /* Clients that do not tell their class could be of any. */
+		if (name[0] == 0) {
 			r->escaped = true;
 		} else {
 			tally_add(&r->blocked_classes, name, f->classes[i].verdict == CLASS_FEASIBLE, &r->mem);

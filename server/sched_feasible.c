@@ -43,9 +43,14 @@ void scope_open(struct scope *s, const struct nodes *nodes, const struct job *jo
 	}
 }
 
+static bool is_in_pool(const struct scope *s, uint32_t pool)
+{
+	return !s->no_pool && (s->pool == INTERN_NONE || pool == s->pool);
+}
+
 bool scope_pool_has(const struct scope *s, uint32_t slot)
 {
-	return !s->no_pool && (s->pool == INTERN_NONE || s->nodes->at[slot].pool == s->pool);
+	return is_in_pool(s, s->nodes->at[slot].pool);
 }
 
 static bool in_datacenters(const struct job *job, const char *name)
@@ -60,15 +65,11 @@ static bool in_datacenters(const struct job *job, const char *name)
 	return false;
 }
 
-bool scope_has(struct scope *s, uint32_t slot)
+static bool is_in_datacenter(struct scope *s, uint32_t name)
 {
-	uint32_t name = s->nodes->at[slot].datacenter;
 	bool in;
 	uint32_t i;
 
-	if (!scope_pool_has(s, slot)) {
-		return false;
-	}
 	for (i = 0; i < s->n_memo; i++) {
 		if (s->memo[i].name == name) {
 			return s->memo[i].in;
@@ -80,6 +81,16 @@ bool scope_has(struct scope *s, uint32_t slot)
 		s->memo[s->n_memo++].in = in;
 	}
 	return in;
+}
+
+bool scope_has(struct scope *s, uint32_t slot)
+{
+	return scope_pool_has(s, slot) && is_in_datacenter(s, s->nodes->at[slot].datacenter);
+}
+
+bool scope_has_class(struct scope *s, const struct node_class *class_)
+{
+	return is_in_pool(s, class_->pool) && is_in_datacenter(s, class_->datacenter);
 }
 
 /* ---- operands ---- */

@@ -95,6 +95,9 @@ void scope_open(struct scope *s, const struct nodes *nodes, const struct job *jo
 bool scope_has(struct scope *s, uint32_t slot);
 bool scope_pool_has(const struct scope *s, uint32_t slot);
 
+/* The same of all nodes of a class. */
+bool scope_has_class(struct scope *s, const struct node_class *class_);
+
 /* Compile for one group. Keys that no node has are not interned. `mem` outlives it. */
 void feasible_open(struct feasible *f, const struct nodes *nodes, const struct job *job, const struct task_group *group,
 		   struct arena *mem);

@@ -353,7 +353,7 @@ static void facts_collect(struct fact_list *f, const struct node *node)
 	f->n = without_doubles(f->at, f->n);
 }
 
-static uint32_t class_of(struct nodes *nodes, uint64_t hash, const char *name)
+static uint32_t class_of(struct nodes *nodes, uint64_t hash, const char *name, const struct node_at *at)
 {
 	uint32_t i = hindex_find(&nodes->by_class, hash, same_class, nodes->classes, &hash);
 
@@ -362,7 +362,7 @@ static uint32_t class_of(struct nodes *nodes, uint64_t hash, const char *name)
 	}
 	i = nodes->n_classes;
 	nodes->classes = sched_grow(nodes->classes, i, &nodes->classes_cap, sizeof(nodes->classes[0]));
-	nodes->classes[i] = (struct node_class){hash, intern_add(&nodes->names, name)};
+	nodes->classes[i] = (struct node_class){hash, intern_add(&nodes->names, name), at->datacenter, at->pool};
 	index_add(&nodes->by_class, hash, i);
 	nodes->n_classes++;
 	return i;
@@ -382,7 +382,7 @@ static void facts_load(struct nodes *nodes, uint32_t slot, const struct node *no
 	at->node_class = intern_add(&nodes->names, node->node_class);
 	/* What the client calls the class is part of it: blocked evaluations go by that name. */
 	f.class_hash += XXH3_64bits(node->computed_class, strlen(node->computed_class));
-	at->class_ = class_of(nodes, f.class_hash, node->computed_class);
+	at->class_ = class_of(nodes, f.class_hash, node->computed_class, at);
 }
 
 /* ---- a node's row ---- */

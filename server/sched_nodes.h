@@ -132,7 +132,9 @@ struct node_more {
 /* Nodes that are alike in all facts but those that are unique to one. */
 struct node_class {
 	uint64_t hash;
-	uint32_t name; /* Interned: what the client calls it (ComputedClass). */
+	uint32_t name; /* Interned: what the client calls it (ComputedClass), */
+	uint32_t datacenter; /* and where its nodes are: these two are part of it. */
+	uint32_t pool;
 };
 
 enum { CLAIM_NONE = UINT32_MAX };

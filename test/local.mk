@@ -289,6 +289,17 @@ test_unit_server_test_api_parse_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_reads_SOURCES = test/unit/server/test_api_reads.c
 test_unit_server_test_api_reads_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_reads_LDADD = $(API_TEST_LIBS)
+if FUZZ
+if HAVE_CMOCKA
+if HAVE_JANSSON
+noinst_PROGRAMS += test/fuzz/fuzz_api
+endif
+endif
+endif
+test_fuzz_fuzz_api_SOURCES = test/fuzz/fuzz_api.c
+test_fuzz_fuzz_api_CFLAGS = $(UNIT_CFLAGS)
+test_fuzz_fuzz_api_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_api_LDADD = $(API_TEST_LIBS)
 
 # Durations and times.
 if HAVE_CMOCKA

@@ -199,8 +199,9 @@ static void link_forward(struct core_link *link, struct http_request *req, enum 
 {
 	struct bed *b = bed_of(link);
 
+	assert_true(b->n_under_way < BED_FORWARDS_MAX);
 	b->forwards++;
-	b->forwarded = req;
+	b->under_way[b->n_under_way++] = b->forwarded = req;
 	b->where = where;
 	snprintf(b->to, sizeof(b->to), "%s", name);
 }
@@ -394,20 +395,26 @@ void bed_lead(struct bed *b, bool leads, bool known)
 	b->events->info_cb(b->events_ctx);
 }
 
+static struct http_request *take_forwarded(struct bed *b)
+{
+	struct http_request *req = b->under_way[--b->n_under_way];
+
+	b->forwarded = b->n_under_way > 0 ? b->under_way[b->n_under_way - 1] : NULL;
+	return req;
+}
+
 void bed_return(struct bed *b, int err)
 {
-	struct http_request *req = b->forwarded;
+	struct http_request *req = take_forwarded(b);
 
-	b->forwarded = NULL;
 	b->events->returned_cb(b->events_ctx, req, err);
 	bed_pump(b);
 }
 
 void bed_answer(struct bed *b, int status, const char *text)
 {
-	struct http_request *req = b->forwarded;
+	struct http_request *req = take_forwarded(b);
 
-	b->forwarded = NULL;
 	http_answer_text(req, status, "%s", text);
 }
 

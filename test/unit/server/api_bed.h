@@ -13,7 +13,7 @@
 #include "test/unit/proto/http_sink.h"
 #include "test/unit/raft/kit.h"
 
-enum { BED_CALLS_MAX = 4096 };
+enum { BED_CALLS_MAX = 4096, BED_FORWARDS_MAX = 64 };
 
 struct bed {
 	struct kit kit; /* First. */
@@ -45,7 +45,9 @@ struct bed {
 	unsigned writes, reads, barriers, plans, actions;
 	enum core_action_kind last_action;
 
-	struct http_request *forwarded; /* The last one. */
+	struct http_request *under_way[BED_FORWARDS_MAX]; /* Passed on, and not back. */
+	unsigned n_under_way;
+	struct http_request *forwarded; /* The last of them. */
 	enum core_where where;
 	char to[64];
 	unsigned forwards;

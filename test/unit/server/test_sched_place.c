@@ -556,6 +556,24 @@ CASE(blocked_evaluations_know_the_classes_that_may_help)
 	assert_true(e->escaped_computed_class);
 }
 
+CASE(room_in_other_datacenters_and_pools_does_not_help)
+{
+	struct evaluation *e;
+
+	bed_node(&b, "{'Datacenter':'far','ComputedClass':'far'}");
+	bed_node(&b, "{'NodePool':'gpu','ComputedClass':'gpu'}");
+	bed_node(&b, "{'ComputedClass':'near','NodeResources':{'Cpu':{'CpuShares':1}}}");
+	run_simple("web", 1, "", "");
+	e = bed_eval(&b, &bed_find_eval(&b, "web", EVAL_STATUS_BLOCKED)->id);
+	assert_int_equal(e->class_eligibility.n, 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		const struct bool_pair *class_ = &e->class_eligibility.at[i];
+
+		assert_int_equal(class_->value, strcmp(class_->key, "near") == 0);
+	}
+	assert_false(e->escaped_computed_class);
+}
+
 /* ---- wishes ---- */
 
 CASE(affinities_attract_and_repel)
@@ -1027,6 +1045,7 @@ CASE(a_job_that_is_gone_needs_nothing)
 	X(distinct_property)											       \
 	X(distinct_property_without_a_number_is_one_each)							       \
 	X(blocked_evaluations_know_the_classes_that_may_help)							       \
+	X(room_in_other_datacenters_and_pools_does_not_help)							       \
 	X(affinities_attract_and_repel)										       \
 	X(an_affinity_is_a_wish_and_no_more)									       \
 	X(allocations_of_a_group_avoid_each_other)								       \
