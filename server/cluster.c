@@ -278,9 +278,11 @@ static void let_go_cb(struct rpc_request *req, int err, const struct rpc_frame *
 
 static void handed_on_cb(void *data, int status, uint64_t index)
 {
-	(void)status;
+	struct net *n = data;
+
 	(void)index;
-	((struct net *)data)->handing_on = false;
+	n->handing_on = false;
+	n->handed_on = status == 0;
 }
 
 static bool is_alone(const struct net *n)
@@ -290,6 +292,8 @@ static bool is_alone(const struct net *n)
 	return replica_configuration(n->s->replica, peers, 2) < 2;
 }
 
+/* A leader hands on before it leaves, but once only: who gets leadership back from one that leaves as well stays leader
+ * until the other is let go. */
 static void leave_step(struct net *n)
 {
 	struct net_conn *leader = net_leader_conn(n);
@@ -302,7 +306,7 @@ static void leave_step(struct net *n)
 	} else if (net_now(n) >= n->leave_by_ms || is_alone(n) || !net_in_cluster(n)) {
 		has_left(n);
 	} else if (n->leader_id == n->s->identity.raft_id) {
-		if (!n->handing_on) {
+		if (!n->handing_on && !n->handed_on) {
 			n->handing_on = replica_transfer(n->s->replica, 0, handed_on_cb, n) == 0;
 		}
 	} else if (leader != NULL && !n->leave_sent) {

@@ -180,7 +180,7 @@ struct net {
 
 	/* Leaving. */
 	bool leaving, left;
-	bool handing_on;
+	bool handing_on, handed_on; /* Leadership, to another. */
 	struct rpc_request leave;
 	bool leave_sent;
 	int64_t leave_by_ms, left_ms;

@@ -216,11 +216,15 @@ void voters_tick(struct net *n)
 {
 	struct conf conf;
 
-	if (!n->s->ready || n->changing || n->leaving || n->stopping || net_now(n) < n->change_next_ms) {
+	if (!n->s->ready || n->changing || n->stopping || net_now(n) < n->change_next_ms) {
 		return;
 	}
 	conf.n = replica_configuration(n->s->replica, conf.at, REPLICA_MAX_SERVERS);
 	if (conf.n == 0 || conf.n > REPLICA_MAX_SERVERS) {
+		return;
+	}
+	if (n->leaving) {
+		(void)remove_gone(n, &conf); /* Others that leave at the same time wait for it. */
 		return;
 	}
 	(void)(remove_gone(n, &conf) || raise_roles(n, &conf) || add_new(n, &conf) || remove_dead(n, &conf));

@@ -184,6 +184,40 @@ static void test_a_leader_can_leave(void **state)
 	settled(2);
 }
 
+static void leave_cb(void *server)
+{
+	server_leave(server, 6000);
+}
+
+/* They do not hand leadership to each other until their time is up. */
+static void test_servers_that_leave_together_are_soon_done(void **state)
+{
+	struct bed *leader;
+	struct bed *third;
+	uv_thread_t threads[2];
+	unsigned i, n = 0;
+	int64_t begun;
+
+	(void)state;
+	three();
+	leader = settled(3);
+	third = another_than(leader);
+	server_leave(third->server, 5000);
+	stop(third);
+	settled(2);
+	begun = now_ms();
+	for (i = 0; i < 3; i++) {
+		if (&beds[i] != third) {
+			assert_int_equal(uv_thread_create(&threads[n++], leave_cb, beds[i].server), 0);
+		}
+	}
+	for (i = 0; i < n; i++) {
+		uv_thread_join(&threads[i]);
+	}
+	printf("took %d ms\n", (int)(now_ms() - begun));
+	assert_true(now_ms() - begun < 3000);
+}
+
 static void test_a_dead_server_is_removed_when_another_has_taken_its_place(void **state)
 {
 	struct bed *dead;
@@ -259,6 +293,7 @@ int main(void)
 		TEST(test_a_server_that_lost_its_data_comes_back_as_another),
 		TEST(test_who_leaves_is_no_voter_any_more),
 		TEST(test_a_leader_can_leave),
+		TEST(test_servers_that_leave_together_are_soon_done),
 		TEST(test_a_dead_server_is_removed_when_another_has_taken_its_place),
 		TEST(test_five_servers_and_different_lists),
 		TEST(test_a_server_that_has_moved_is_taken_in_anew),
