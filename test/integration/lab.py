@@ -22,6 +22,8 @@ def find_program():
 DROVER = find_program()
 SANITIZED = re.search(b"__[at]san_init", open(DROVER, "rb").read()) is not None  # Memory and time are not to be judged.
 BASE = os.environ.get("LAB_DIR") or tempfile.mkdtemp(prefix="lab-", dir="/var/tmp")
+ENVIRONMENT = dict(os.environ, DROVER=DROVER,  # h2o keeps some memory for each of its threads.
+                   LSAN_OPTIONS="suppressions=%s:print_suppressions=0" % os.path.join(HERE, "lsan.supp"))
 numbers = itertools.count(1)
 
 
@@ -165,7 +167,7 @@ class Lab:
 
     def verb(self, verb, *words, seconds=60):
         done = subprocess.run([SCRIPT, verb, self.dir, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, env=dict(os.environ, DROVER=DROVER), timeout=seconds)
+                              stderr=subprocess.STDOUT, env=ENVIRONMENT, timeout=seconds)
         check(done.returncode == 0, "lab", verb, *words, "failed:", done.stdout.decode(errors="replace"), self.tails())
         return done.stdout.decode()
 
