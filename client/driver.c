@@ -22,10 +22,14 @@ enum { REAP_MS = 20 };
 OBJECT_DEFINE(raw_exec_plugin, RAW_EXEC_PLUGIN_FIELDS);
 OBJECT_DEFINE(mock_plugin, MOCK_PLUGIN_FIELDS);
 OBJECT_DEFINE(exec_plugin, EXEC_PLUGIN_FIELDS);
+OBJECT_DEFINE(docker_volumes, DOCKER_VOLUMES_FIELDS);
+OBJECT_DEFINE(docker_gc, DOCKER_GC_FIELDS);
+OBJECT_DEFINE(docker_plugin, DOCKER_PLUGIN_FIELDS);
 
 /* ---- the list of drivers: to add one is to add its file and a line here ---- */
 
 static const struct driver *const drivers[] = {
+	&driver_docker,
 	&driver_exec,
 	&driver_mock,
 	&driver_raw_exec,
@@ -171,7 +175,9 @@ struct driver_host *driver_host_open(const struct driver_host_config *config)
 	object_init(&raw_exec_plugin_type, &host->raw_exec);
 	object_init(&mock_plugin_type, &host->mock);
 	object_init(&exec_plugin_type, &host->exec);
-	host->exec_allowed = capabilities_default();
+	object_init(&docker_plugin_type, &host->docker);
+	host->docker_socket = "/var/run/docker.sock";
+	host->exec_allowed = host->docker_allowed = capabilities_default();
 	host->executor = find_executor(config->executor);
 	cgroups_find(&host->cgroups, config->cgroup_parent);
 	if (config->chroot_env != NULL && config->chroot_env->n > 0) {

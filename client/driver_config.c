@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/capabilities.h"
 #include "client/user.h"
 #include "proto/error.h"
 
@@ -133,7 +134,13 @@ static void put_value(struct buf *out, const struct field *f, const char *s, siz
 		put_list(out, s, n);
 		break;
 	case KIND_MAP:
+	case KIND_OBJ:
 		put_map(out, s, n);
+		break;
+	case KIND_LIST:
+		buf_str(out, n > 0 && s[0] == '{' ? "[" : "");
+		buf_put(out, s, n);
+		buf_str(out, n > 0 && s[0] == '{' ? "]" : "");
 		break;
 	case KIND_BOOL:
 	case KIND_OPTBOOL:
@@ -256,4 +263,32 @@ int driver_check_ranges(const char *uids, const char *gids, struct driver_error 
 		return driver_fault(error, "invalid denied_host_uids value \"%s\"", uids);
 	}
 	return user_ranges_ok(gids) ? 0 : driver_fault(error, "invalid denied_host_gids value \"%s\"", gids);
+}
+
+int driver_parse_capabilities(const char *key, const struct strs *names, uint64_t *out, struct driver_error *error)
+{
+	const char *unknown = capabilities_parse(names, out);
+
+	return unknown == NULL ? 0 : driver_fault(error, "%s: there is no capability \"%s\"", key, unknown);
+}
+
+int driver_capabilities(uint64_t allowed, const struct strs *cap_add, const struct strs *cap_drop, uint64_t *out,
+			struct driver_error *error)
+{
+	uint64_t add = 0;
+	uint64_t drop = 0;
+	char text[256];
+	int rv = driver_parse_capabilities("cap_add", cap_add, &add, error);
+
+	if (rv == 0) {
+		rv = driver_parse_capabilities("cap_drop", cap_drop, &drop, error);
+	}
+	if (rv == 0 && (add & ~allowed) != 0) {
+		capabilities_text(add & ~allowed, text, sizeof(text));
+		return driver_fault(error, "driver does not allow the following capabilities: %s", text);
+	}
+	if (rv == 0) {
+		*out = (allowed & capabilities_default() & capabilities_all() & ~drop) | add;
+	}
+	return rv;
 }

@@ -19,6 +19,14 @@ int driver_config_decode(const struct type *t, void *obj, const char *config, st
 /* Check the settings denied_host_uids and denied_host_gids: 0 or ERR_INVALID. */
 int driver_check_ranges(const char *uids, const char *gids, struct driver_error *error);
 
+/* The set of the names that the config's `key` holds: 0 or ERR_INVALID. */
+int driver_parse_capabilities(const char *key, const struct strs *names, uint64_t *out, struct driver_error *error);
+
+/* What a task may have: of the usual ones those that are allowed, less what it drops, and what it adds, which must be
+ * allowed. 0 or ERR_INVALID. */
+int driver_capabilities(uint64_t allowed, const struct strs *cap_add, const struct strs *cap_drop, uint64_t *out,
+                        struct driver_error *error);
+
 /* Fill in `error` as a fault that no retry can cure; returns ERR_INVALID. */
 int driver_fault(struct driver_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

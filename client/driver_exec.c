@@ -54,13 +54,6 @@ static int check_mode(const char *key, const char *mode, struct driver_error *er
 			     : driver_fault(error, "%s must be \"private\" or \"host\", got \"%s\"", key, mode);
 }
 
-static int parse_capabilities(const char *key, const struct strs *names, uint64_t *out, struct driver_error *error)
-{
-	const char *unknown = capabilities_parse(names, out);
-
-	return unknown == NULL ? 0 : driver_fault(error, "%s: there is no capability \"%s\"", key, unknown);
-}
-
 static int check_settings(const struct exec_plugin *s, uint64_t *allowed, struct driver_error *error)
 {
 	int rv = check_mode("default_pid_mode", s->default_pid_mode, error);
@@ -72,7 +65,7 @@ static int check_settings(const struct exec_plugin *s, uint64_t *allowed, struct
 	if (rv == 0) {
 		rv = driver_check_ranges(s->denied_host_uids, s->denied_host_gids, error);
 	}
-	return rv == 0 && s->allow_caps.n > 0 ? parse_capabilities("allow_caps", &s->allow_caps, allowed, error) : rv;
+	return rv == 0 && s->allow_caps.n > 0 ? driver_parse_capabilities("allow_caps", &s->allow_caps, allowed, error) : rv;
 }
 
 static int configure(struct driver_host *host, const char *config, struct driver_error *error)
@@ -194,9 +187,9 @@ static int check_config(const struct exec_config *c, struct driver_error *error)
 		rv = check_mode("ipc_mode", c->ipc_mode, error);
 	}
 	if (rv == 0) {
-		rv = parse_capabilities("cap_add", &c->cap_add, &set, error);
+		rv = driver_parse_capabilities("cap_add", &c->cap_add, &set, error);
 	}
-	return rv != 0 ? rv : parse_capabilities("cap_drop", &c->cap_drop, &set, error);
+	return rv != 0 ? rv : driver_parse_capabilities("cap_drop", &c->cap_drop, &set, error);
 }
 
 static int read_config(const char *text, struct exec_config *out, struct arena *mem, struct driver_error *error)
@@ -214,24 +207,6 @@ static int validate(const char *text, struct driver_error *error)
 
 	arena_close(&mem);
 	return rv;
-}
-
-/* Of the usual ones those that are allowed, less what the task drops, and what it adds, which must be allowed. */
-static int choose_capabilities(const struct driver_host *host, const struct exec_config *c, uint64_t *out,
-			       struct driver_error *error)
-{
-	uint64_t add = 0;
-	uint64_t drop = 0;
-	char text[256];
-
-	(void)capabilities_parse(&c->cap_add, &add); /* Checked when the config was read. */
-	(void)capabilities_parse(&c->cap_drop, &drop);
-	if ((add & ~host->exec_allowed) != 0) {
-		capabilities_text(add & ~host->exec_allowed, text, sizeof(text));
-		return driver_fault(error, "driver does not allow the following capabilities: %s", text);
-	}
-	*out = (host->exec_allowed & capabilities_default() & capabilities_all() & ~drop) | add;
-	return 0;
 }
 
 /* ---- starting ---- */
@@ -280,7 +255,7 @@ static struct driver_task *start(struct driver_host *host, const struct driver_s
 		rv = driver_fault(&error, "the exec driver cannot be used on this node: %s", lack(host));
 	}
 	if (rv == 0) {
-		rv = choose_capabilities(host, &c, &capabilities, &error);
+		rv = driver_capabilities(host->exec_allowed, &c.cap_add, &c.cap_drop, &capabilities, &error);
 	}
 	if (rv == ERR_NOMEM) {
 		task = NULL;

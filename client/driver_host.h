@@ -30,6 +30,19 @@ OBJECT_DECLARE(raw_exec_plugin, RAW_EXEC_PLUGIN_FIELDS);
 OBJECT_DECLARE(mock_plugin, MOCK_PLUGIN_FIELDS);
 OBJECT_DECLARE(exec_plugin, EXEC_PLUGIN_FIELDS);
 
+#define DOCKER_VOLUMES_FIELDS(X, T) X(T, BOOL, enabled, "enabled")
+#define DOCKER_GC_FIELDS(X, T) X(T, BOOL, container, "container", .dflt = true)
+#define DOCKER_PLUGIN_FIELDS(X, T)                                                 \
+	X(T, STR, endpoint, "endpoint", .dflt_str = "unix:///var/run/docker.sock") \
+	X(T, BOOL, allow_privileged, "allow_privileged")                           \
+	X(T, STRS, allow_caps, "allow_caps")                                       \
+	X(T, OBJ(docker_volumes), volumes, "volumes")                              \
+	X(T, OBJ(docker_gc), gc, "gc")
+
+OBJECT_DECLARE(docker_volumes, DOCKER_VOLUMES_FIELDS);
+OBJECT_DECLARE(docker_gc, DOCKER_GC_FIELDS);
+OBJECT_DECLARE(docker_plugin, DOCKER_PLUGIN_FIELDS);
+
 struct driver_host {
 	uv_loop_t *loop;
 	bool dev;
@@ -40,6 +53,9 @@ struct driver_host {
 	struct raw_exec_plugin raw_exec;
 	struct mock_plugin mock;
 	struct exec_plugin exec;
+	struct docker_plugin docker;
+	const char *docker_socket;
+	uint64_t docker_allowed; /* Of docker.allow_caps. */
 	uint64_t exec_allowed; /* Of exec.allow_caps, as a set. */
 	const char *exec_lacks; /* What the machine lacks for exec; "": nothing, NULL: not looked yet. */
 	struct list tasks; /* struct executor_task, link: all that hold something of the loop. */
@@ -64,6 +80,7 @@ struct driver_child {
 void driver_host_reap(struct driver_host *host, pid_t pid);
 
 /* The drivers: one file each. */
+extern const struct driver driver_docker;
 extern const struct driver driver_exec;
 extern const struct driver driver_mock;
 extern const struct driver driver_raw_exec;

@@ -50,6 +50,9 @@ client_libdriver_a_SOURCES = \
 	client/cgroups.c client/cgroups.h \
 	client/driver.c client/driver.h client/driver_host.h \
 	client/driver_config.c client/driver_config.h \
+	client/docker_config.c client/docker_config.h \
+	client/docker_engine.c client/docker_engine.h \
+	client/driver_docker.c \
 	client/driver_env.c client/driver_env.h \
 	client/driver_exec.c client/driver_mock.c client/driver_raw_exec.c \
 	client/executor.c client/executor.h client/executor_task.h \
@@ -75,4 +78,4 @@ drover_executor_LDADD = client/executor/libexecutor.a lib/libbase.a
 drover_executor_LDFLAGS = $(AM_LDFLAGS) $(EXECUTOR_LDFLAGS)
 
 # In link order, before what is in BASE_LIBS.
-DRIVER_LIBS = client/libdriver.a client/executor/libexecutor.a
+DRIVER_LIBS = client/libdriver.a client/executor/libexecutor.a $(CURL_LIBS)

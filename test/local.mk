@@ -457,6 +457,7 @@ DRIVER_TEST_LIBS = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS) $(UNIT_LIBS)
 EXTRA_DIST += test/unit/client/world.h
 DRIVER_TESTS = \
 	test/unit/client/test_allocdir \
+	test/unit/client/test_docker \
 	test/unit/client/test_exec \
 	test/unit/client/test_fs_api \
 	test/unit/client/test_logs \
@@ -470,6 +471,9 @@ endif
 test_unit_client_test_allocdir_SOURCES = test/unit/client/test_allocdir.c
 test_unit_client_test_allocdir_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_allocdir_LDADD = $(DRIVER_TEST_LIBS)
+test_unit_client_test_docker_SOURCES = test/unit/client/test_docker.c
+test_unit_client_test_docker_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_docker_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_exec_SOURCES = test/unit/client/test_exec.c
 test_unit_client_test_exec_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_exec_LDADD = $(DRIVER_TEST_LIBS)

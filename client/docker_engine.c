@@ -1,0 +1,174 @@
+#include "client/docker_engine.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/object.h"
+
+#define ENGINE_MESSAGE_FIELDS(X, T) X(T, STR, message, "message")
+
+OBJECT_DECLARE(engine_message, ENGINE_MESSAGE_FIELDS);
+OBJECT_DEFINE(engine_message, ENGINE_MESSAGE_FIELDS);
+
+struct transfer {
+	const struct engine_call *call;
+	CURL *curl;
+	struct buf *reply;
+};
+
+void engine_stop_init(struct engine_stop *stop)
+{
+	atomic_init(&stop->stopped, false);
+	atomic_init(&stop->fd, -1);
+}
+
+/* The descriptor is closed only by who took it out again (close_cb), so it is nobody else's here. */
+void engine_stop(struct engine_stop *stop)
+{
+	int fd;
+
+	atomic_store(&stop->stopped, true);
+	fd = atomic_exchange(&stop->fd, -1);
+	if (fd >= 0) {
+		shutdown(fd, SHUT_RDWR);
+		atomic_store(&stop->fd, fd);
+	}
+}
+
+static curl_socket_t open_cb(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct engine_stop *stop = ctx;
+	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+	(void)purpose;
+	if (stop != NULL && fd >= 0) {
+		atomic_store(&stop->fd, fd);
+	}
+	return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+/* While the other thread has it in its hands it is waited for: that is one system call's time. */
+static int close_cb(void *ctx, curl_socket_t fd)
+{
+	struct engine_stop *stop = ctx;
+	int expected = fd;
+
+	while (stop != NULL && !atomic_compare_exchange_weak(&stop->fd, &expected, -1)) {
+		expected = fd;
+	}
+	return close(fd);
+}
+
+static size_t write_cb(char *data, size_t size, size_t n, void *ctx)
+{
+	struct transfer *t = ctx;
+	long status = 0;
+
+	n *= size;
+	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (t->call->sink != NULL && status / 100 == 2) {
+		return t->call->sink(t->call->ctx, data, n) ? n : 0;
+	}
+	if (t->reply->len + n > ENGINE_REPLY_MAX) {
+		return 0;
+	}
+	buf_put(t->reply, data, n);
+	return t->reply->failed ? 0 : n;
+}
+
+static int progress_cb(void *ctx, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
+{
+	const struct engine_stop *stop = ctx;
+
+	(void)total;
+	(void)now;
+	(void)up_total;
+	(void)up_now;
+	return stop != NULL && atomic_load(&stop->stopped);
+}
+
+static void set_options(struct transfer *t, struct curl_slist *headers)
+{
+	const struct engine_call *c = t->call;
+	char url[2048];
+
+	snprintf(url, sizeof(url), "http://docker%s", c->path);
+	curl_easy_setopt(t->curl, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+	curl_easy_setopt(t->curl, CURLOPT_URL, url);
+	curl_easy_setopt(t->curl, CURLOPT_PATH_AS_IS, 1L);
+	curl_easy_setopt(t->curl, CURLOPT_CUSTOMREQUEST, c->method);
+	if (c->body != NULL || strcmp(c->method, "POST") == 0) {
+		curl_easy_setopt(t->curl, CURLOPT_POST, 1L);
+		curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, c->body == NULL ? "" : c->body);
+	}
+	curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(t->curl, CURLOPT_TIMEOUT, c->timeout_s);
+	curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, write_cb);
+	curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(t->curl, CURLOPT_OPENSOCKETFUNCTION, open_cb);
+	curl_easy_setopt(t->curl, CURLOPT_OPENSOCKETDATA, c->stop);
+	curl_easy_setopt(t->curl, CURLOPT_CLOSESOCKETFUNCTION, close_cb);
+	curl_easy_setopt(t->curl, CURLOPT_CLOSESOCKETDATA, c->stop);
+	curl_easy_setopt(t->curl, CURLOPT_XFERINFOFUNCTION, progress_cb);
+	curl_easy_setopt(t->curl, CURLOPT_XFERINFODATA, c->stop);
+	curl_easy_setopt(t->curl, CURLOPT_NOPROGRESS, 0L);
+}
+
+static struct curl_slist *make_headers(const struct engine_call *c)
+{
+	struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
+	struct buf line = {0};
+
+	if (c->auth != NULL && list != NULL) {
+		buf_printf(&line, "X-Registry-Auth: %s", c->auth);
+		curl_slist_append(list, buf_text(&line));
+		buf_close(&line);
+	}
+	return list;
+}
+
+static void tell_message(const struct buf *reply, long status, char why[ENGINE_WHY])
+{
+	struct engine_message m;
+	struct arena mem = {0};
+
+	snprintf(why, ENGINE_WHY, "the engine answered %ld", status);
+	if (reply->len > 0 && json_decode(&engine_message_type, &m, reply->at, reply->len, &mem, NULL) == 0 &&
+	    m.message[0] != '\0') {
+		snprintf(why, ENGINE_WHY, "%s", m.message);
+	}
+	arena_close(&mem);
+}
+
+int engine_call(const struct engine_call *call, struct buf *reply, char why[ENGINE_WHY])
+{
+	struct buf own = {0};
+	struct transfer t = {.call = call, .curl = curl_easy_init(), .reply = reply == NULL ? &own : reply};
+	struct curl_slist *headers = make_headers(call);
+	CURLcode rc = CURLE_OUT_OF_MEMORY;
+	long status = 0;
+
+	t.reply->len = 0;
+	if (t.curl != NULL && headers != NULL && strlen(call->path) < 1900) {
+		set_options(&t, headers);
+		rc = curl_easy_perform(t.curl);
+		curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &status);
+	}
+	(void)buf_text(t.reply);
+	if (rc != CURLE_OK) {
+		snprintf(why, ENGINE_WHY, "%s: %s", call->socket, curl_easy_strerror(rc));
+		status = -1;
+	} else if (status >= 400) {
+		tell_message(t.reply, status, why);
+	}
+	if (t.curl != NULL) {
+		curl_easy_cleanup(t.curl);
+	}
+	curl_slist_free_all(headers);
+	buf_close(&own);
+	return (int)status;
+}
