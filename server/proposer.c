@@ -151,6 +151,11 @@ static bool send_one(struct proposer *p)
 	return false;
 }
 
+static bool is_worth_an_entry(const struct proposer *p)
+{
+	return p->under_way == 0 || p->bytes >= PROPOSER_WORTH;
+}
+
 void proposer_turn(struct proposer *p)
 {
 	while (!list_empty(&p->queue)) {
@@ -163,7 +168,7 @@ void proposer_turn(struct proposer *p)
 			proposer_fail(p, rc);
 			return;
 		}
-		if (!send_one(p)) {
+		if (!is_worth_an_entry(p) || !send_one(p)) {
 			return;
 		}
 	}

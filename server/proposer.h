@@ -4,8 +4,10 @@
  *     proposer_add() ... --> queue --> one entry of up to ENTRY_BEST bytes --> replica, a few under way
  *     done_cb() of each  <------------------------------------------- applied, with a result for each command
  *
- * proposer_turn() is called at the end of each turn of the loop and whenever an entry is done, so that a single command
- * does not wait for others, and many share one write of the disk. The queue is bounded: beyond that a caller is told
+ * proposer_turn() is called at the end of each turn of the loop, so also whenever an entry is done. A command that finds
+ * no entry under way does not wait for others. While there is one, commands gather until it is done or there are enough
+ * of them (PROPOSER_WORTH) for another beside it: each entry costs every server a write of the disk, messages and turns
+ * of its loop, whatever its size, so under load small ones are what limits throughput. The queue is bounded: beyond that a caller is told
  * ERR_BUSY, surely not done. The leader's own commands have some room more than those of clients, so that a flood of
  * writes does not stop the cluster's work.
  */
@@ -19,6 +21,7 @@ enum {
 	PROPOSER_MAX = 8192,           /* Commands that wait. */
 	PROPOSER_MAX_OWN = 2 * PROPOSER_MAX, /* The same, for the leader's own. */
 	PROPOSER_MAX_BYTES = 64 << 20,
+	PROPOSER_WORTH = ENTRY_BEST / 4, /* Bytes that are worth an entry of their own beside others. */
 };
 
 /* A command to be written. Embedded in what its proposer keeps; the proposer's again from done_cb on. */
@@ -71,7 +74,7 @@ void proposer_close(struct proposer *p);
 /* Put a command into the queue. ERR_BUSY; ERR_TOOBIG: then done_cb will not come. */
 int proposer_add(struct proposer *p, struct write *w, bool own);
 
-/* Make entries of what waits, as far as they are taken. */
+/* Make entries of what waits, as far as that is worth it and they are taken. */
 void proposer_turn(struct proposer *p);
 
 /* An entry was applied, its results being filled, or has failed. */

@@ -156,6 +156,43 @@ static void many_commands_make_full_entries(void **state)
 	proposer_close(&p);
 }
 
+/* Beside an entry that is under way a few commands are not worth another; many are. */
+static void commands_gather_while_an_entry_is_under_way(void **state)
+{
+	struct proposer p;
+	struct asked *a = calloc(MANY, sizeof(*a));
+	int n = 0;
+
+	(void)state;
+	begin(&p);
+	for (int i = 0; i < 4; i++) {
+		ask(&a[n], n);
+		assert_int_equal(proposer_add(&p, &a[n++].w, false), 0);
+		proposer_turn(&p);
+	}
+	assert_int_equal(log_.n_sent, 1);
+	finish_first(&p, 0);
+	proposer_turn(&p);
+	assert_int_equal(log_.n_sent, 1);
+	assert_int_equal(log_.sent[0]->n, 3);
+	while (p.bytes < PROPOSER_WORTH) {
+		ask(&a[n], n);
+		assert_int_equal(proposer_add(&p, &a[n++].w, false), 0);
+	}
+	proposer_turn(&p);
+	assert_int_equal(log_.n_sent, 2);
+	assert_int_equal(p.n, 0);
+	finish_first(&p, 0);
+	finish_first(&p, 0);
+	for (int i = 0; i < n; i++) {
+		assert_int_equal(a[i].told, 1);
+		assert_int_equal(a[i].index, i);
+		buf_close(&a[i].command);
+	}
+	free(a);
+	proposer_close(&p);
+}
+
 static void who_waits_and_who_was_sent_are_told_apart_at_the_end(void **state)
 {
 	struct proposer p;
@@ -274,6 +311,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(commands_of_a_turn_are_one_entry),
 	        cmocka_unit_test(many_commands_make_full_entries),
+	        cmocka_unit_test(commands_gather_while_an_entry_is_under_way),
 	        cmocka_unit_test(who_waits_and_who_was_sent_are_told_apart_at_the_end),
 	        cmocka_unit_test(a_refused_entry_is_surely_not_written),
 	        cmocka_unit_test(one_that_is_no_command_harms_no_other),
