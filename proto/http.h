@@ -133,14 +133,14 @@ struct http_options {
 int http_options_parse(struct http_request *req, struct http_options *out);
 
 /* For those who make requests. After http_request_init() everything is zero, "" or its default; then set the target and
- * what else there is. 0, ERR_SYNTAX (no path, a broken %-escape in it: 400), ERR_RANGE (too many parameters: 400),
+ * what else there is. 0, ERR_SYNTAX (no path; a query that is no UTF-8: 400), ERR_RANGE (too many parameters: 400),
  * ERR_TOOBIG (414) or ERR_NOMEM. The target is copied. */
 void http_request_init(struct http_request *req, const struct http_sink *sink);
 int http_request_target(struct http_request *req, const char *target, size_t len);
 void http_request_close(struct http_request *req);
 
-/* Percent-decode into `to`, which has room for len + 1 bytes; a zero is put behind. Returns the length, or ERR_SYNTAX
- * for a broken escape or a zero byte. In a query `+` is a space. */
+/* Percent-decode into `to`, which has room for len + 1 bytes; a zero is put behind. Returns the length, ERR_SYNTAX for a
+ * broken escape or a zero byte, or ERR_TYPE when it is no UTF-8. In a query `+` is a space. */
 long http_decode(char *to, const char *text, size_t len, bool in_query);
 
 /* --- Responses -------------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/timefmt.h"
+#include "lib/utf8.h"
 #include "proto/error.h"
 #include "proto/job.h"
 
@@ -52,7 +53,7 @@ long http_decode(char *to, const char *text, size_t len, bool in_query)
 		*out++ = (char)c;
 	}
 	*out = '\0';
-	return out - to;
+	return utf8_is_string(to, (size_t)(out - to)) ? out - to : ERR_TYPE;
 }
 
 /* Room for the decoded text of all parameters, and where it is filled to. */
@@ -61,8 +62,8 @@ struct decoded {
 };
 
 /* One "name=value". What cannot be decoded is left out, as are names or values with a semicolon, which once separated
- * parameters: the API's own servers do both. */
-static void add_pair(struct http_request *req, struct http_pair *pairs, struct decoded *d, const char *text, size_t len)
+ * parameters: the API's own servers do both. What is no text is an error: see http_request_target(). */
+static int add_pair(struct http_request *req, struct http_pair *pairs, struct decoded *d, const char *text, size_t len)
 {
 	const char *equals = memchr(text, '=', len);
 	size_t name_len = equals != NULL ? (size_t)(equals - text) : len;
@@ -71,11 +72,11 @@ static void add_pair(struct http_request *req, struct http_pair *pairs, struct d
 	long v = 0;
 
 	if (len == 0 || memchr(text, ';', len) != NULL) {
-		return;
+		return 0;
 	}
 	n = http_decode(name, text, name_len, true);
 	if (n < 0) {
-		return;
+		return n == ERR_TYPE ? ERR_SYNTAX : 0;
 	}
 	if (equals != NULL) {
 		v = http_decode(name + n + 1, equals + 1, len - name_len - 1, true);
@@ -86,6 +87,7 @@ static void add_pair(struct http_request *req, struct http_pair *pairs, struct d
 		pairs[req->n_pairs++] = (struct http_pair){name, name + n + 1};
 		d->next = name + n + 1 + v + 1;
 	}
+	return v == ERR_TYPE ? ERR_SYNTAX : 0;
 }
 
 static unsigned count_pairs(const char *query, size_t len)
@@ -120,7 +122,9 @@ static int parse_query(struct http_request *req)
 		if (next == NULL) {
 			next = end;
 		}
-		add_pair(req, pairs, &d, at, (size_t)(next - at));
+		if (add_pair(req, pairs, &d, at, (size_t)(next - at)) != 0) {
+			return ERR_SYNTAX;
+		}
 		at = next + 1;
 	}
 	req->pairs = pairs;

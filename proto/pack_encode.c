@@ -2,6 +2,7 @@
 #include <math.h>
 #include <msgpack.h>
 
+#include "lib/utf8.h"
 #include "proto/walk.h"
 
 static int append_cb(void *buf, const char *data, size_t len)
@@ -12,10 +13,36 @@ static int append_cb(void *buf, const char *data, size_t len)
 
 static void put_object(msgpack_packer *pk, const struct type *t, const void *obj);
 
+/* The text with a replacement for each byte that is none; only its length if `pk` is NULL. */
+static size_t put_clean(msgpack_packer *pk, const char *s, size_t n)
+{
+	size_t all = 0;
+	size_t i = 0;
+
+	while (i < n) {
+		size_t len = utf8_is_nul(s + i, n - i) ? 2 : utf8_len(s + i, n - i);
+		const char *from = len > 0 ? s + i : UTF8_REPLACEMENT;
+		size_t from_len = len > 0 ? len : sizeof(UTF8_REPLACEMENT) - 1;
+
+		if (pk != NULL) {
+			msgpack_pack_str_body(pk, from, from_len);
+		}
+		all += from_len;
+		i += len > 0 ? len : 1;
+	}
+	return all;
+}
+
+/* Decoding is strict, so a string that somebody has cut in the middle of a character must not get as far as that. */
 static void put_str(msgpack_packer *pk, const char *s)
 {
 	size_t n = strlen(s);
 
+	if (!utf8_is_string(s, n)) {
+		msgpack_pack_str(pk, put_clean(NULL, s, n));
+		put_clean(pk, s, n);
+		return;
+	}
 	msgpack_pack_str(pk, n);
 	msgpack_pack_str_body(pk, s, n);
 }

@@ -279,12 +279,13 @@ static int decode_one(const uint8_t *at, const struct command_header *h, struct 
 {
 	const struct type *t = command_payload((enum command)h->type);
 	void *payload = arena_alloc(mem, t->size);
+	int rv = ERR_NOMEM;
 
-	if (payload == NULL) {
-		return ERR_NOMEM;
+	if (payload != NULL) {
+		rv = pack_decode(t, payload, at + sizeof(*h), h->len - sizeof(*h) - h->padding, mem);
 	}
-	*out = (struct command_in){(enum command)h->type, h->now_ns, h->seed, payload};
-	return pack_decode(t, payload, at + sizeof(*h), h->len - sizeof(*h) - h->padding, mem);
+	*out = (struct command_in){(enum command)h->type, h->now_ns, h->seed, rv == 0 ? payload : NULL};
+	return rv == ERR_NOMEM ? rv : 0;
 }
 
 int entry_decode(const void *entry, size_t len, struct command_in **out, unsigned *n, struct arena *mem)

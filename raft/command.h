@@ -454,11 +454,11 @@ struct command_in {
 	enum command type;
 	int64_t now_ns;
 	struct uuid seed;
-	const void *payload; /* The object. */
+	const void *payload; /* The object; NULL if it is malformed. */
 };
 
-/* Decode a whole entry into memory of `mem`: `out` gets the commands. ERR_SYNTAX (or _TYPE): one is malformed, of an
- * unknown type or out of bounds; ERR_NOMEM. */
+/* Decode a whole entry into memory of `mem`: `out` gets the commands. One whose payload is malformed does no harm to the
+ * others. ERR_SYNTAX: the entry is none, or has a command of an unknown type or out of bounds; ERR_NOMEM. */
 int entry_decode(const void *entry, size_t len, struct command_in **out, unsigned *n, struct arena *mem);
 
 #endif /* RAFT_COMMAND_H_ */

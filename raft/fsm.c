@@ -128,9 +128,14 @@ static void apply_one(struct fsm *fsm, const struct command_in *command, struct 
 	f->result = result;
 	f->ids = 0;
 	f->serials = 0;
-	calls[command->type](f, command->payload);
-	fsm_deployment_flush(f);
-	fsm_settle(f);
+	if (command->payload != NULL) {
+		calls[command->type](f, command->payload);
+		fsm_deployment_flush(f);
+		fsm_settle(f);
+	} else {
+		result->status = ERR_CORRUPT;
+		log_error("state", "a command is passed over: %s", error_text(ERR_CORRUPT));
+	}
 	fsm->stats.commands++;
 	fsm->stats.refused += result->status != 0;
 }

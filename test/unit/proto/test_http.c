@@ -422,6 +422,31 @@ static void unclean_paths_are_redirected(void **state)
 	}
 }
 
+static void what_is_no_text_is_refused(void **state)
+{
+	static const char *const bad[] = {"%ff", "a%c3", "\xc3(", "%ed%a0%80", "%c0%af"};
+	char to[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct kept k;
+		char target[64];
+
+		assert_int_equal(http_decode(to, bad[i], strlen(bad[i]), false), ERR_TYPE);
+		snprintf(target, sizeof(target), "/v1/jobs?namespace=%s", bad[i]);
+		assert_int_equal(kept_open(&k, "GET", target), ERR_SYNTAX);
+		kept_close(&k);
+		snprintf(target, sizeof(target), "/v1/jobs?a=b&%s=x", bad[i]);
+		assert_int_equal(kept_open(&k, "GET", target), ERR_SYNTAX);
+		kept_close(&k);
+		snprintf(target, sizeof(target), "/v1/job/%s", bad[i]);
+		assert_int_equal(kept_open(&k, "GET", target), 0);
+		assert_int_equal(http_route_find(router, &k.req), ERR_NOTFOUND);
+		assert_int_equal(k.res.status, 400);
+		kept_close(&k);
+	}
+}
+
 static void broken_escapes_in_a_path_are_400(void **state)
 {
 	struct kept k;
@@ -451,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(percent_escapes_are_decoded_once),
 		cmocka_unit_test(broken_escapes_are_refused),
+		cmocka_unit_test(what_is_no_text_is_refused),
 		cmocka_unit_test(a_target_is_path_and_query),
 		cmocka_unit_test(repeated_parameters_come_in_turn),
 		cmocka_unit_test(bad_targets_are_refused),

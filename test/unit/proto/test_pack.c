@@ -267,6 +267,35 @@ static void nesting_is_bounded(void **state)
 	}
 }
 
+/* Decoding refuses what is no UTF-8, so it is not encoded: a text cut within a character loses that alone. */
+static void what_is_no_text_is_replaced(void **state)
+{
+	static const char *const texts[][2] = {{"gr\xc3\xbc\xc3", "gr\xc3\xbc\xef\xbf\xbd"},
+					       {"\xff\xfe", "\xef\xbf\xbd\xef\xbf\xbd"},
+					       {"a\xc0\x80z", "a\xc0\x80z"}};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct arena mem = {0};
+		struct buf out = {0};
+		struct pair pair;
+		struct node n;
+		struct node back;
+
+		object_init(&node_type, &n);
+		n.name = texts[i][0];
+		pair = (struct pair){texts[i][0], texts[i][0]};
+		n.meta = (struct map){&pair, 1};
+		pack_encode(&node_type, &n, &out);
+		assert_int_equal(pack_decode(&node_type, &back, out.at, out.len, &mem), 0);
+		assert_string_equal(back.name, texts[i][1]);
+		assert_string_equal(back.meta.at[0].key, texts[i][1]);
+		assert_string_equal(back.meta.at[0].value, texts[i][1]);
+		buf_close(&out);
+		arena_close(&mem);
+	}
+}
+
 /* msgpack-c reads the same: the form is msgpack. */
 static void it_is_msgpack(void **state)
 {
@@ -303,6 +332,7 @@ int main(void)
 		cmocka_unit_test(a_message_that_is_cut_is_refused),
 		cmocka_unit_test(a_small_message_cannot_take_much_memory),
 		cmocka_unit_test(nesting_is_bounded),
+		cmocka_unit_test(what_is_no_text_is_replaced),
 		cmocka_unit_test(it_is_msgpack),
 	};
 

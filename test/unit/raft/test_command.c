@@ -128,16 +128,52 @@ static void a_malformed_entry_changes_nothing(void **state)
 	i = ENTRY_HEADER + a.len + 4; /* The second command's type. */
 	batch.entry.at[i] = (char)N_COMMANDS;
 	assert_int_not_equal(kit_entry(&k, batch.entry.at, batch.entry.len), 0);
-	batch.entry.at[i] = COMMAND_LAUNCH;
-	batch.entry.at[ENTRY_HEADER + a.len + COMMAND_HEADER] = (char)0xc1; /* Its payload. */
-	assert_int_not_equal(kit_entry(&k, batch.entry.at, batch.entry.len), 0);
 	assert_int_equal(state_hash(k.v), hash);
 	assert_int_equal(state_index(k.v), 1);
 	assert_null(state_namespace(k.v, "x"));
-	assert_int_equal(k.fsm.stats.malformed, batch.entry.len + 2);
+	assert_int_equal(k.fsm.stats.malformed, batch.entry.len + 1);
 	batch_close(&batch);
 	buf_close(&a);
 	buf_close(&b);
+	kit_close(&k);
+}
+
+/* Commands of one entry are of many clients: one that cannot be read takes none of the others along. */
+static void a_malformed_payload_harms_its_command_alone(void **state)
+{
+	struct launch_record launch = {"default", "job", 7};
+	struct apply_result results[3];
+	struct namespace_ ns;
+	struct namespace_put put = {&ns};
+	struct batch batch = {0};
+	struct buf first, bad, last;
+	struct kit k;
+
+	(void)state;
+	kit_open(&k);
+	object_init(&namespace__type, &ns);
+	ns.name = "x";
+	first = encoded(COMMAND_NAMESPACE_PUT, &put);
+	bad = encoded(COMMAND_LAUNCH, &launch);
+	bad.at[COMMAND_HEADER] = (char)0xc1;
+	ns.name = "y";
+	last = encoded(COMMAND_NAMESPACE_PUT, &put);
+	batch_add(&batch, first.at, first.len, 0, &seed);
+	batch_add(&batch, bad.at, bad.len, 0, &seed);
+	batch_add(&batch, last.at, last.len, 0, &seed);
+	assert_int_equal(fsm_apply(&k.fsm, batch.entry.at, batch.entry.len, results), 0);
+	view_release(k.v);
+	k.v = state_view(&k.state);
+	assert_int_equal(results[0].status, 0);
+	assert_int_equal(results[1].status, ERR_CORRUPT);
+	assert_int_equal(results[2].status, 0);
+	assert_non_null(state_namespace(k.v, "x"));
+	assert_non_null(state_namespace(k.v, "y"));
+	assert_int_equal(state_index(k.v), 4);
+	batch_close(&batch);
+	buf_close(&first);
+	buf_close(&bad);
+	buf_close(&last);
 	kit_close(&k);
 }
 
@@ -220,6 +256,7 @@ int main(void)
 		cmocka_unit_test(a_full_batch_says_so_and_a_large_command_goes_alone),
 		cmocka_unit_test(a_command_beyond_the_limit_is_refused),
 		cmocka_unit_test(a_malformed_entry_changes_nothing),
+		cmocka_unit_test(a_malformed_payload_harms_its_command_alone),
 		cmocka_unit_test(every_command_has_a_name_and_a_payload),
 		cmocka_unit_test(empty_payloads_do_no_harm),
 		cmocka_unit_test(uuids_as_bytes_and_back),

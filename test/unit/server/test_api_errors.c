@@ -71,6 +71,16 @@ CASE(unknown_paths_are_not_found)
 	bed_want(&b, "GET", "/v1/client/allocation/" U, NULL, 404, "resource not found");
 }
 
+CASE(paths_and_parameters_are_text)
+{
+	bed_register(&b, "web", "");
+	bed_want(&b, "DELETE", "/v1/job/web%8c", NULL, 400, NULL);
+	bed_want(&b, "POST", "/v1/job/%ff/evaluate", NULL, 400, NULL);
+	bed_want(&b, "PUT", "/v1/node/pool/%ff", "{}", 400, NULL);
+	bed_want(&b, "GET", "/v1/job/%ff", NULL, 400, NULL);
+	assert_int_equal(b.writes, 1);
+}
+
 /* http/bad_uuids, odd_prefixes */
 CASE(ids_are_whole_and_prefixes_even)
 {
@@ -546,6 +556,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(other_methods_are_not_allowed),
 		T(unknown_paths_are_not_found),
+		T(paths_and_parameters_are_text),
 		T(ids_are_whole_and_prefixes_even),
 		T(every_route_answers_every_body_once),
 		T(every_route_answers_every_error_once),
