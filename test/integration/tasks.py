@@ -68,7 +68,7 @@ def tasks_that_fail_are_restarted_and_counted_across_an_agents_restart():
 
     def restarts():
         found = lab.allocs(name)
-        state = lab.alloc(found[0]["ID"])["TaskStates"] if found else None
+        state = lab.alloc(found[0]["ID"]).get("TaskStates") if found else None
         return state and state["t"]["State"] == "running" and state["t"]["Restarts"]
     until(15, lambda: "two restarts: %s" % restarts(), lambda: restarts() == 2)
     client.kill()
