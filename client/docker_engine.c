@@ -1,6 +1,7 @@
 #include "client/docker_engine.h"
 
 #include <curl/curl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -144,14 +145,23 @@ static void tell_message(const struct buf *reply, long status, char why[ENGINE_W
 	arena_close(&mem);
 }
 
+/* Before the first handle: older libraries do it by themselves, but not for several threads at once. */
+static void init_library(void)
+{
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
 int engine_call(const struct engine_call *call, struct buf *reply, char why[ENGINE_WHY])
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct buf own = {0};
-	struct transfer t = {.call = call, .curl = curl_easy_init(), .reply = reply == NULL ? &own : reply};
+	struct transfer t = {.call = call, .reply = reply == NULL ? &own : reply};
 	struct curl_slist *headers = make_headers(call);
 	CURLcode rc = CURLE_OUT_OF_MEMORY;
 	long status = 0;
 
+	pthread_once(&once, init_library);
+	t.curl = curl_easy_init();
 	t.reply->len = 0;
 	if (t.curl != NULL && headers != NULL && strlen(call->path) < 1900) {
 		set_options(&t, headers);

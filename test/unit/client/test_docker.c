@@ -375,7 +375,8 @@ static void the_engine_is_told_what_the_task_asks_for(void **state)
 	struct world *w = *state;
 	struct driver_spec spec = spec_of(
 		w, "{\"image\":\"x:1\",\"command\":\"run\",\"args\":[\"a\"],\"entrypoint\":[\"e\"],"
-		   "\"labels\":[{\"k\":\"v\"}],\"ports\":[\"web-ui\"],\"network_mode\":\"bridge\",\"cap_drop\":[\"all\"],\"cap_add\":[\"chown\"],"
+		   "\"labels\":[{\"k\":\"v\"}],\"ports\":[\"web-ui\"],\"network_mode\":\"bridge\","
+		   "\"cap_drop\":[\"all\"],\"cap_add\":[\"chown\"],"
 		   "\"mount\":[{\"type\":\"volume\",\"source\":\"data\",\"target\":\"/data\",\"readonly\":true}]}");
 	struct docker_config c;
 	struct driver_error error;
