@@ -487,6 +487,17 @@ static void deliver_first(struct replica *r, const struct raft_buffer *conf)
 	raft->follower_state.current_leader.id = 0;
 }
 
+/* One of them needs not wait for a leader that cannot be there: all know which. */
+static bool is_first(const struct replica_server *servers, unsigned n, uint64_t id)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (servers[i].id < id) {
+			return false;
+		}
+	}
+	return true;
+}
+
 int replica_bootstrap(struct replica *r, const struct replica_server *servers, unsigned n)
 {
 	struct raft_buffer conf;
@@ -510,7 +521,10 @@ int replica_bootstrap(struct replica *r, const struct replica_server *servers, u
 	}
 	io_set_origin(&r->io, origin);
 	deliver_first(r, &conf);
-	r->hasten = n == 1;
+	if (is_first(servers, n, r->config.id)) {
+		r->hasten = true;
+		r->hasten_ms = n == 1 ? 0 : BOOTSTRAP_MS;
+	}
 	return 0;
 }
 

@@ -169,7 +169,8 @@ int replica_start(struct replica *r, struct replica_fault *f);
 
 /* The very first configuration of a cluster, all voters. Every server of the list may be given the same list, in any
  * order; servers given different lists form different clusters, and will refuse each other. ERR_EXISTS: this server
- * is part of a cluster already. The state leaves `uninitialized` in the call; this server must be in the list. */
+ * is part of a cluster already. The state leaves `uninitialized` in the call; this server must be in the list. The one with the
+ * lowest ID stands for election at once. */
 int replica_bootstrap(struct replica *r, const struct replica_server *servers, unsigned n);
 
 /* Append an entry. The data is copied. ERR_NOTLEADER (or not yet ready), ERR_BUSY (the window is full), ERR_NOSPACE,

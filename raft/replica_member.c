@@ -377,6 +377,15 @@ static void watch_candidate(struct replica *r)
 	replica_hasten(r, 0);
 }
 
+static void hurry(struct replica *r, unsigned delay_ms)
+{
+	uint64_t now = replica_now(r);
+
+	replica_hasten(r, delay_ms);
+	r->hurry_until = now + (uint64_t)HURRY_TIMEOUTS * r->config.election_ms;
+	r->hurry_at = now + r->config.election_ms / 2;
+}
+
 /* The leader's connection ended, and nothing listens where it was: no need to wait for the time-out. The others see the
  * same; each begins at a moment of its own, late enough for all to have seen it. Until we hear of a leader again we
  * have none, so that we can vote. */
@@ -392,9 +401,7 @@ void replica_on_refused(void *ctx, uint64_t id)
 	raft_free(raft->follower_state.current_leader.address);
 	raft->follower_state.current_leader.address = NULL;
 	raft->follower_state.current_leader.id = 0;
-	replica_hasten(r, random_ms(r, 5, 5 + r->config.election_ms / 4));
-	r->hurry_until = replica_now(r) + (uint64_t)HURRY_TIMEOUTS * r->config.election_ms;
-	r->hurry_at = replica_now(r) + r->config.election_ms / 2;
+	hurry(r, random_ms(r, 5, 5 + r->config.election_ms / 4));
 }
 
 /* --- telling the owner --- */
@@ -490,7 +497,7 @@ void replica_watch(struct replica *r)
 {
 	if (r->hasten && r->raft.last_stored >= 1 && raft_last_index(&r->raft) == r->raft.last_stored) {
 		r->hasten = false;
-		replica_hasten(r, 0);
+		hurry(r, r->hasten_ms);
 	}
 	watch_candidate(r);
 	watch_configuration(r);

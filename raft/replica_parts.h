@@ -13,6 +13,7 @@ enum {
 	MAX_INFLIGHT = 256,        /* Entries sent to a server and not yet acknowledged. */
 	INSTALL_TIMEOUT_MS = 1000, /* libraft asks again; bulk.c sends one at a time. */
 	CAPACITY_KIB = 512,        /* libraft refuses entries when a majority of servers has less. */
+	BOOTSTRAP_MS = 20,         /* Until the first election of a new cluster. */
 	CATCH_UP_MS = 10000,       /* A server to be made a voter has this long for one round. */
 	STOP_TRANSFER_MS = 100,    /* To hand on leadership before the end. */
 	HAND_ON_MS = 1000,         /* Between two attempts of a full leader, doubled up to */
@@ -68,7 +69,8 @@ struct replica {
 	unsigned hand_on_ms;
 	uint64_t hurry_until; /* The leader's process is gone: candidates try again soon, */
 	uint64_t hurry_at;    /* next at this time. */
-	bool hasten;          /* Bootstrapped, alone: no need to wait for anybody. */
+	bool hasten;          /* Bootstrapped, and the first of the list: no need to wait for a leader, */
+	unsigned hasten_ms;   /* but for a moment, in which the others are bootstrapped. */
 
 	/* Membership. */
 	bool changing;

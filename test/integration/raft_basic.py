@@ -26,6 +26,16 @@ def one_server_is_ready_at_once():
     c.stop()
 
 
+def a_new_cluster_need_not_wait_for_an_election_timeout():
+    c = Cluster(3, ELECTION=2000)
+    began = time.time()
+    c.put("a", "1")
+    took = time.time() - began
+    check(took < 1.9, "took", took)
+    c.stop()
+    return "%.3f s" % took
+
+
 def a_killed_leader_is_replaced():
     c = Cluster()
     times = []
@@ -248,7 +258,8 @@ def is_closed(s):
 
 
 if __name__ == "__main__":
-    run(three_servers_agree, one_server_is_ready_at_once, a_killed_leader_is_replaced, a_frozen_leader_is_replaced,
+    run(three_servers_agree, one_server_is_ready_at_once, a_new_cluster_need_not_wait_for_an_election_timeout,
+        a_killed_leader_is_replaced, a_frozen_leader_is_replaced,
         a_stopped_leader_hands_on, leadership_goes_where_it_is_sent, a_server_with_an_empty_directory_joins, a_removed_server_is_told,
         the_leader_can_be_removed, host_names_and_ipv6_work, a_server_may_move, two_clusters_refuse_each_other,
         garbage_on_the_port_harms_nothing)
