@@ -401,7 +401,7 @@ static void close_own_handles(struct httpd *h)
 
 static bool is_quiet(const struct httpd *h)
 {
-	return h->n_conns == 0 && list_empty(&h->ready) && h->mails == NULL;
+	return h->n_conns == 0 && list_empty(&h->ready) && list_empty(&h->released) && h->mails == NULL;
 }
 
 static void check_stopped(struct httpd *h)
@@ -660,6 +660,7 @@ int httpd_start(const struct httpd_config *config, struct httpd **out, char *why
 	list_init(&h->open);
 	list_init(&h->watched);
 	list_init(&h->ready);
+	list_init(&h->released);
 	list_init(&h->lingering);
 	init_h2o(h);
 	init_loop(h);

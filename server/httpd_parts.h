@@ -42,7 +42,7 @@ struct httpd_conn {
 	struct httpd *h;
 	uv_tcp_t tcp;
 	struct list link;    /* In h->conns. */
-	struct list waiting; /* In h->open, h->watched or h->ready. */
+	struct list waiting; /* In h->open, h->watched, h->ready or h->released. */
 	h2o_socket_t *sock;
 	h2o_req_t *h2o; /* The request under way, unless it is gone. */
 	h2o_generator_t generator;
@@ -81,7 +81,8 @@ struct httpd {
 	struct list conns;
 	struct list open;    /* Requests that wait, oldest first; */
 	struct list watched; /* those that are watched for their client's leaving; */
-	struct list ready;   /* answers that are to be sent. */
+	struct list ready;   /* answers that are to be sent, */
+	struct list released; /* and those to requests that have been watched: their clients are used to waiting. */
 	struct list lingering;
 	struct client *clients[CLIENT_BUCKETS];
 	struct gzip *gzip; /* Made when first needed. */

@@ -19,6 +19,7 @@
 enum {
 	HEADERS_MAX = 8 + HTTP_EXTRA_MAX,
 	HOLD_MAX = 64 << 10, /* A longer body is freed as soon as it has left; others with the next request or sweep. */
+	RELEASED_SHARE = 4, /* Of so many answers one is of the released ones, if there are any. */
 	STREAM_WAIT = 64 << 10,      /* Bytes of a stream under way from which its writer is asked to wait. */
 	SLICES_FROM = GZIP_ONCE_MAX, /* Bodies longer than this are compressed slice by slice. */
 };
@@ -539,8 +540,18 @@ static void sink_answer(struct http_request *req, struct http_response *res)
 		c->res = *res;
 		c->state = REQUEST_QUEUED;
 		list_remove(&c->waiting);
-		list_insert(&c->h->ready, &c->waiting);
+		list_insert(c->watched ? &c->h->released : &c->h->ready, &c->waiting);
 	}
+}
+
+/* One write may release thousands of queries that were parked; its own answer, and others that are asked for now, do
+ * not wait for all of these. But some of them leave always. */
+static struct list *next_answer(struct httpd *h, unsigned n)
+{
+	bool late = list_empty(&h->ready) || n % RELEASED_SHARE == RELEASED_SHARE - 1;
+	struct list *l = list_pop(late ? &h->released : &h->ready);
+
+	return l != NULL ? l : list_pop(&h->ready);
 }
 
 bool requests_send(struct httpd *h)
@@ -548,7 +559,7 @@ bool requests_send(struct httpd *h)
 	unsigned n = 0;
 	struct list *l;
 
-	while ((l = list_pop(&h->ready)) != NULL) {
+	while ((l = next_answer(h, n)) != NULL) {
 		struct httpd_conn *c = CONTAINER_OF(l, struct httpd_conn, waiting);
 
 		assert(c->state == REQUEST_QUEUED);
@@ -558,7 +569,7 @@ bool requests_send(struct httpd *h)
 			break;
 		}
 	}
-	return !list_empty(&h->ready);
+	return !list_empty(&h->ready) || !list_empty(&h->released);
 }
 
 static void sink_begin(struct http_request *req, struct http_response *head)

@@ -10,6 +10,7 @@ import os
 import random
 import re
 import resource
+import select
 import socket
 import struct
 import subprocess
@@ -505,6 +506,32 @@ def ten_thousand_parked_requests_are_released_in_slices(server):
     for s in held:
         s.close()
     server.wait_for("conns", 1, 30)
+
+
+@case
+def other_answers_do_not_wait_for_all_that_is_released(server):
+    n = 1000 if SANITIZED else 4000
+    other = server.connect()
+    for _ in range(3):  # We may be the slower one.
+        held = [server.connect() for _ in range(n)]
+        for s in held:
+            s.sendall(get("/park"))
+        server.wait_for("parked", n, 30)
+        time.sleep(0.5)  # They are watched by now.
+        same(server.ask("POST", "/release").text, str(n).encode())
+        other.sendall(get("/later?ms=0"))
+        same(recv_answer(other)[:2], (200, b'"later"'))
+        poll = select.poll()
+        for s in held:
+            poll.register(s, select.POLLIN)
+        answered = len(poll.poll(0))
+        for s in held:
+            same(recv_answer(s)[0], 200)
+            s.close()
+        if answered < n:
+            break
+    check(answered < n, "it was the last of", n)
+    other.close()
 
 
 @case
