@@ -685,10 +685,11 @@ test_unit_server_test_founding_LDADD = $(SERVER_TEST_LIBS)
 test_unit_server_test_identity_SOURCES = test/unit/server/test_identity.c
 test_unit_server_test_identity_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_identity_LDADD = $(SERVER_TEST_LIBS)
-test_unit_server_test_net_SOURCES = test/unit/server/test_net.c test/unit/server/net_bed.c test/unit/server/net_bed.h
+test_unit_server_test_net_SOURCES = test/unit/server/test_net.c test/unit/server/net_bed.c test/unit/server/net_bed.h \
+	test/unit/server/h2o_leaks.c
 test_unit_server_test_net_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_server_test_net_LDADD = $(RUNNING_LIBS) $(UNIT_LIBS) -lpthread
-test_unit_server_test_net_nodes_SOURCES = test/unit/server/test_net_nodes.c test/unit/server/net_bed.c
+test_unit_server_test_net_nodes_SOURCES = test/unit/server/test_net_nodes.c test/unit/server/net_bed.c test/unit/server/h2o_leaks.c
 test_unit_server_test_net_nodes_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_server_test_net_nodes_LDADD = $(RUNNING_LIBS) $(UNIT_LIBS) -lpthread
 test_unit_server_test_proposer_SOURCES = test/unit/server/test_proposer.c
@@ -697,7 +698,8 @@ test_unit_server_test_proposer_LDADD = $(SERVER_TEST_LIBS)
 test_unit_server_test_reads_SOURCES = test/unit/server/test_reads.c
 test_unit_server_test_reads_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_reads_LDADD = $(SERVER_TEST_LIBS)
-test_unit_server_test_server_SOURCES = test/unit/server/test_server.c test/unit/server/net_alone.c
+test_unit_server_test_server_SOURCES = test/unit/server/test_server.c test/unit/server/net_alone.c \
+	test/unit/server/h2o_leaks.c
 test_unit_server_test_server_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_server_test_server_LDADD = $(RUNNING_LIBS) $(UNIT_LIBS) -lpthread
 test_unit_server_test_zones_SOURCES = test/unit/server/test_zones.c

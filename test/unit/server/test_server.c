@@ -15,13 +15,6 @@
 #include "proto/error.h"
 #include "server/server.h"
 
-/* h2o keeps some memory of its thread for later, and loses it with the thread. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:h2o_mem_alloc_recycle\n";
-}
-
 enum { PATIENCE_MS = 10000, BODY_MAX = 1 << 20 };
 
 static char dir[64];
