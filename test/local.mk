@@ -719,3 +719,8 @@ bench: bench-leader
 bench-leader: test/bench/bench_leader
 	test/bench/bench_leader
 .PHONY: bench-leader
+
+# Simulated nodes, for scripts/lab sim.
+noinst_PROGRAMS += test/bench/node_sim
+test_bench_node_sim_SOURCES = test/bench/node_sim.c test/bench/node_sim_alloc.c test/bench/node_sim_node.c test/bench/node_sim.h
+test_bench_node_sim_LDADD = $(STREAM_LIBS) $(JEMALLOC_LIBS)
