@@ -1,10 +1,11 @@
 #include "client/docker_engine.h"
 
 #include <curl/curl.h>
-#include <pthread.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "proto/object.h"
@@ -145,22 +146,14 @@ static void tell_message(const struct buf *reply, long status, char why[ENGINE_W
 	arena_close(&mem);
 }
 
-/* Before the first handle: older libraries do it by themselves, but not for several threads at once. */
-static void init_library(void)
+static int exchange(const struct engine_call *call, struct buf *reply, char why[ENGINE_WHY])
 {
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-int engine_call(const struct engine_call *call, struct buf *reply, char why[ENGINE_WHY])
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct buf own = {0};
 	struct transfer t = {.call = call, .reply = reply == NULL ? &own : reply};
 	struct curl_slist *headers = make_headers(call);
 	CURLcode rc = CURLE_OUT_OF_MEMORY;
 	long status = 0;
 
-	pthread_once(&once, init_library);
 	t.curl = curl_easy_init();
 	t.reply->len = 0;
 	if (t.curl != NULL && headers != NULL && strlen(call->path) < 1900) {
@@ -181,4 +174,36 @@ int engine_call(const struct engine_call *call, struct buf *reply, char why[ENGI
 	curl_slist_free_all(headers);
 	buf_close(&own);
 	return (int)status;
+}
+
+/* Whether somebody listens there; else `errno` says why not. */
+static bool is_there(const char *socket_path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int error = 0;
+
+	if (strlen(socket_path) >= sizeof(addr.sun_path)) {
+		error = ENAMETOOLONG;
+	} else {
+		memcpy(addr.sun_path, socket_path, strlen(socket_path));
+		if (fd < 0 || (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 && errno != EAGAIN)) {
+			error = errno;
+		}
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	errno = error;
+	return error == 0;
+}
+
+/* Most nodes have no engine: for them libcurl, which is loaded when it is first called, shall not take memory. */
+int engine_call(const struct engine_call *call, struct buf *reply, char why[ENGINE_WHY])
+{
+	if (!is_there(call->socket)) {
+		snprintf(why, ENGINE_WHY, "%s: %s", call->socket, strerror(errno));
+		return -1;
+	}
+	return exchange(call, reply, why);
 }

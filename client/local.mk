@@ -78,4 +78,4 @@ drover_executor_LDADD = client/executor/libexecutor.a lib/libbase.a
 drover_executor_LDFLAGS = $(AM_LDFLAGS) $(EXECUTOR_LDFLAGS)
 
 # In link order, before what is in BASE_LIBS.
-DRIVER_LIBS = client/libdriver.a client/executor/libexecutor.a $(CURL_LIBS)
+DRIVER_LIBS = client/libdriver.a client/executor/libexecutor.a lib/liblate.a
