@@ -12,6 +12,7 @@ void applier_init(struct plan_applier *ap)
 	nodes_init(&ap->nodes, false);
 	list_init(&ap->queue);
 	list_init(&ap->sent);
+	list_init(&ap->waiting);
 	list_init(&ap->done);
 }
 
@@ -27,12 +28,35 @@ static struct plan *plan_at(struct list *link)
 
 static void finish(struct plan_applier *ap, struct plan *plan)
 {
+	bool waits;
+
 	nodes_disown(&ap->nodes, plan->owner);
-	ap->stats.partial += plan->refused > 0;
 	ap->n_queued -= plan->queued;
 	plan->queued = false;
 	list_remove(&plan->link);
-	list_insert(&ap->done, &plan->link);
+	waits = plan->status == 0 && plan->met && ap->n_arrived < plan->after;
+	list_insert(waits ? &ap->waiting : &ap->done, &plan->link);
+}
+
+/* Something of it is refused. */
+static void note_refused(struct plan_applier *ap, struct plan *plan, uint32_t refused)
+{
+	uint64_t own = plan->sent - plan->applied;
+
+	plan->refused += refused;
+	ap->stats.refused += refused;
+	if (ap->n_sent - ap->n_arrived > own) {
+		plan->met = true;
+		plan->after = ap->n_sent;
+	}
+}
+
+/* What waits for no chunk that has not arrived goes on, in the order in which it began to wait. */
+static void end_waits(struct plan_applier *ap)
+{
+	while (!list_empty(&ap->waiting) && plan_at(ap->waiting.next)->after <= ap->n_arrived) {
+		list_insert(&ap->done, list_pop(&ap->waiting));
+	}
 }
 
 static void give_up(struct plan_applier *ap, struct list *plans)
@@ -47,6 +71,8 @@ void applier_reset(struct plan_applier *ap)
 {
 	give_up(ap, &ap->queue);
 	give_up(ap, &ap->sent);
+	give_up(ap, &ap->waiting); /* Known, but too late. */
+	ap->n_arrived = ap->n_sent;
 	nodes_reset(&ap->nodes);
 }
 
@@ -116,6 +142,7 @@ void applier_submit(struct plan_applier *ap, struct plan *plan)
 	assert(plan->n_chunks > 0);
 	plan->status = 0;
 	plan->refused = 0;
+	plan->met = false;
 	plan->index = 0;
 	plan->checked = plan->sent = plan->applied = 0;
 	plan->owner = ++ap->owners;
@@ -273,11 +300,9 @@ static void refuse_all(struct plan_applier *ap, struct plan *plan)
 {
 	uint32_t i;
 
-	plan->refused = 0;
 	for (i = 0; i < plan->n_chunks; i++) {
-		plan->refused += plan->chunks[i].payload.places.n;
+		note_refused(ap, plan, plan->chunks[i].payload.places.n);
 	}
-	ap->stats.refused += plan->refused;
 	finish(ap, plan);
 }
 
@@ -301,8 +326,7 @@ static void check_chunk(struct plan_applier *ap, const struct view *v, struct pl
 
 	if (refused > 0) {
 		drop(chunk, ok);
-		plan->refused += refused;
-		ap->stats.refused += refused;
+		note_refused(ap, plan, refused);
 	}
 }
 
@@ -318,6 +342,7 @@ static void send(struct plan_applier *ap, struct plan *plan, struct plan_step *s
 
 	*step = (struct plan_step){plan, plan->sent, chunk->command.at, chunk->command.len};
 	ap->stats.chunks++;
+	ap->n_sent++;
 	plan->sent++;
 	settle(ap, plan);
 }
@@ -376,16 +401,22 @@ void applier_applied(struct plan_applier *ap, const struct plan_step *step, int 
 	struct plan *plan = step->plan;
 
 	plan->applied++;
+	ap->n_arrived++;
 	if (status != 0 && plan->status == 0) {
 		plan->status = status;
 	}
 	take_result(ap, plan, result, plan->chunks[step->chunk].evals_only);
 	settle(ap, plan);
+	end_waits(ap);
 }
 
 struct plan *applier_done(struct plan_applier *ap)
 {
 	struct list *link = list_pop(&ap->done);
 
-	return link != NULL ? plan_at(link) : NULL;
+	if (link == NULL) {
+		return NULL;
+	}
+	ap->stats.partial += plan_at(link)->refused > 0;
+	return plan_at(link);
 }

@@ -512,6 +512,19 @@ static bool is_over(const struct run *r)
 	return r->pub.plan->status != 0 || r->pub.plan->refused == 0;
 }
 
+/* Room that others took while this one decided is no fault of its own. */
+static void count_attempt(struct run *r)
+{
+	if (r->pub.plan->refused < r->placed) {
+		r->attempts = 0;
+		r->meetings = 0;
+	} else if (r->pub.plan->met && r->meetings < SCHED_MEETINGS) {
+		r->meetings++;
+	} else {
+		r->attempts++;
+	}
+}
+
 enum sched_step sched_resume(struct sched *s, struct sched_run *run, const struct view *v, int64_t now_ns,
 			     const struct uuid *seed)
 {
@@ -523,7 +536,7 @@ enum sched_step sched_resume(struct sched *s, struct sched_run *run, const struc
 		attempt_clear(r);
 		return done(r, status);
 	}
-	r->attempts = run->plan->refused < r->placed ? 0 : r->attempts + 1;
+	count_attempt(r);
 	attempt_clear(r);
 	attempt_open(r, v, now_ns, seed);
 	return attempt(r);

@@ -38,6 +38,7 @@ enum {
 	SCHED_ATTEMPTS_SERVICE = 5, /* Without progress; then the evaluation fails. */
 	SCHED_ATTEMPTS_BATCH = 2,
 	SCHED_ATTEMPTS_SYSTEM = 5,
+	SCHED_MEETINGS = 100, /* Attempts at which others were faster: that is progress, though not this evaluation's. */
 };
 
 struct sched {

@@ -62,6 +62,7 @@ struct plan {
 	/* The outcome. */
 	int status;       /* 0, or the ERR_ code with which a command failed: what became of the rest is unknown. */
 	uint32_t refused; /* Places: something else took the room, or the node has gone. */
+	bool met;         /* Others' chunks were on their way then, and maybe took it: they have arrived by now. */
 	uint64_t index;   /* Of the last command of it that was applied. */
 
 	/* The applier's. */
@@ -70,6 +71,7 @@ struct plan {
 	uint32_t checked; /* Chunks, */
 	uint32_t sent;
 	uint32_t applied;
+	uint64_t after; /* It waits until so many chunks, of all plans, have arrived. */
 	bool queued;
 	void *ctx; /* The submitter's. */
 };

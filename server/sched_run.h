@@ -30,6 +30,7 @@ struct run {
 	uint64_t ids;
 	uint64_t owner;    /* Of its claims. */
 	uint32_t attempts; /* Without progress. */
+	uint32_t meetings; /* Since this one made progress. */
 	bool dry;
 	struct evaluation eval;
 	struct scheduler_config config;

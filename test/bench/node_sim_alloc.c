@@ -679,10 +679,12 @@ void sim_take_push(struct sim_node *n, const char *payload, size_t len)
 
 void sim_allocs_close(struct sim *sim)
 {
-	struct hash_link *l;
+	unsigned i;
 
-	while ((l = hash_walk(&sim->allocs, NULL)) != NULL) {
-		forget(CONTAINER_OF(l, struct sim_alloc, by_id));
+	for (i = 0; i < sim->n; i++) {
+		LIST_EACH (e, &sim->nodes[i].allocs) {
+			forget(CONTAINER_OF(e, struct sim_alloc, link));
+		}
 	}
 	hash_close(&sim->allocs);
 	hash_close(&sim->specs);

@@ -1,4 +1,5 @@
 /* Schedulers that decide at the same time, and the applier that puts them in order. */
+#include "proto/error.h"
 #include "test/unit/server/sched_case.h"
 
 static struct uuid small(const char *id, int count, const char *more)
@@ -363,6 +364,89 @@ CASE(attempts_without_progress_come_to_an_end)
 	nothing_fits(&b);
 }
 
+/* One on top of the other: `second` decides before anything of the first has been applied. */
+static bool is_met(struct sched_run *first, struct sched_run *second)
+{
+	struct plan_step steps[4];
+	unsigned n = 0;
+	unsigned i;
+	bool early;
+
+	applier_submit(&b.applier, first->plan);
+	applier_submit(&b.applier, second->plan);
+	while (applier_ready(&b.applier)) {
+		n += applier_next(&b.applier, b.v, &steps[n]);
+	}
+	early = applier_done(&b.applier) != NULL;
+	for (i = 0; i < n; i++) {
+		applier_applied(&b.applier, &steps[i], 0, NULL);
+	}
+	assert_ptr_equal(applier_done(&b.applier), first->plan);
+	assert_ptr_equal(applier_done(&b.applier), second->plan);
+	return !early && second->plan->met;
+}
+
+CASE(whom_others_were_faster_than_waits_for_them_and_tries_again)
+{
+	struct nodes_news all = {.all = true};
+	struct uuid seed = {{9}}, another = {{10}};
+	struct sched_run *runs[2];
+	struct uuid evals[2];
+	unsigned attempts;
+
+	bed_node_sized(&b, 600, 8000);
+	evals[0] = bed_register_simple(&b, "a", "batch", 6, "", "");
+	evals[1] = bed_register_simple(&b, "c", "batch", 6, "", ""); /* Without deployments: nothing of it is left. */
+	sched_init(&other, &b.sched.env);
+	sched_news(&other, b.v, &all);
+	sched_news(&b.sched, b.v, &b.news);
+	assert_int_equal(sched_begin(&b.sched, b.v, &evals[0], b.now, &seed, &runs[0]), SCHED_SUBMIT);
+	assert_int_equal(sched_begin(&other, b.v, &evals[1], b.now, &another, &runs[1]), SCHED_SUBMIT);
+	for (attempts = 0; attempts < 3 * SCHED_ATTEMPTS_BATCH; attempts++) {
+		assert_true(is_met(runs[0], runs[1]));
+		assert_int_equal(runs[1]->plan->refused, 6);
+		assert_int_equal(sched_resume(&other, runs[1], b.v, b.now, &another), SCHED_SUBMIT);
+		assert_int_equal(runs[1]->plan->chunks[0].payload.places.n, 6); /* It has not given up. */
+	}
+	sched_end(&b.sched, runs[0]);
+	sched_end(&other, runs[1]);
+	sched_close(&other);
+}
+
+CASE(who_waits_for_others_comes_back_when_leadership_ends)
+{
+	struct nodes_news all = {.all = true};
+	struct uuid seed = {{9}}, another = {{10}};
+	struct plan_step steps[4];
+	struct sched_run *runs[2];
+	struct uuid evals[2];
+	unsigned n = 0;
+
+	bed_node_sized(&b, 600, 8000);
+	evals[0] = bed_register_simple(&b, "a", "batch", 6, "", "");
+	evals[1] = bed_register_simple(&b, "c", "batch", 6, "", ""); /* Without deployments: nothing of it is left. */
+	sched_init(&other, &b.sched.env);
+	sched_news(&other, b.v, &all);
+	sched_news(&b.sched, b.v, &b.news);
+	assert_int_equal(sched_begin(&b.sched, b.v, &evals[0], b.now, &seed, &runs[0]), SCHED_SUBMIT);
+	assert_int_equal(sched_begin(&other, b.v, &evals[1], b.now, &another, &runs[1]), SCHED_SUBMIT);
+	applier_submit(&b.applier, runs[0]->plan);
+	applier_submit(&b.applier, runs[1]->plan);
+	while (applier_ready(&b.applier)) {
+		n += applier_next(&b.applier, b.v, &steps[n]);
+	}
+	assert_int_equal(n, 1);
+	assert_int_equal(runs[1]->plan->refused, 6);
+	assert_null(applier_done(&b.applier));
+	applier_reset(&b.applier);
+	assert_ptr_equal(applier_done(&b.applier), runs[0]->plan);
+	assert_ptr_equal(applier_done(&b.applier), runs[1]->plan);
+	assert_int_equal(runs[1]->plan->status, ERR_NOTLEADER);
+	sched_end(&b.sched, runs[0]);
+	sched_end(&other, runs[1]);
+	sched_close(&other);
+}
+
 #define CASES(X)												       \
 	X(two_evaluations_at_once_see_each_others_claims)							       \
 	X(what_does_not_fit_any_more_is_refused)								       \
@@ -376,5 +460,7 @@ CASE(attempts_without_progress_come_to_an_end)
 	X(a_large_plan_comes_in_chunks)										       \
 	X(more_than_one_evaluation_may_place_is_left_to_the_next)							       \
 	X(the_end_of_the_evaluation_waits_for_the_other_chunks)							       \
-	X(attempts_without_progress_come_to_an_end)
+	X(attempts_without_progress_come_to_an_end)								       \
+	X(whom_others_were_faster_than_waits_for_them_and_tries_again)						       \
+	X(who_waits_for_others_comes_back_when_leadership_ends)
 RUN_CASES(CASES)
