@@ -10,8 +10,8 @@
  *
  * A place is checked against the newest view and against the chunks that are on their way through the log, which its
  * picture of nodes holds as claims. What does not fit is refused, with the stops that belong to it; the scheduler tries
- * the rest again on a newer view. It could not see there what is still on its way, and would choose the same again: so a
- * plan that was refused something comes out as done when all chunks that had been sent before have arrived.
+ * the rest again on a newer view. It could not see there what is still on its way, and would choose the same again: so
+ * a plan that was refused something comes out as done when all chunks that had been sent before have arrived.
  *
  * The last of several chunks, which ends the evaluation, is held back until the others have been applied: one of their
  * places may be rejected there.
