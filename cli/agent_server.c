@@ -122,9 +122,9 @@ static void set_leader(const struct agent_server *s, struct leader_config *out)
 	out->gc.node_ns = s->node_gc_threshold;
 }
 
-static void set_autopilot(const struct agent_autopilot *a, struct core_autopilot *out)
+static void set_autopilot(const struct agent_autopilot *a, struct autopilot_config *out)
 {
-	object_init(&core_autopilot_type, out);
+	object_init(&autopilot_config_type, out);
 	out->cleanup_dead_servers = a->cleanup_dead_servers;
 	out->last_contact_threshold = a->last_contact_threshold;
 	out->max_trailing_logs = a->max_trailing_logs;

@@ -110,3 +110,88 @@ const struct command command_server_members = {
 	.api = true,
 	.run = run,
 };
+
+/* ---- join and force-leave ---- */
+
+#define JOINED_FIELDS(X, T)                                                                                            \
+	X(T, INT, n, "num_joined")                                                                                     \
+	X(T, STR, error, "error")
+OBJECT_DECLARE(joined, JOINED_FIELDS);
+OBJECT_DEFINE(joined, JOINED_FIELDS);
+
+static int join(struct client *c, const struct args *args)
+{
+	struct joined joined;
+	unsigned i;
+
+	client_url(c, "/v1/agent/join");
+	for (i = 0; i < args->n_rest; i++) {
+		client_param(c, "address", args->rest[i]);
+	}
+	if (!client_ok(c, "joining", "PUT", NULL, 0) || !client_decode(c, "joining", &joined_type, &joined)) {
+		return EXIT_ERROR;
+	}
+	if (joined.n == 0) {
+		fprintf(stderr, "Error joining: %s\n", format_clean(c->mem, joined.error));
+		return EXIT_ERROR;
+	}
+	printf("Joined %lld servers successfully\n", (long long)joined.n);
+	return EXIT_OK;
+}
+
+static int run_join(struct args *args)
+{
+	struct client c;
+	int code;
+
+	if (!client_init(&c, args)) {
+		return EXIT_ERROR;
+	}
+	code = join(&c, args);
+	client_close(&c);
+	return code;
+}
+
+const struct command command_server_join = {
+	.name = "server join",
+	.usage = "[options] ADDRESS...",
+	.summary = "Have a server look for others at these addresses",
+	.details = "An address is a server's, HOST:PORT of RPC or Serf; without a port it is Serf's, 4648.",
+	.api = true,
+	.min = 1,
+	.max = 16,
+	.run = run_join,
+};
+
+static int run_force_leave(struct args *args)
+{
+	struct client c;
+	bool good;
+
+	if (!client_init(&c, args)) {
+		return EXIT_ERROR;
+	}
+	client_url(&c, "/v1/agent/force-leave");
+	client_param(&c, "node", args->rest[0]);
+	if (args_has(args, "prune")) {
+		client_param(&c, "prune", "true");
+	}
+	good = client_ok(&c, "force-leaving server", "PUT", NULL, 0);
+	client_close(&c);
+	return good ? EXIT_OK : EXIT_ERROR;
+}
+
+static const struct flag leave_flags[] = {{"prune", NULL, "Forget it altogether."}, {NULL, NULL, NULL}};
+
+const struct command command_server_force_leave = {
+	.name = "server force-leave",
+	.usage = "[options] NAME",
+	.summary = "Let a failed server go, as if it had left",
+	.details = "The server has failed and will not come back: the others do not count on it any more. A server "
+		   "that is alive is not let go.",
+	.flags = leave_flags,
+	.api = true,
+	.min = 1,
+	.max = 1,
+	.run = run_force_leave,
+};

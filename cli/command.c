@@ -78,7 +78,7 @@ bool args_number(const struct args *args, const char *flag, long long *n)
 
 static void put_line(FILE *out, const char *name, const char *summary)
 {
-	fprintf(out, "    %-18s %s\n", name, summary);
+	fprintf(out, "    %-26s %s\n", name, summary);
 }
 
 static void help_program(FILE *out)
@@ -284,17 +284,18 @@ static const struct command *find_command(const char *text, int words, int argc,
 	return NULL;
 }
 
-/* Names have one word or two; the longer name is meant if both exist. */
+/* Names have one word to three; the longest name is meant if several exist. */
 static const struct command *resolve(int argc, char **argv, int *used)
 {
 	const struct command *c = NULL;
-	char name[64];
+	char name[96];
 
-	if (argc > 1) {
-		snprintf(name, sizeof(name), "%.30s %.30s", argv[0], argv[1]);
-		c = find_command(name, 2, argc, used);
+	for (int words = argc < 3 ? argc : 3; words > 0 && c == NULL; words--) {
+		snprintf(name, sizeof(name), "%.30s%s%.30s%s%.30s", argv[0], words > 1 ? " " : "",
+			 words > 1 ? argv[1] : "", words > 2 ? " " : "", words > 2 ? argv[2] : "");
+		c = find_command(name, words, argc, used);
 	}
-	return c != NULL || argc == 0 ? c : find_command(argv[0], 1, argc, used);
+	return c;
 }
 
 static const struct named *find_group(const char *name)

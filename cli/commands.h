@@ -18,6 +18,17 @@
 	X(job_validate, false)                                                                                         \
 	X(node_status, false)                                                                                          \
 	X(operator_api, false)                                                                                         \
+	X(operator_autopilot_get_config, false)                                                                        \
+	X(operator_autopilot_health, false)                                                                            \
+	X(operator_autopilot_set_config, false)                                                                        \
+	X(operator_raft_list_peers, false)                                                                             \
+	X(operator_raft_remove_peer, false)                                                                            \
+	X(operator_raft_transfer_leadership, false)                                                                    \
+	X(operator_snapshot_inspect, false)                                                                            \
+	X(operator_snapshot_restore, false)                                                                            \
+	X(operator_snapshot_save, false)                                                                               \
+	X(server_force_leave, false)                                                                                   \
+	X(server_join, false)                                                                                          \
 	X(server_members, false)                                                                                       \
 	X(status, true)                                                                                                \
 	X(system_gc, false)                                                                                            \

@@ -21,7 +21,9 @@ cli_libcommands_a_SOURCES = \
 	cli/cmd_job_check.c \
 	cli/cmd_node.c \
 	cli/cmd_operator.c \
+	cli/cmd_raft.c \
 	cli/cmd_server.c \
+	cli/cmd_snapshot.c \
 	cli/cmd_status.c \
 	cli/cmd_system.c \
 	cli/cmd_version.c \

@@ -57,6 +57,19 @@
 	X(T, INT, create_index, "CreateIndex", .server = true)                           \
 	X(T, INT, modify_index, "ModifyIndex", .server = true)
 
+/* How the leader looks after the servers themselves. */
+#define AUTOPILOT_CONFIG_FIELDS(X, T)                                                    \
+	X(T, BOOL, cleanup_dead_servers, "CleanupDeadServers", .dflt = true)             \
+	X(T, DUR, last_contact_threshold, "LastContactThreshold", .dflt = 200000000)     \
+	X(T, INT, max_trailing_logs, "MaxTrailingLogs", .dflt = 250)                     \
+	X(T, INT, min_quorum, "MinQuorum")                                               \
+	X(T, DUR, server_stabilization_time, "ServerStabilizationTime", .dflt = 10000000000) \
+	X(T, BOOL, enable_redundancy_zones, "EnableRedundancyZones")                     \
+	X(T, BOOL, disable_upgrade_migration, "DisableUpgradeMigration")                 \
+	X(T, BOOL, enable_custom_upgrades, "EnableCustomUpgrades")                       \
+	X(T, INT, create_index, "CreateIndex", .server = true)                           \
+	X(T, INT, modify_index, "ModifyIndex", .server = true)
+
 #define SCALING_EVENT_FIELDS(X, T)                                                       \
 	X(T, INT, time, "Time")                                                          \
 	X(T, OPTINT, count, "Count")                                                     \
@@ -97,6 +110,7 @@ OBJECT_DECLARE(node_pool_scheduler, NODE_POOL_SCHEDULER_FIELDS);
 OBJECT_DECLARE(node_pool, NODE_POOL_FIELDS);
 OBJECT_DECLARE(preemption_config, PREEMPTION_CONFIG_FIELDS);
 OBJECT_DECLARE(scheduler_config, SCHEDULER_CONFIG_FIELDS);
+OBJECT_DECLARE(autopilot_config, AUTOPILOT_CONFIG_FIELDS);
 OBJECT_DECLARE(scaling_event, SCALING_EVENT_FIELDS);
 OBJECT_DECLARE(scaling_events, SCALING_EVENTS_FIELDS);
 OBJECT_DECLARE(server_meta, SERVER_META_FIELDS);

@@ -58,7 +58,11 @@
 	X(SERVER_DELETE, server_delete)                    \
 	X(NODE_EVENTS, node_events)                        \
 	X(NODE_EVALUATE, node_evaluate)                    \
-	X(NOTHING, no_payload)
+	X(NOTHING, no_payload)                             \
+	X(AUTOPILOT_CONFIG, autopilot_config_put)          \
+	X(RESTORE_PART, restore_part)                      \
+	X(RESTORE_COMMIT, restore_commit)                  \
+	X(RESTORE_DROP, restore_drop)
 
 enum command {
 #define X(id, payload) COMMAND_##id,
@@ -358,6 +362,31 @@ const struct type *command_payload(enum command type); /* NULL for other numbers
 	X(T, BOOL, enforce, "Enforce")                                                   \
 	X(T, INT, modify_index, "ModifyIndex")
 
+/* Likewise; what no operator has put has the ModifyIndex 0. */
+#define AUTOPILOT_CONFIG_PUT_FIELDS(X, T)                                                \
+	X(T, OBJ(autopilot_config), config, "Config")                                    \
+	X(T, BOOL, enforce, "Enforce")                                                   \
+	X(T, INT, modify_index, "ModifyIndex")
+
+/* ---- another state in place of this one: see raft/fsm_restore.c ---- */
+
+/* A piece of an archive (raft/archive.h). Number 0 begins, and drops what another restore has left; each further one
+ * follows the one before. ERR_CONFLICT: another restore has begun; ERR_INVALID. */
+#define RESTORE_PART_FIELDS(X, T)                                                        \
+	X(T, BYTES, id, "ID") /* Of the restore. */                                      \
+	X(T, INT, number, "Number")                                                      \
+	X(T, BYTES, data, "Data")
+
+/* All parts are there: the archive's state takes the place of the present one. Result: index, which is above all that
+ * either state had. ERR_CONFLICT: parts are missing, or another restore has begun. ERR_CORRUPT, ERR_UNSUPPORTED: the
+ * archive is no good, with a text. */
+#define RESTORE_COMMIT_FIELDS(X, T)                                                      \
+	X(T, BYTES, id, "ID")                                                            \
+	X(T, INT, parts, "Parts")
+
+/* Give up: the restore's parts go. Another one's stay. */
+#define RESTORE_DROP_FIELDS(X, T) X(T, BYTES, id, "ID")
+
 #define SERVER_PUT_FIELDS(X, T) X(T, OBJ(server_meta), server, "Server")
 #define SERVER_DELETE_FIELDS(X, T) X(T, INT, id, "ID")
 
@@ -402,6 +431,10 @@ OBJECT_DECLARE(namespace_put, NAMESPACE_PUT_FIELDS);
 OBJECT_DECLARE(node_pool_put, NODE_POOL_PUT_FIELDS);
 OBJECT_DECLARE(name_delete, NAME_DELETE_FIELDS);
 OBJECT_DECLARE(scheduler_config_put, SCHEDULER_CONFIG_PUT_FIELDS);
+OBJECT_DECLARE(autopilot_config_put, AUTOPILOT_CONFIG_PUT_FIELDS);
+OBJECT_DECLARE(restore_part, RESTORE_PART_FIELDS);
+OBJECT_DECLARE(restore_commit, RESTORE_COMMIT_FIELDS);
+OBJECT_DECLARE(restore_drop, RESTORE_DROP_FIELDS);
 OBJECT_DECLARE(server_put, SERVER_PUT_FIELDS);
 OBJECT_DECLARE(server_delete, SERVER_DELETE_FIELDS);
 OBJECT_DECLARE(no_payload, NO_PAYLOAD_FIELDS);
@@ -428,6 +461,8 @@ enum {
 	ENTRY_HEADER = 8,
 	ENTRY_BEST = 64 << 10, /* A batch grows to this; an entry of one command may be larger. */
 	ENTRY_MAX = 8 << 20,   /* One for which this is too little is ERR_TOOBIG. */
+	RESTORE_PART_MAX = 256 << 10, /* Bytes of a restore's part. */
+	RESTORE_PARTS_MAX = 4096,
 	ENTRY_COMMANDS_MAX = ENTRY_BEST / COMMAND_HEADER,
 };
 

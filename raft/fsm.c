@@ -117,6 +117,18 @@ void fsm_NOTHING(struct fsm_work *f, const struct no_payload *p)
 	(void)p;
 }
 
+static void publish(struct fsm *fsm);
+
+/* The commands that follow in this entry find the new state. */
+static void replace(struct fsm *fsm)
+{
+	struct state *fresh = fsm->work->fresh;
+
+	fsm->work->fresh = NULL;
+	publish(fsm);
+	fsm->replace(fsm->ctx, fresh);
+}
+
 static void apply_one(struct fsm *fsm, const struct command_in *command, struct apply_result *result)
 {
 	struct fsm_work *f = fsm->work;
@@ -128,6 +140,7 @@ static void apply_one(struct fsm *fsm, const struct command_in *command, struct 
 	f->result = result;
 	f->ids = 0;
 	f->serials = 0;
+	f->may_replace = fsm->replace != NULL;
 	if (command->payload != NULL) {
 		calls[command->type](f, command->payload);
 		fsm_deployment_flush(f);
@@ -138,6 +151,9 @@ static void apply_one(struct fsm *fsm, const struct command_in *command, struct 
 	}
 	fsm->stats.commands++;
 	fsm->stats.refused += result->status != 0;
+	if (f->fresh != NULL) {
+		replace(fsm);
+	}
 }
 
 /* ---- one entry ---- */

@@ -51,6 +51,10 @@ struct fsm {
 	struct state *state;
 	struct watch_hub *hub; /* Gets a notice of each changed row. May be NULL. */
 	fsm_changed_cb changed;
+	/* A restore has been committed: `fresh` is to be the state, and the callee's. It calls fsm_replaced() before it
+	 * returns. What the entry has changed before has been told. NULL: restores are refused. To be set after
+	 * fsm_init(), on all servers or on none. */
+	void (*replace)(void *ctx, struct state *fresh);
 	void *ctx;
 	struct fsm_stats stats;
 	struct fsm_work *work; /* Private. */

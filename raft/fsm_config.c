@@ -258,6 +258,28 @@ void fsm_SCHEDULER_CONFIG(struct fsm_work *f, const struct scheduler_config_put 
 	}
 }
 
+/* ---- the servers' pilot ---- */
+
+void fsm_AUTOPILOT_CONFIG(struct fsm_work *f, const struct autopilot_config_put *p)
+{
+	const struct object_row *old;
+	struct autopilot_config config;
+	uint64_t modify_index;
+	struct key key;
+
+	name_key(&key, "autopilot");
+	old = find(f, TABLE_CONFIGS, &key);
+	modify_index = old != NULL ? old->modify_index : 0;
+	if (p->config == NULL) {
+		fsm_fail(f, ERR_INVALID, "no configuration is given");
+	} else if (!p->enforce || modify_index == (uint64_t)p->modify_index) {
+		config = *p->config;
+		config.create_index = config.modify_index = 0;
+		(void)fsm_object_put(f, TABLE_CONFIGS, &key, &autopilot_config_type, &config);
+		f->result->changed = true;
+	}
+}
+
 /* ---- servers ---- */
 
 void fsm_SERVER_PUT(struct fsm_work *f, const struct server_put *p)

@@ -8,6 +8,7 @@
  *     fsm_eval.c        evaluations          fsm_node.c          nodes
  *     fsm_alloc.c       allocations          fsm_plan.c          what schedulers decided
  *     fsm_deployment.c  deployments          fsm_config.c        the small tables
+ *     fsm_restore.c     another state in place of this one
  *
  * All checks of a command come before its first change: a refused command changes nothing.
  */
@@ -33,6 +34,8 @@ struct fsm_work {
 		struct summary_row **at; /* Whose jobs' status may have changed by this command. */
 		unsigned n, cap;
 	} touched;
+	bool may_replace;
+	struct state *fresh; /* What takes the state's place when this command is done; NULL: nothing. */
 	struct {
 		struct uuid id;
 		struct deployment *object; /* Decoded, being edited; NULL: none. */

@@ -902,7 +902,16 @@ static void no_wake(void *data)
 	(void)data;
 }
 
-/* Behind the last entry, in its term: the next leader commits it with one of its own. */
+/* Behind the last entry, in a term that nobody has been in: no entry of any other server's log can be at the same place
+ * in the same term and be another one, wherever that log ends. The next leader commits it with one of its own. */
+enum { RECOVER_TERMS = 1 << 20 };
+
+static int recover_term(struct backend *b, struct raft_entry *entry)
+{
+	entry->term = (entry->term > b->vote.term ? entry->term : b->vote.term) + RECOVER_TERMS;
+	return vote_put(&b->vote, entry->term, 0, b->vote.origin);
+}
+
 int io_recover(struct raft_io *io, const struct raft_configuration *conf)
 {
 	struct backend *b = io->impl;
@@ -917,6 +926,9 @@ int io_recover(struct raft_io *io, const struct raft_configuration *conf)
 	item.index = next > b->snapshot.index ? next : b->snapshot.index + 1;
 	if (entry.term == 0) {
 		return fail(io, ERR_INVALID, b->config.dir, "there is no log");
+	}
+	if (recover_term(b, &entry) != 0) {
+		return fail(io, ERR_IO, b->config.dir, "the term cannot be written");
 	}
 	if (raft_configuration_encode(conf, &entry.buf) != 0 || journal_start(j, no_wake, NULL) != 0) {
 		return fail(io, ERR_NOMEM, b->config.dir, "out of memory");

@@ -1,6 +1,7 @@
 # What is in raft/: added to by its modules.
 noinst_LIBRARIES += raft/libstate.a
 raft_libstate_a_SOURCES = \
+	raft/archive.c raft/archive.h \
 	raft/command.c raft/command.h \
 	raft/fsm.c raft/fsm.h raft/fsm_work.h \
 	raft/fsm_alloc.c \
@@ -10,6 +11,7 @@ raft_libstate_a_SOURCES = \
 	raft/fsm_job.c \
 	raft/fsm_node.c \
 	raft/fsm_plan.c \
+	raft/fsm_restore.c \
 	raft/fsm_summary.c \
 	raft/persist.c raft/persist.h \
 	raft/spec.c raft/spec.h \
@@ -22,7 +24,7 @@ raft_libstate_a_SOURCES = \
 	raft/writer.c raft/writer.h
 
 # The state without the log, and what it needs.
-STATE_LIBS = raft/libstate.a $(PROTO_LIBS)
+STATE_LIBS = raft/libstate.a $(PROTO_LIBS) $(ZLIB_LIBS)
 
 # The replicated log: libraft, which is linked statically, on an I/O back end of our own.
 noinst_LIBRARIES += raft/libreplica.a

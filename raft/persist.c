@@ -9,7 +9,7 @@
 #include "proto/error.h"
 #include "raft/table.h"
 
-enum { FORMAT = 1, PIECE = 64 << 10 };
+enum { FORMAT = 1, PIECE = PERSIST_PIECE };
 
 static const char magic[8] = "drvstate";
 static const size_t blob_max = 256 << 20;
@@ -108,6 +108,9 @@ static uint32_t number_of(struct numbers *m, const void *p, bool *is_new)
 struct save {
 	persist_write write;
 	void *ctx;
+	const struct view *v;
+	unsigned table; /* Whose rows are being saved. */
+	struct rows rows;
 	struct numbers blobs;
 	struct numbers jobs;
 	uint32_t pieces;
@@ -206,23 +209,24 @@ static void save_job(struct save *s, const struct job_row *job)
 	}
 }
 
-static void save_table(struct save *s, const struct view *v, enum table table)
+static void save_section(struct save *s, enum table table)
 {
-	struct section section = {(uint16_t)table, tables[table].n_blobs, tables[table].plain, view_count(v, table)};
-	const struct row *row;
-	struct rows r;
-	bool is_new;
+	struct section section = {(uint16_t)table, tables[table].n_blobs, tables[table].plain, view_count(s->v, table)};
 
 	save_bytes(s, &section, sizeof(section));
-	rows_objects(&r, v, table);
-	while ((row = rows_next(&r)) != NULL && s->rv == 0) {
-		save_row(s, row);
-		if (table == TABLE_JOBS && number_of(&s->jobs, row, &is_new) == 0) {
-			s->rv = ERR_NOMEM;
-		}
-		if (tables[table].has_job) {
-			save_job(s, ((const struct alloc_row *)row)->job);
-		}
+	rows_objects(&s->rows, s->v, table);
+}
+
+static void save_next(struct save *s, const struct row *row)
+{
+	bool is_new;
+
+	save_row(s, row);
+	if (s->table == TABLE_JOBS && number_of(&s->jobs, row, &is_new) == 0) {
+		s->rv = ERR_NOMEM;
+	}
+	if (tables[s->table].has_job) {
+		save_job(s, ((const struct alloc_row *)row)->job);
 	}
 }
 
@@ -240,30 +244,66 @@ static void save_header(struct save *s, const struct view *v)
 	}
 }
 
-int persist_save(const struct view *v, persist_write write, void *ctx)
+struct save *persist_save_begin(const struct view *v, persist_write write, void *ctx)
 {
 	struct save *s = malloc(sizeof(*s));
-	unsigned i;
-	int rv;
 
-	if (s == NULL) {
-		return ERR_NOMEM;
+	if (s != NULL) {
+		memset(s, 0, offsetof(struct save, out));
+		s->v = v;
+		s->write = write;
+		s->ctx = ctx;
+		save_header(s, v);
+		save_section(s, 0);
 	}
-	memset(s, 0, offsetof(struct save, out));
-	s->write = write;
-	s->ctx = ctx;
-	save_header(s, v);
-	for (i = 0; i < N_TABLES && s->rv == 0; i++) {
-		save_table(s, v, (enum table)i);
-	}
+	return s;
+}
+
+static void save_last(struct save *s)
+{
 	if (s->used > 0) {
 		save_flush(s);
 	}
 	save_flush(s); /* An empty piece is the end. */
-	rv = s->rv;
-	numbers_close(&s->blobs);
-	numbers_close(&s->jobs);
-	free(s);
+}
+
+int persist_save_step(struct save *s)
+{
+	uint32_t before = s->pieces;
+
+	while (s->rv == 0 && s->pieces == before) {
+		const struct row *row = rows_next(&s->rows);
+
+		if (row != NULL) {
+			save_next(s, row);
+		} else if (s->table + 1 < N_TABLES) {
+			save_section(s, (enum table)++s->table);
+		} else {
+			save_last(s);
+			return s->rv;
+		}
+	}
+	return s->rv != 0 ? s->rv : 1;
+}
+
+void persist_save_end(struct save *s)
+{
+	if (s != NULL) {
+		numbers_close(&s->blobs);
+		numbers_close(&s->jobs);
+		free(s);
+	}
+}
+
+int persist_save(const struct view *v, persist_write write, void *ctx)
+{
+	struct save *s = persist_save_begin(v, write, ctx);
+	int rv = s != NULL ? 1 : ERR_NOMEM;
+
+	while (rv == 1) {
+		rv = persist_save_step(s);
+	}
+	persist_save_end(s);
 	return rv;
 }
 
@@ -320,24 +360,56 @@ static void load_fail(struct load *l, int rv)
 	l->rv = l->rv == 0 ? rv : l->rv;
 }
 
-static int read_piece(struct load *l)
+/* The next piece into `piece`; its length is 0 at the end. */
+static int get_piece(uint32_t number, void *piece, size_t *len, persist_read read, void *ctx)
 {
 	struct piece_header h;
-	int rv = l->read(l->ctx, &h, sizeof(h));
+	int rv = read(ctx, &h, sizeof(h));
 
 	if (rv != 0) {
 		return rv;
 	}
-	if (h.len > PIECE || h.number != l->pieces++) {
+	if (h.len > PIECE || h.number != number) {
 		return ERR_CORRUPT;
 	}
-	rv = h.len > 0 ? l->read(l->ctx, l->in, h.len) : 0;
-	if (rv == 0 && h.checksum != XXH3_64bits_withSeed(l->in, h.len, h.number)) {
+	rv = h.len > 0 ? read(ctx, piece, h.len) : 0;
+	if (rv == 0 && h.checksum != XXH3_64bits_withSeed(piece, h.len, h.number)) {
 		rv = ERR_CORRUPT;
 	}
-	l->used = 0;
-	l->len = h.len;
+	*len = h.len;
 	return rv;
+}
+
+static int read_piece(struct load *l)
+{
+	l->used = l->len = 0;
+	return get_piece(l->pieces++, l->in, &l->len, l->read, l->ctx);
+}
+
+static int check_header(const struct header *h)
+{
+	if (memcmp(h->magic, magic, sizeof(magic)) != 0) {
+		return ERR_CORRUPT;
+	}
+	return h->format != FORMAT || h->tables > N_TABLES ? ERR_UNSUPPORTED : 0;
+}
+
+int persist_check(uint32_t number, uint64_t *index, void *piece, persist_read read, void *ctx)
+{
+	struct header h;
+	size_t len = 0;
+	int rv = get_piece(number, piece, &len, read, ctx);
+
+	if (rv != 0 || number > 0) {
+		return rv != 0 ? rv : len > 0;
+	}
+	if (len < sizeof(h)) {
+		return ERR_CORRUPT;
+	}
+	memcpy(&h, piece, sizeof(h));
+	*index = h.index;
+	rv = check_header(&h);
+	return rv != 0 ? rv : 1;
 }
 
 static void load_bytes(struct load *l, void *data, size_t len)
@@ -712,12 +784,10 @@ static uint32_t load_header(struct load *l, uint64_t *hash)
 	uint32_t i;
 
 	load_bytes(l, &h, sizeof(h));
-	if (l->rv != 0 || memcmp(h.magic, magic, sizeof(magic)) != 0) {
-		load_fail(l, ERR_CORRUPT);
-		return 0;
+	if (l->rv == 0) {
+		load_fail(l, check_header(&h));
 	}
-	if (h.format != FORMAT || h.tables > N_TABLES) {
-		load_fail(l, ERR_UNSUPPORTED);
+	if (l->rv != 0) {
 		return 0;
 	}
 	for (i = 0; i < h.tables; i++) {

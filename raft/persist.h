@@ -28,6 +28,20 @@ size_t persist_estimate(const struct view *v);
 /* Write the state that `v` sees, in pieces of little more than 64 KiB. ERR_NOMEM or the writer's error. On any thread. */
 int persist_save(const struct view *v, persist_write write, void *ctx);
 
+/* The same in steps, for a thread that has other work. Hold the view until persist_save_end(). NULL: no memory. */
+struct save;
+struct save *persist_save_begin(const struct view *v, persist_write write, void *ctx);
+
+/* Write a piece, sometimes two. 1: there is more; 0: that was all; or an error. */
+int persist_save_step(struct save *s);
+void persist_save_end(struct save *s); /* At any time; NULL is harmless. */
+
+/* Read one piece, the `number`-th from 0, and check all that can be seen without its rows: the form, the checksum, in
+ * the first one that this program can read the rest. 1: there are more; 0: that was the last; or an ERR_ code. `index`
+ * is set by the first. `piece` has room for PERSIST_PIECE bytes. */
+enum { PERSIST_PIECE = 64 << 10 };
+int persist_check(uint32_t number, uint64_t *index, void *piece, persist_read read, void *ctx);
+
 /* Make a new state, which the caller gets as if by state_init(), also in that running out of memory ends the process.
  * ERR_CORRUPT, ERR_UNSUPPORTED (of a later version), or the reader's error; then `out` is as after
  * state_close(). */

@@ -40,6 +40,7 @@ const struct table_info tables[N_TABLES] = {
 	[TABLE_NODE_POOLS] = OBJECT_TABLE,
 	[TABLE_CONFIGS] = OBJECT_TABLE,
 	[TABLE_SERVERS] = OBJECT_TABLE,
+	[TABLE_RESTORES] = OBJECT_TABLE,
 };
 
 /* A plain part without padding: the members' sizes add up. */
@@ -140,6 +141,7 @@ static const struct tree_type types[N_TREES] = {
 	[TABLE_NODE_POOLS] = {object_key, true},
 	[TABLE_CONFIGS] = {object_key, true},
 	[TABLE_SERVERS] = {object_key, true},
+	[TABLE_RESTORES] = {object_key, true},
 	[INDEX_JOBS_CURRENT] = {job_current_key, false},
 	[INDEX_JOBS_SYSTEM] = {job_current_key, false},
 	[INDEX_EVALS_JOB] = {eval_job_key, false},

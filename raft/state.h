@@ -51,7 +51,8 @@
 	X(NAMESPACES, "namespaces")        \
 	X(NODE_POOLS, "node_pools")        \
 	X(CONFIGS, "config")               \
-	X(SERVERS, "servers")
+	X(SERVERS, "servers")              \
+	X(RESTORES, "restore")
 
 /* An index, and the table over whose rows it is. The keys are given beside the rows. */
 #define INDEX_LIST(X)                      \
@@ -476,7 +477,9 @@ static inline bool deployment_row_active(const struct deployment_row *row)
  *     NAMESPACES    namespace_         name, zero
  *     NODE_POOLS    node_pool          name, zero
  *     CONFIGS       scheduler_config   "scheduler", zero
+ *                   autopilot_config   "autopilot", zero; there is none until an operator has put one
  *     SERVERS       server_meta        8 bytes of the ID, the highest first
+ *     RESTORES      restore_part       8 bytes of its number, the highest first (raft/fsm_restore.c)
  */
 struct object_row {
 	struct row row;
@@ -549,8 +552,13 @@ const struct object_row *state_namespace(const struct view *v, const char *name)
 const struct object_row *state_node_pool(const struct view *v, const char *name);
 const struct object_row *state_server(const struct view *v, uint64_t id);
 
+const struct object_row *state_restore_part(const struct view *v, uint64_t number);
+
 /* Never fails but for ERR_NOMEM and ERR_CORRUPT: the state has one from the beginning. */
 int state_scheduler_config(const struct view *v, struct scheduler_config *out, struct arena *mem);
+
+/* ERR_NOTFOUND: no operator has put one; ERR_NOMEM, ERR_CORRUPT. */
+int state_autopilot_config(const struct view *v, struct autopilot_config *out, struct arena *mem);
 
 /* ---- iterating ---- */
 

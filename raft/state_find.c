@@ -122,10 +122,30 @@ const struct object_row *state_server(const struct view *v, uint64_t id)
 	return find(v, TABLE_SERVERS, &key);
 }
 
+const struct object_row *state_restore_part(const struct view *v, uint64_t number)
+{
+	struct key key = {.len = 0};
+
+	key_number(&key, number);
+	return find(v, TABLE_RESTORES, &key);
+}
+
 int state_scheduler_config(const struct view *v, struct scheduler_config *out, struct arena *mem)
 {
 	const struct object_row *row = find_name(v, TABLE_CONFIGS, "scheduler");
 	int rv = row != NULL ? object_row_get(row, &scheduler_config_type, out, mem) : ERR_CORRUPT;
+
+	if (rv == 0) {
+		out->create_index = (int64_t)row->create_index;
+		out->modify_index = (int64_t)row->modify_index;
+	}
+	return rv;
+}
+
+int state_autopilot_config(const struct view *v, struct autopilot_config *out, struct arena *mem)
+{
+	const struct object_row *row = find_name(v, TABLE_CONFIGS, "autopilot");
+	int rv = row != NULL ? object_row_get(row, &autopilot_config_type, out, mem) : ERR_NOTFOUND;
 
 	if (rv == 0) {
 		out->create_index = (int64_t)row->create_index;

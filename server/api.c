@@ -88,6 +88,7 @@ static void init_lists(struct api *api)
 	list_init(&api->joining[1]);
 	list_init(&api->listings);
 	list_init(&api->crowded);
+	list_init(&api->backups);
 	heap_init(&api->deadlines, is_due_before);
 	api->armed_ns = INT64_MAX;
 }
@@ -149,7 +150,7 @@ struct api *api_new(const struct api_env *env, struct core_link *link, const str
 void api_free(struct api *api)
 {
 	assert(list_empty(&api->parked) && list_empty(&api->ready) && list_empty(&api->listings) &&
-	       list_empty(&api->leaderless));
+	       list_empty(&api->leaderless) && api->n_backups == 0);
 	watch_ring_close(&api->ring);
 	watchers_close(&api->watchers);
 	heap_close(&api->deadlines);
@@ -232,14 +233,15 @@ void api_handle(struct api *api, struct http_request *req)
 	api_rearm(api);
 }
 
-/* Lists and queries that were woken share a turn: when there are lists, the others get half of it. */
+/* Lists and backups share a turn with queries that were woken: when there are some, the others get half of it. */
 static bool run_slices(struct api *api)
 {
 	int64_t now = api_now(api);
-	int64_t share = list_empty(&api->listings) ? API_TURN_NS : API_TURN_NS / 2;
-	bool more = queries_run(api, now + share);
+	bool alone = list_empty(&api->listings) && list_empty(&api->backups);
+	bool more = queries_run(api, now + (alone ? API_TURN_NS : API_TURN_NS / 2));
 
-	return listings_run(api, now + API_TURN_NS) || more;
+	more = listings_run(api, now + (list_empty(&api->backups) ? API_TURN_NS : API_TURN_NS * 3 / 4)) || more;
+	return backups_run(api, now + API_TURN_NS) || more;
 }
 
 void api_run(struct api *api)
@@ -259,6 +261,7 @@ void api_stop(struct api *api)
 	api->stopping = true;
 	api_leader_stop(api);
 	queries_stop(api);
+	backups_stop(api);
 	api_run_soon(api);
 	api_rearm(api);
 }

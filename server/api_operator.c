@@ -146,7 +146,7 @@ static const char *word(bool yes)
 
 void serve_autopilot_configuration(struct api *api, struct http_request *req)
 {
-	const struct core_autopilot *p = &api_info(api)->autopilot;
+	const struct autopilot_config *p = &api_info(api)->autopilot;
 	struct buf b = {0};
 
 	buf_printf(&b, "{\"CleanupDeadServers\":%s,", word(p->cleanup_dead_servers));
@@ -156,18 +156,57 @@ void serve_autopilot_configuration(struct api *api, struct http_request *req)
 	put_duration(&b, "ServerStabilizationTime", p->server_stabilization_time);
 	buf_printf(&b,
 		   "\"EnableRedundancyZones\":%s,\"DisableUpgradeMigration\":%s,\"EnableCustomUpgrades\":%s,"
-		   "\"CreateIndex\":0,\"ModifyIndex\":0}",
+		   "\"CreateIndex\":%lld,\"ModifyIndex\":%lld}",
 		   word(p->enable_redundancy_zones), word(p->disable_upgrade_migration),
-		   word(p->enable_custom_upgrades));
-	http_answer_json(req, &b, 0);
+		   word(p->enable_custom_upgrades), (long long)p->create_index, (long long)p->modify_index);
+	http_answer_json(req, &b, (uint64_t)p->modify_index);
 }
 
-/* ---- what the leader does ---- */
+/* true or false, and no more. */
+static void answer_pilot(struct write *w, const struct apply_result *r)
+{
+	struct buf b = {0};
+
+	if (!write_refused(w, r)) {
+		buf_str(&b, word(r->changed));
+		http_answer_json(w->req, &b, r->index);
+	}
+}
+
+void serve_autopilot_configuration_put(struct api *api, struct http_request *req)
+{
+	struct autopilot_config config;
+	struct autopilot_config_put p = {.config = &config};
+	struct write *w;
+	int64_t cas = -1;
+
+	if (body_decode(req, &autopilot_config_type, &config, BODY_REQUIRED, NULL) != 0) {
+		return;
+	}
+	if (http_query_int(req, "cas", &cas) != 0) {
+		http_answer_text(req, 400, "%s", req->error);
+		return;
+	}
+	if (config.last_contact_threshold < 0 || config.server_stabilization_time < 0 || config.min_quorum < 0) {
+		http_answer_text(req, 400, "the times and the quorum must not be negative");
+		return;
+	}
+	p.enforce = cas >= 0;
+	p.modify_index = cas;
+	w = write_new(api, req);
+	if (w != NULL) {
+		write_propose(w, COMMAND_AUTOPILOT_CONFIG, &p, answer_pilot);
+	}
+}
+
+/* ---- what the leader does, and each server for its operator ---- */
 
 struct acting {
 	struct core_action core;
 	struct api *api;
 	struct http_request *req;
+	void (*answer)(struct acting *a);      /* It is done. NULL: an empty 200. */
+	const char *(*why)(int err);           /* What an error means here, for a 400. NULL: nothing special. */
 };
 
 static void act_done(struct core_call *call)
@@ -175,21 +214,26 @@ static void act_done(struct core_call *call)
 	struct acting *a = CONTAINER_OF(call, struct acting, core.call);
 	struct api *api = a->api;
 
-	if (call->status == 0) {
+	if (call->status == 0 && a->answer != NULL) {
+		a->answer(a);
+	} else if (call->status == 0) {
 		http_answer(a->req, &(struct http_response){.status = 200});
+	} else if (a->why != NULL && a->why(call->status) != NULL) {
+		http_answer_text(a->req, 400, "%s", a->why(call->status));
 	} else {
-		write_failed(api, a->req, call->status, false);
+		write_failed(api, a->req, call->status, a->core.kind == CORE_TRANSFER);
 	}
 	api_rearm(api);
 }
 
-static void act(struct api *api, struct http_request *req, enum core_action_kind kind)
+/* NULL, and answered, when there is no memory. */
+static struct acting *acting_new(struct api *api, struct http_request *req, enum core_action_kind kind)
 {
 	struct acting *a = arena_calloc(&req->mem, 1, sizeof(*a));
 
 	if (a == NULL) {
 		http_answer_error(req, ERR_NOMEM);
-		return;
+		return NULL;
 	}
 	a->api = api;
 	a->req = req;
@@ -197,17 +241,189 @@ static void act(struct api *api, struct http_request *req, enum core_action_kind
 	a->core.ns = a->core.id = "";
 	a->core.mem = &req->mem;
 	a->core.call.done_cb = act_done;
-	api->link->ops->action(api->link, &a->core);
+	return a;
+}
+
+static void act(struct acting *a)
+{
+	if (a != NULL) {
+		a->api->link->ops->action(a->api->link, &a->core);
+	}
 }
 
 void serve_system_gc(struct api *api, struct http_request *req)
 {
-	act(api, req, CORE_GC);
+	act(acting_new(api, req, CORE_GC));
 }
 
 void serve_system_reconcile(struct api *api, struct http_request *req)
 {
-	act(api, req, CORE_RECONCILE_SUMMARIES);
+	act(acting_new(api, req, CORE_RECONCILE_SUMMARIES));
+}
+
+/* ---- servers ---- */
+
+/* ?id= or ?address=; "" when there is neither. */
+static const char *named_peer(const struct http_request *req)
+{
+	const char *id = http_query(req, "id");
+	const char *address = http_query(req, "address");
+
+	return id != NULL && id[0] != '\0' ? id : address != NULL ? address : "";
+}
+
+static const char *remove_why(int err)
+{
+	return err == ERR_NOTFOUND  ? "no server of the configuration has this ID or address"
+	       : err == ERR_INVALID ? "this server leads: transfer leadership before it is removed"
+				    : NULL;
+}
+
+void serve_raft_peer_remove(struct api *api, struct http_request *req)
+{
+	const char *which = named_peer(req);
+	struct acting *a;
+
+	if (which[0] == '\0' || (http_query(req, "id") != NULL && http_query(req, "address") != NULL)) {
+		http_answer_text(req, 400, "must specify either ?id with the server's ID or ?address with IP:port");
+		return;
+	}
+	a = acting_new(api, req, CORE_REMOVE_PEER);
+	if (a != NULL) {
+		a->core.id = which;
+		a->why = remove_why;
+	}
+	act(a);
+}
+
+/* By its ID or address. */
+static const struct core_peer *peer_named(const struct core_info *info, const char *which)
+{
+	for (uint32_t i = 0; i < info->peers.n; i++) {
+		const struct core_peer *p = &info->peers.at[i];
+
+		if (strcmp(p->id, which) == 0 || strcmp(p->address, which) == 0) {
+			return p;
+		}
+	}
+	return NULL;
+}
+
+/* {"ID":...,"Address":...} */
+static void put_peer(struct buf *out, const char *name, const struct core_peer *p)
+{
+	buf_printf(out, "\"%s\":{\"ID\":", name);
+	json_put_str(out, p != NULL ? p->id : "", p != NULL ? strlen(p->id) : 0);
+	buf_str(out, ",\"Address\":");
+	json_put_str(out, p != NULL ? p->address : "", p != NULL ? strlen(p->address) : 0);
+	buf_str(out, "},");
+}
+
+static void answer_transfer(struct acting *a, bool noop)
+{
+	const struct core_info *info = api_info(a->api);
+	struct buf b = {0};
+
+	buf_byte(&b, '{');
+	put_peer(&b, "From", peer_named(info, info->id));
+	put_peer(&b, "To", noop ? peer_named(info, info->id) : peer_named(info, a->core.id));
+	buf_printf(&b, "\"Noop\":%s,\"Err\":null}", word(noop));
+	http_answer_json(a->req, &b, info->peers_index);
+}
+
+static void answer_transferred(struct acting *a)
+{
+	answer_transfer(a, false);
+}
+
+static const char *transfer_why(int err)
+{
+	return err == ERR_NOTFOUND  ? "no voter of the configuration has this ID or address"
+	       : err == ERR_TIMEOUT ? "the server did not take over in time: this one still leads"
+				    : NULL;
+}
+
+void serve_raft_transfer(struct api *api, struct http_request *req)
+{
+	struct acting *a = acting_new(api, req, CORE_TRANSFER);
+	const struct core_info *info = api_info(api);
+
+	if (a == NULL) {
+		return;
+	}
+	a->core.id = named_peer(req);
+	if (a->core.id[0] != '\0' && peer_named(info, a->core.id) == peer_named(info, info->id) &&
+	    peer_named(info, info->id) != NULL) {
+		answer_transfer(a, true);
+		return;
+	}
+	a->answer = answer_transferred;
+	a->why = transfer_why;
+	act(a);
+}
+
+static void answer_joined(struct acting *a)
+{
+	bool any = a->core.result.count > 0;
+	struct buf b = {0};
+
+	buf_printf(&b, "{\"num_joined\":%u,\"error\":\"%s\"}", a->core.result.count,
+		   any ? "" : "no server could be reached at these addresses");
+	http_answer_json(a->req, &b, 0);
+}
+
+static const char *join_why(int err)
+{
+	return err == ERR_INVALID ? "missing or too many addresses to join" : NULL;
+}
+
+void serve_agent_join(struct api *api, struct http_request *req)
+{
+	struct acting *a = acting_new(api, req, CORE_JOIN);
+	const char *address;
+	unsigned at = 0;
+
+	if (a == NULL) {
+		return;
+	}
+	a->core.addresses.at = arena_calloc(&req->mem, HTTP_QUERY_MAX, sizeof(char *));
+	if (a->core.addresses.at == NULL) {
+		http_answer_error(req, ERR_NOMEM);
+		return;
+	}
+	while ((address = http_query_next(req, "address", &at)) != NULL) {
+		a->core.addresses.at[a->core.addresses.n++] = address;
+	}
+	a->answer = answer_joined;
+	a->why = join_why;
+	act(a);
+}
+
+static const char *leave_why(int err)
+{
+	return err == ERR_NOTFOUND ? "no member has this name"
+	       : err == ERR_EXISTS ? "this member is alive: it has not failed"
+				   : NULL;
+}
+
+/* ?prune is a flag without a value. */
+void serve_agent_force_leave(struct api *api, struct http_request *req)
+{
+	const char *name = http_query(req, "node");
+	const char *prune = http_query(req, "prune");
+	bool pruned = prune != NULL && strcmp(prune, "false") != 0 && strcmp(prune, "0") != 0;
+	struct acting *a;
+
+	if (name == NULL || name[0] == '\0') {
+		http_answer_text(req, 400, "missing node to force leave");
+		return;
+	}
+	a = acting_new(api, req, pruned ? CORE_PRUNE : CORE_FORCE_LEAVE);
+	if (a != NULL) {
+		a->core.id = name;
+		a->why = leave_why;
+	}
+	act(a);
 }
 
 /* ---- what is not there ---- */

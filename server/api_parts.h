@@ -31,6 +31,9 @@ struct api {
 	struct list crowded;     /* Queries of lists that wait for one of those to end. */
 	size_t listing_bytes;    /* What the lists being rendered may take. */
 	int64_t inline_ns;       /* Spent on lists inside handlers since the last api_run(). */
+	struct list backups;     /* Being saved or checked, in turns. */
+	unsigned n_backups;      /* These, and those that wait for something. */
+	bool restoring;          /* One of them is to become the state. */
 	bool stopping;
 	struct api_stats stats;
 };
@@ -111,6 +114,11 @@ bool listings_run(struct api *api, int64_t end_ns);
 void queries_woken(struct api *api);  /* Take in the notices of the ring. */
 void queries_join(struct api *api);   /* Begin a read index for those that wait for one. */
 void queries_stop(struct api *api);
+
+/* ---- backups: api_snapshot.c ---- */
+
+bool backups_run(struct api *api, int64_t end_ns); /* As above. */
+void backups_stop(struct api *api);
 
 extern const struct http_route api_routes[];
 extern const size_t api_n_routes;

@@ -77,6 +77,11 @@
 	X(namespace_put, HTTP_BITS_WRITE, "/v1/namespace/:name", "management")                                 \
 	X(namespace_delete, HTTP_BIT_DELETE, "/v1/namespace/:name", "management")                              \
 	X(scheduler_config_put, HTTP_BITS_WRITE, "/v1/operator/scheduler/configuration", "operator:write")     \
+	X(snapshot_save, HTTP_BIT_GET, "/v1/operator/snapshot", "management")                                  \
+	X(snapshot_restore, HTTP_BITS_WRITE, "/v1/operator/snapshot", "management")                            \
+	X(raft_peer_remove, HTTP_BIT_DELETE, "/v1/operator/raft/peer", "operator:write")                       \
+	X(raft_transfer, HTTP_BITS_WRITE, "/v1/operator/raft/transfer-leadership", "operator:write")           \
+	X(autopilot_configuration_put, HTTP_BITS_WRITE, "/v1/operator/autopilot/configuration", "operator:write") \
 	X(autopilot_health, HTTP_BIT_GET, "/v1/operator/autopilot/health", "operator:read")                    \
 	X(system_gc, HTTP_BIT_PUT, "/v1/system/gc", "management")                                              \
 	X(system_reconcile, HTTP_BIT_PUT, "/v1/system/reconcile/summaries", "management")
@@ -89,6 +94,8 @@
 	X(status_peers, HTTP_BIT_GET, "/v1/status/peers", NULL, ANY_SERVER)                                    \
 	X(regions, HTTP_BIT_GET, "/v1/regions", NULL, ANY_SERVER)                                              \
 	X(agent_self, HTTP_BIT_GET, "/v1/agent/self", "agent:read", LOCAL)                                     \
+	X(agent_join, HTTP_BITS_WRITE, "/v1/agent/join", "agent:write", LOCAL)                                 \
+	X(agent_force_leave, HTTP_BITS_WRITE, "/v1/agent/force-leave", "agent:write", LOCAL)                   \
 	X(agent_members, HTTP_BIT_GET, "/v1/agent/members", "node:read", LOCAL)                                \
 	X(agent_health, HTTP_BIT_GET, "/v1/agent/health", NULL, LOCAL)                                         \
 	X(metrics, HTTP_BIT_GET, "/v1/metrics", NULL, LOCAL)                                                   \

@@ -11,6 +11,7 @@
 #include "proto/error.h"
 #include "raft/persist.h"
 #include "server/link.h"
+#include "server/recover.h"
 #include "server/sched_memory.h"
 #include "server/workers.h"
 
@@ -344,6 +345,17 @@ void server_info_changed(struct server *s)
 	s->core->info_changed = true;
 }
 
+/* It has no pointers, so it needs no memory of its own. */
+struct autopilot_config server_autopilot(struct server *s)
+{
+	struct autopilot_config config;
+	struct arena mem = {0};
+	int rc = state_autopilot_config(server_view(s), &config, &mem);
+
+	arena_close(&mem);
+	return rc == 0 ? config : s->config.autopilot;
+}
+
 void server_joined(struct server *s)
 {
 	char id[UUID_TEXT];
@@ -387,19 +399,48 @@ static void on_changed(void *ctx, const struct change *changes, size_t n)
 
 		leader_changed(&s->leader, v, changes, n, &at);
 	}
+	for (size_t i = 0; i < n; i++) {
+		s->core->info_changed = s->core->info_changed || changes[i].table == TABLE_CONFIGS;
+	}
 	workers_changed(s->workers, changes, n);
 	net_changed(s->net, v, changes, n);
 	view_release(v);
 }
 
-static void begin_to_lead(struct server *s, uint64_t term)
+static void start_leader(struct server *s, uint64_t term)
 {
 	struct moment at = server_moment(s);
 	struct uuid seed = core_random_id(s);
 
-	s->ready = true;
 	leader_start(&s->leader, server_view(s), &at, &seed, term);
+}
+
+/* Parts of a backup that another leader was about to restore, and did not come to the end. */
+static void drop_restore(struct server *s)
+{
+	const struct object_row *row = state_restore_part(server_view(s), 0);
+	struct restore_drop drop = {{NULL, 0}};
+	struct restore_part part;
+	struct buf command = {0};
+	struct arena mem = {0};
+
+	if (row != NULL && object_row_get(row, &restore_part_type, &part, &mem) == 0) {
+		log_info("server", "drops what is left of a restore that did not come to its end");
+		drop.id = part.id;
+		if (command_encode(COMMAND_RESTORE_DROP, &drop, &command) == 0) {
+			(void)propose_own(s, command.at, command.len, 0); /* Otherwise the next leader does it. */
+		}
+	}
+	buf_close(&command);
+	arena_close(&mem);
+}
+
+static void begin_to_lead(struct server *s, uint64_t term)
+{
+	s->ready = true;
+	start_leader(s, term);
 	net_ready(s->net, true);
+	drop_restore(s);
 }
 
 static void cease_to_lead(struct server *s)
@@ -538,7 +579,24 @@ static void replace_state(struct server *s, struct state *fresh)
 	fsm_replaced(&s->fsm, fresh);
 	workers_replaced(s->workers);
 	net_replaced(s->net);
+	server_info_changed(s);
 	retire(s, old);
+}
+
+/* A backup is restored. The leader begins anew: nothing that it knew of the old state is true of this one. */
+static void on_replace(void *ctx, struct state *fresh)
+{
+	struct server *s = ctx;
+	uint64_t term = s->leader.term;
+
+	log_info("server", "a backup is restored, at index %" PRIu64, fresh->index);
+	if (s->ready) {
+		leader_stop(&s->leader);
+	}
+	replace_state(s, fresh);
+	if (s->ready) {
+		start_leader(s, term);
+	}
 }
 
 static int on_restore(void *ctx, struct replica_source *from)
@@ -594,6 +652,7 @@ static void open_state(struct server *s)
 	state_init(s->state);
 	watch_hub_init(&s->hub);
 	fsm_init(&s->fsm, s->state, &s->hub, on_changed, s);
+	s->fsm.replace = on_replace;
 	proposer_init(&s->proposer, &proposer_effects, s);
 	reads_init(&s->reads, &reads_effects, s);
 	leader_init(&s->leader, &s->config.leader, &leader_effects, s);
@@ -617,8 +676,12 @@ static int open_replica(struct server *s, char *why, size_t why_size)
 		.ctx = s,
 	};
 	struct replica_fault fault = {""};
-	int rc = ERR_TOOBIG;
+	int rc = recover_servers(c->dir, &s->identity, c->rpc_addr, why, why_size);
 
+	if (rc != 0) {
+		return rc;
+	}
+	rc = ERR_TOOBIG;
 	if ((size_t)snprintf(dir, sizeof(dir), "%s/raft", c->dir) < sizeof(dir)) {
 		rc = replica_new(&config, &s->replica, &fault);
 	}

@@ -27,7 +27,7 @@ static void describe_self(struct server *s, struct link_info *i)
 	i->info.datacenter = text_or_none(c->datacenter);
 	i->info.node_id = text_or_none(c->node_id);
 	i->info.config_json = c->config_json != NULL ? c->config_json : "{}";
-	i->info.autopilot = c->autopilot;
+	i->info.autopilot = server_autopilot(s);
 }
 
 /* A leader that is not ready is not known as one, so that nobody sends its requests in a circle. */

@@ -49,19 +49,8 @@ struct core_link;
 	X(T, BOOL, voter, "Voter")                                                                 \
 	X(T, STR, raft_protocol, "RaftProtocol", .dflt_str = "3")
 
-#define CORE_AUTOPILOT_FIELDS(X, T)                                                                \
-	X(T, BOOL, cleanup_dead_servers, "CleanupDeadServers")                                     \
-	X(T, DUR, last_contact_threshold, "LastContactThreshold")                                  \
-	X(T, INT, max_trailing_logs, "MaxTrailingLogs")                                            \
-	X(T, INT, min_quorum, "MinQuorum")                                                         \
-	X(T, DUR, server_stabilization_time, "ServerStabilizationTime")                            \
-	X(T, BOOL, enable_redundancy_zones, "EnableRedundancyZones")                               \
-	X(T, BOOL, disable_upgrade_migration, "DisableUpgradeMigration")                           \
-	X(T, BOOL, enable_custom_upgrades, "EnableCustomUpgrades")
-
 OBJECT_DECLARE(core_member, CORE_MEMBER_FIELDS);
 OBJECT_DECLARE(core_peer, CORE_PEER_FIELDS);
-OBJECT_DECLARE(core_autopilot, CORE_AUTOPILOT_FIELDS);
 
 /* A snapshot; it never changes, another takes its place. No member is NULL. */
 struct core_info {
@@ -79,7 +68,7 @@ struct core_info {
 	CTYPE_LIST(core_member) members;
 	CTYPE_LIST(core_peer) peers;
 	uint64_t peers_index;   /* Of Raft, of the configuration; 0 if it is not known. */
-	struct core_autopilot autopilot;
+	struct autopilot_config autopilot;
 };
 
 /* ---- calls ---- */
@@ -122,11 +111,16 @@ struct core_plan {
 	struct sched_preview preview;
 };
 
-/* What the leader does besides applying commands. */
+/* What the leader does besides applying commands, and what each server does for its operator. */
 #define CORE_ACTION_LIST(X)                                                                        \
 	X(GC)                  /* Begin to collect everything that is over. */                     \
 	X(RECONCILE_SUMMARIES) /* Make sure that job summaries are right. */                       \
-	X(FORCE_LAUNCH)        /* Launch a periodic job now: ns, id; `result` is of its child's register. */
+	X(FORCE_LAUNCH)        /* Launch a periodic job now: ns, id; `result` is of its child's register. */ \
+	X(REMOVE_PEER)         /* Of Raft's configuration: `id` is its UUID, Raft ID or address. */ \
+	X(TRANSFER)            /* Leadership, to `id`, named likewise; "": to the one that is furthest. */ \
+	X(JOIN)                /* Not the leader's: look for servers at `addresses`; result.count were reached. */ \
+	X(FORCE_LEAVE)         /* Not the leader's: the failed server with the name `id` has left. */ \
+	X(PRUNE)               /* The same, and it is forgotten. */
 
 enum core_action_kind {
 #define X(id) CORE_##id,
@@ -141,6 +135,7 @@ struct core_action {
 	enum core_action_kind kind;
 	const char *ns;
 	const char *id;
+	struct strs addresses; /* Stay until done_cb, as the others. */
 	struct arena *mem; /* For the text; the link's until done_cb. */
 	const char *text;
 	struct apply_result result;

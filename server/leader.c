@@ -46,15 +46,25 @@ static void reset(struct leader *l, size_t nodes, const struct moment *at)
 	gc_reset(&l->gc, at);
 }
 
+/* No other leader has given out the same, nor this one, should it begin anew in the same term. */
+static uint64_t first_token(const struct leader *l, uint64_t term)
+{
+	uint64_t last = l->tokens > l->broker.tokens ? l->tokens : l->broker.tokens;
+
+	return last > term << 32 ? last : term << 32;
+}
+
 void leader_start(struct leader *l, const struct view *v, const struct moment *at, const struct uuid *seed,
 		  uint64_t term)
 {
+	uint64_t token = first_token(l, term);
+
 	assert(!l->leading && l->ops.n == 0);
 	log_info("leader", "leadership begins, in term %llu", (unsigned long long)term);
 	reset(l, view_count(v, TABLE_NODES), at);
 	l->leading = true;
 	l->term = term;
-	l->tokens = l->broker.tokens = term << 32; /* No other leader has given out the same. */
+	l->tokens = l->broker.tokens = token;
 	l->ids = (struct id_source){*seed, 0};
 	l->busy_ns = at->mono_ns;
 	load_begin(l, v);

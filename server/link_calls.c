@@ -243,13 +243,34 @@ static int collect_garbage(struct server *s)
 	return leader_gc(&s->leader, &at);
 }
 
+static void admin_done(void *ctx, int status, unsigned count)
+{
+	struct asked *a = ctx;
+
+	CONTAINER_OF(a->call, struct core_action, call)->result.count = count;
+	answer(a, status);
+}
+
+/* What is under way answers by itself. */
+static void begun(struct asked *a, int rc)
+{
+	if (rc != 0) {
+		answer(a, rc);
+	}
+}
+
+static bool needs_leader(enum core_action_kind kind)
+{
+	return kind != CORE_JOIN && kind != CORE_FORCE_LEAVE && kind != CORE_PRUNE;
+}
+
 static void run_action(struct mail *mail)
 {
 	struct asked *a = asked_of(mail);
 	struct server *s = a->link->s;
 	struct core_action *action = CONTAINER_OF(a->call, struct core_action, call);
 
-	if (s->stopping || !s->ready) {
+	if (s->stopping || (!s->ready && needs_leader(action->kind))) {
 		answer(a, s->stopping ? ERR_CLOSED : ERR_NOTLEADER);
 		return;
 	}
@@ -262,6 +283,19 @@ static void run_action(struct mail *mail)
 		break;
 	case CORE_FORCE_LAUNCH:
 		begin_launch(s, a);
+		break;
+	case CORE_REMOVE_PEER:
+		begun(a, net_remove_peer(s->net, action->id, admin_done, a));
+		break;
+	case CORE_TRANSFER:
+		begun(a, net_transfer(s->net, action->id, admin_done, a));
+		break;
+	case CORE_JOIN:
+		begun(a, net_join(s->net, &action->addresses, admin_done, a));
+		break;
+	case CORE_FORCE_LEAVE:
+	case CORE_PRUNE:
+		answer(a, net_force_leave(s->net, action->id, action->kind == CORE_PRUNE));
 		break;
 	}
 }

@@ -80,6 +80,7 @@ server_libapi_a_SOURCES = \
 	server/api_query.c server/api_query.h \
 	server/api_routes.c server/api_routes.h \
 	server/api_search.c \
+	server/api_snapshot.c \
 	server/api_status.c \
 	server/api_write.c server/api_write.h \
 	server/core_link.c server/core_link.h
@@ -100,12 +101,14 @@ server_libserver_a_SOURCES = \
 	server/link_stats.c \
 	server/membership.c \
 	server/net.c server/net_parts.h \
+	server/net_admin.c \
 	server/net_info.c \
 	server/node_conns.c \
 	server/node_push.c \
 	server/nodes.c \
 	server/proposer.c server/proposer.h \
 	server/reads.c server/reads.h \
+	server/recover.c server/recover.h \
 	server/server.c server/server.h \
 	server/shell.h \
 	server/voters.c \

@@ -89,7 +89,7 @@ static struct dial *add_dial(struct net *n, const char *address)
 	return d;
 }
 
-static void configure(struct net *n, const char *text)
+struct dial *members_add_target(struct net *n, const char *text, bool *is_new)
 {
 	char address[ADDRESS_MAX];
 	char host[ADDRESS_HOST_MAX];
@@ -101,19 +101,27 @@ static void configure(struct net *n, const char *text)
 	} else if (strlen(text) < ADDRESS_HOST_MAX && text[0] != '\0') {
 		address_join(text, SERF_PORT, address);
 	} else {
-		log_warn("server", "retry_join: \"%.100s\" is not an address", text);
-		return;
+		log_warn("server", "\"%.100s\" is not the address of a server", text);
+		return NULL;
 	}
 	if (n->n_configured == NET_TARGETS_MAX) {
-		log_warn("server", "retry_join: %s is passed over: there are more than %d addresses", address,
-		         NET_TARGETS_MAX);
-		return;
+		log_warn("server", "%s is passed over: there are more than %d addresses", address, NET_TARGETS_MAX);
+		return NULL;
 	}
 	d = add_dial(n, address);
 	if (d != NULL && !d->configured) {
 		d->configured = true;
 		n->n_configured++;
+		*is_new = true;
 	}
+	return d;
+}
+
+static void configure(struct net *n, const char *text)
+{
+	bool is_new;
+
+	(void)members_add_target(n, text, &is_new);
 }
 
 static bool dial_used(struct net *n, const struct dial *d)
@@ -148,8 +156,13 @@ static void drop_unused_dials(struct net *n)
 	}
 }
 
+void members_drop_dials(struct net *n)
+{
+	drop_unused_dials(n);
+}
+
 /* Who is at an address is known, and connected. */
-static bool is_reached(const struct net *n, const struct dial *d)
+bool member_is_reached(const struct net *n, const struct dial *d)
 {
 	unsigned i;
 
@@ -224,7 +237,7 @@ static void dial_all(struct net *n)
 	LIST_EACH (l, &n->dials) {
 		struct dial *d = CONTAINER_OF(l, struct dial, link);
 
-		if (d->conn == NULL && !d->self && net_now(n) >= d->next_ms && !is_reached(n, d) &&
+		if (d->conn == NULL && !d->self && net_now(n) >= d->next_ms && !member_is_reached(n, d) &&
 		    !leads_to_left(n, d)) {
 			connect_to(n, d);
 		}
@@ -236,7 +249,7 @@ bool members_all_tried(const struct net *n)
 	LIST_EACH (l, &n->dials) {
 		const struct dial *d = CONTAINER_OF(l, struct dial, link);
 
-		if (!d->tried && !d->self && !is_reached(n, d)) {
+		if (!d->tried && !d->self && !member_is_reached(n, d)) {
 			return false;
 		}
 	}
@@ -467,7 +480,7 @@ void members_ready(struct net *n, struct net_conn *nc)
 		m->status = MEMBER_ALIVE;
 		m->since_ms = net_now(n);
 	}
-	m->leaving = false;
+	m->leaving = m->pruned = false;
 	m->dead_ms = 0;
 	drop_predecessors(n, m);
 	tell_founding(n, m);
@@ -752,7 +765,8 @@ static void judge(struct net *n)
 			m->status = MEMBER_FAILED;
 			m->since_ms = now;
 			members_changed(n);
-		} else if (m->status != MEMBER_ALIVE && gone >= NET_FORGET_MS && !in_configuration(n, m->raft_id)) {
+		} else if (m->status != MEMBER_ALIVE && (m->pruned || gone >= NET_FORGET_MS) &&
+			   !in_configuration(n, m->raft_id)) {
 			forget(n, m);
 		}
 	}
@@ -767,6 +781,7 @@ void members_tick(struct net *n)
 		count_rounds(n);
 	}
 	exchange_all(n);
+	admin_tick(n);
 }
 
 /* ---- begin and end ---- */
@@ -777,6 +792,7 @@ int members_init(struct net *n)
 	uint32_t i;
 
 	list_init(&n->dials);
+	list_init(&n->admin);
 	n->version = 1;
 	for (i = 0; i < peers->n; i++) {
 		configure(n, peers->at[i]);

@@ -577,6 +577,7 @@ void net_stop(struct net *n, void (*stopped_cb)(void *ctx), void *ctx)
 	n->stopped_ctx = ctx;
 	n->n_closing = n->timer_open ? 3 : 1;
 	cluster_stop(n);
+	admin_stop(n);
 	errands_stop(n);
 	if (n->timer_open) {
 		uv_close((uv_handle_t *)&n->timer, timer_closed_cb);

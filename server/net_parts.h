@@ -10,6 +10,7 @@
  *     node_conns.c   which nodes are connected, here and to other servers; when they ask to be told of their work
  *     node_push.c    that work, as it changes
  *     forward.c      HTTP requests to and from other agents
+ *     net_admin.c    what operators ask for concerning servers
  *     net_info.c     what the API shows of all that; status; hashes of the state
  *
  * All of it is of the core thread, but for two functions of forward.c.
@@ -23,6 +24,7 @@
 
 enum {
 	NET_MEMBERS_MAX = 96,      /* Further servers are not looked at. */
+	NET_JOIN_MAX = 16,         /* Addresses in one request to join. */
 	NET_TARGETS_MAX = 64,      /* Configured addresses; further ones are passed over. */
 	NET_HALF_OPEN_MAX = 256,   /* Connections that have not said hello; further ones are closed. */
 	NET_ERRANDS_MAX = 8192,    /* Requests on their way to the leader, or waiting for one; more are ERR_BUSY. */
@@ -108,6 +110,7 @@ struct member {
 	bool local;            /* Of our region. */
 	bool asked_in;         /* It has asked the leader to be taken in, */
 	bool leaving;          /* or to be let go. */
+	bool pruned;           /* To be forgotten as soon as Raft has it no more. */
 	int64_t not_before_ms; /* The leader does not try to change its role before this. */
 	int64_t dead_ms;       /* The leader has not heard of it since; 0: it has. */
 
@@ -187,6 +190,8 @@ struct net {
 	void (*left_cb)(void *ctx);
 	void *left_ctx;
 
+	struct list admin; /* Joins that operators have asked for. */
+
 	/* Voters: the leader's. */
 	bool changing;
 	int64_t change_next_ms;
@@ -249,6 +254,12 @@ void members_changed(struct net *n);                     /* Others, and our API,
 struct member *member_by_id(struct net *n, const struct uuid *id);
 struct member *member_by_raft(struct net *n, uint64_t raft_id);
 const char *member_status_text(enum member_status status);
+
+/* An address that is to be dialed as if the configuration had it; `is_new`: it had not. NULL: it is no address, or
+ * there are too many. members_drop_dials() when that is over. */
+struct dial *members_add_target(struct net *n, const char *text, bool *is_new);
+void members_drop_dials(struct net *n);
+bool member_is_reached(const struct net *n, const struct dial *d);
 
 /* All members with ourselves, as others are told; the lists are of `mem`. ERR_NOMEM. */
 int members_all(struct net *n, struct rpc_members *out, struct arena *mem);
@@ -387,6 +398,13 @@ void push_changed(struct net *n, const struct change *changes, size_t count);
 void push_all(struct net *n, struct node_conn *node); /* It must be told everything. */
 void push_turn(struct net *n);
 void push_drop(struct node_conn *node); /* What is in the making. */
+
+/* ---- net_admin.c: see server/shell.h ---- */
+
+/* Whether an operator has removed the server: then it is not taken in. */
+bool net_is_unwanted(struct net *n, const struct view *v, uint64_t raft_id);
+void admin_tick(struct net *n);
+void admin_stop(struct net *n);
 
 /* ---- forward.c ---- */
 

@@ -48,7 +48,7 @@ struct server_config {
 	unsigned schedulers; /* Worker threads: as many as cores, at most 8. */
 	bool no_schedulers;  /* None at all on this server. */
 	struct leader_config leader;
-	struct core_autopilot autopilot;
+	struct autopilot_config autopilot;
 	int64_t versions_kept;
 	size_t source_bytes_max;
 	size_t cache_bytes;

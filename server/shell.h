@@ -72,6 +72,9 @@ int server_write(struct server *s, struct write *w);
 /* info() of the HTTP thread must be made anew: members, leader or configuration have changed. Cheap; made once a turn. */
 void server_info_changed(struct server *s);
 
+/* What an operator has put, else what the configuration says. */
+struct autopilot_config server_autopilot(struct server *s);
+
 /* This server is in a cluster: founded or joined. Identity has been saved. */
 void server_joined(struct server *s);
 
@@ -118,6 +121,19 @@ void net_info(struct net *n, struct core_info *info, struct arena *mem);
 
 /* Any thread: the hash of the state at one of the last few thousand indexes; false: it is not remembered. */
 bool net_state_hash(struct net *n, uint64_t index, uint64_t *hash);
+
+/* Operators' requests: 0, and done_cb comes later, maybe at the end of the program; or an error at once. A server is
+ * named by its UUID, its Raft ID or its address. Removing and handing on are the leader's.
+ *   net_remove_peer  ERR_NOTFOUND; ERR_INVALID: it is this one; ERR_BUSY: another change is under way
+ *   net_transfer     "": to the server that is furthest. ERR_NOTFOUND; ERR_EXISTS: it is this one; later ERR_TIMEOUT
+ *   net_join         `count` addresses were reached. ERR_INVALID: too many, or none */
+typedef void (*net_admin_cb)(void *ctx, int status, unsigned count);
+int net_remove_peer(struct net *n, const char *which, net_admin_cb done_cb, void *ctx);
+int net_transfer(struct net *n, const char *which, net_admin_cb done_cb, void *ctx);
+int net_join(struct net *n, const struct strs *addresses, net_admin_cb done_cb, void *ctx);
+
+/* A member that has failed is let go, as if it had left. ERR_NOTFOUND; ERR_EXISTS: it is alive. */
+int net_force_leave(struct net *n, const char *name, bool prune);
 
 /* Lines for the agent's own numbers. */
 unsigned net_metrics(struct net *n, struct metric *out, unsigned max);

@@ -4,10 +4,11 @@
  * What should be follows from what is known, and one change at a time is made of it: so it does not matter which leader
  * began. In this order:
  *
- *     gone for good     it leaves, or another server is at its address: removed
+ *     gone for good     it leaves, an operator lets it go, or another server is at its address: removed
  *     moved             it is connected from another address than the configuration has: removed, and added anew
  *     not a voter yet   connected: a spare becomes a standby, a standby a voter when it has caught up
- *     new               connected, and has asked for it or is of the cluster already: added
+ *     new               connected, and has asked for it or is of the cluster already: added, unless an operator has
+ *                       removed it
  *     dead              not heard of for long, when the others do not need it: removed
  */
 #include "server/net_parts.h"
@@ -97,7 +98,7 @@ static bool remove_gone(struct net *n, const struct conf *conf)
 		if (s->id == n->s->identity.raft_id) {
 			continue;
 		}
-		if (m != NULL && m->leaving) {
+		if (m != NULL && (m->leaving || (m->status == MEMBER_LEFT && m->conn == NULL))) {
 			return remove_server(n, s->id, "letting go");
 		}
 		if (!is_here(m) && other != NULL && other != m && is_ours(n, other)) {
@@ -144,13 +145,14 @@ static bool listed(const struct conf *conf, uint64_t id)
 
 static bool add_new(struct net *n, const struct conf *conf)
 {
+	const struct view *v = server_view(n->s);
 	unsigned i;
 
 	for (i = 0; i < n->n_members; i++) {
 		struct member *m = n->members[i];
 
 		if (is_here(m) && !m->leaving && m->status == MEMBER_ALIVE && is_ours(n, m) && !listed(conf, m->raft_id) &&
-		    net_now(n) >= m->not_before_ms) {
+		    net_now(n) >= m->not_before_ms && !net_is_unwanted(n, v, m->raft_id)) {
 			m->not_before_ms = net_now(n) + CHANGE_RETRY_MS;
 			return asked(n, replica_add(n->s->replica, m->raft_id, m->hello.rpc_addr, changed_cb, n),
 			             "taking in", m->raft_id);
@@ -182,7 +184,8 @@ static bool is_dead(struct net *n, const struct replica_peer *p, int64_t stable_
  * are left and alive are a majority. */
 static bool remove_dead(struct net *n, const struct conf *conf)
 {
-	const struct core_autopilot *autopilot = &n->s->config.autopilot;
+	struct autopilot_config pilot = server_autopilot(n->s);
+	const struct autopilot_config *autopilot = &pilot;
 	int64_t stable_ms = autopilot->server_stabilization_time / NS_PER_MS;
 	unsigned expect = n->s->config.bootstrap_expect;
 	const struct replica_peer *dead = NULL;

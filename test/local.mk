@@ -91,6 +91,7 @@ STATE_TESTS = \
 	test/unit/raft/test_fsm_job \
 	test/unit/raft/test_fsm_node \
 	test/unit/raft/test_persist \
+	test/unit/raft/test_restore \
 	test/unit/raft/test_state_get \
 	test/unit/raft/test_state_random \
 	test/unit/raft/test_stored_order \
@@ -117,6 +118,9 @@ test_unit_raft_test_fsm_node_LDADD = $(STATE_TEST_LIBS)
 test_unit_raft_test_persist_SOURCES = test/unit/raft/test_persist.c
 test_unit_raft_test_persist_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_persist_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_restore_SOURCES = test/unit/raft/test_restore.c
+test_unit_raft_test_restore_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_restore_LDADD = $(STATE_TEST_LIBS)
 test_unit_raft_test_state_get_SOURCES = test/unit/raft/test_state_get.c
 test_unit_raft_test_state_get_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_state_get_LDADD = $(STATE_TEST_LIBS)

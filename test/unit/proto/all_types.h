@@ -123,6 +123,7 @@
 	X(node_pool) \
 	X(preemption_config) \
 	X(scheduler_config) \
+	X(autopilot_config) \
 	X(scaling_event) \
 	X(scaling_events) \
 	X(server_meta) \

@@ -114,6 +114,7 @@
 "node_pool: Name/5 Description/5 Meta/13 SchedulerConfiguration/17 CreateIndex/1 ModifyIndex/1",
 "preemption_config: SystemSchedulerEnabled/0 SysBatchSchedulerEnabled/0 BatchSchedulerEnabled/0 ServiceSchedulerEnabled/0",
 "scheduler_config: SchedulerAlgorithm/5 PreemptionConfig/17 MemoryOversubscriptionEnabled/0 RejectJobRegistration/0 PauseEvalBroker/0 CreateIndex/1 ModifyIndex/1",
+"autopilot_config: CleanupDeadServers/0 LastContactThreshold/2 MaxTrailingLogs/1 MinQuorum/1 ServerStabilizationTime/2 EnableRedundancyZones/0 DisableUpgradeMigration/0 EnableCustomUpgrades/0 CreateIndex/1 ModifyIndex/1",
 "scaling_event: Time/1 Count/9 PreviousCount/1 Message/5 Error/0 Meta/7 EvalID/5 CreateIndex/1",
 "scaling_events: Events/18",
 "server_meta: ID/1 Name/5 Region/5 Datacenter/5 RaftAddr/5 RPCAddr/5 HTTPAddr/5 SerfAddr/5 Version/5 Tags/13",

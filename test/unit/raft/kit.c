@@ -7,7 +7,8 @@ void kit_open(struct kit *k)
 {
 	*k = (struct kit){.now = INT64_C(1700000000) * SECOND};
 	state_init(&k->state);
-	fsm_init(&k->fsm, &k->state, NULL, NULL, NULL);
+	fsm_init(&k->fsm, &k->state, NULL, NULL, k);
+	k->fsm.replace = kit_replace;
 	k->v = state_view(&k->state);
 }
 
@@ -356,20 +357,41 @@ static int from_source(void *ctx, void *data, size_t len)
 	return 0;
 }
 
+/* A state does not move: the kit's is emptied and loaded in its place. */
+static void take(struct kit *k, struct source *source)
+{
+	view_release(k->v);
+	state_close(&k->state);
+	assert_int_equal(persist_load(&k->state, from_source, source), 0);
+	fsm_replaced(&k->fsm, &k->state);
+	k->v = state_view(&k->state);
+}
+
+void kit_replace(void *ctx, struct state *fresh)
+{
+	const struct view *v = state_view(fresh);
+	struct buf b = {0};
+	struct source source;
+
+	assert_int_equal(persist_save(v, to_buf, &b), 0);
+	view_release(v);
+	state_close(fresh);
+	free(fresh);
+	source = (struct source){(const uint8_t *)b.at, b.len};
+	take(ctx, &source);
+	buf_close(&b);
+}
+
 int kit_load(struct kit *k, const void *data, size_t len)
 {
 	struct source source = {data, len};
 	struct state fresh;
 	int rv = persist_load(&fresh, from_source, &source);
 
-	if (rv == 0) { /* A state does not move: the kit's is emptied and loaded in its place. */
+	if (rv == 0) {
 		state_close(&fresh);
 		source = (struct source){data, len};
-		view_release(k->v);
-		state_close(&k->state);
-		assert_int_equal(persist_load(&k->state, from_source, &source), 0);
-		fsm_replaced(&k->fsm, &k->state);
-		k->v = state_view(&k->state);
+		take(k, &source);
 	}
 	return rv;
 }

@@ -75,4 +75,7 @@ const struct eval_row *kit_newest_eval(const struct kit *k, const char *job);
 void kit_save(const struct kit *k, struct buf *out);
 int kit_load(struct kit *k, const void *data, size_t len);
 
+/* What the kit's fsm does when a restore is committed. */
+void kit_replace(void *ctx, struct state *fresh);
+
 #endif /* TEST_UNIT_RAFT_KIT_H_ */

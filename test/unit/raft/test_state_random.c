@@ -571,6 +571,40 @@ static void make_server_delete(struct world *w, struct server_delete *p)
 	p->id = below(w, 4);
 }
 
+static void make_autopilot_config_put(struct world *w, struct autopilot_config_put *p)
+{
+	p->config = arena_alloc(&w->mem, sizeof(*p->config));
+	object_init(&autopilot_config_type, p->config);
+	p->config->min_quorum = below(w, 4);
+	p->enforce = below(w, 2) == 0;
+	p->modify_index = below(w, 2);
+}
+
+static void make_restore_id(struct world *w, struct bytes *id)
+{
+	static const struct uuid ids[2] = {{{1}}, {{2}}};
+
+	*id = uuid_bytes(&ids[below(w, 2)]);
+}
+
+static void make_restore_part(struct world *w, struct restore_part *p)
+{
+	make_restore_id(w, &p->id);
+	p->number = below(w, 3);
+	p->data = (struct bytes){(const uint8_t *)"some bytes", (uint32_t)below(w, 10)};
+}
+
+static void make_restore_commit(struct world *w, struct restore_commit *p)
+{
+	make_restore_id(w, &p->id);
+	p->parts = below(w, 3);
+}
+
+static void make_restore_drop(struct world *w, struct restore_drop *p)
+{
+	make_restore_id(w, &p->id);
+}
+
 static void make_no_payload(struct world *w, struct no_payload *p)
 {
 	p->nothing = below(w, 3);

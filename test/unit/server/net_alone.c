@@ -138,6 +138,32 @@ unsigned net_metrics(struct net *n, struct metric *out, unsigned max)
 	return 0;
 }
 
+int net_remove_peer(struct net *n, const char *which, net_admin_cb done_cb, void *ctx)
+{
+	(void)n;
+	(void)which;
+	(void)done_cb;
+	(void)ctx;
+	return ERR_NOTFOUND;
+}
+
+int net_transfer(struct net *n, const char *which, net_admin_cb done_cb, void *ctx)
+{
+	return net_remove_peer(n, which, done_cb, ctx);
+}
+
+int net_join(struct net *n, const struct strs *addresses, net_admin_cb done_cb, void *ctx)
+{
+	(void)addresses;
+	return net_remove_peer(n, "", done_cb, ctx);
+}
+
+int net_force_leave(struct net *n, const char *name, bool prune)
+{
+	(void)prune;
+	return net_remove_peer(n, name, NULL, NULL);
+}
+
 void net_leave(struct net *n, void (*left_cb)(void *ctx), void *ctx)
 {
 	(void)n;
