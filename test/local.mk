@@ -253,7 +253,8 @@ API_TESTS = \
 	test/unit/server/test_api_jobs \
 	test/unit/server/test_api_nodes \
 	test/unit/server/test_api_parse \
-	test/unit/server/test_api_reads
+	test/unit/server/test_api_reads \
+	test/unit/server/test_api_snapshot
 if HAVE_CMOCKA
 if HAVE_JANSSON
 check_PROGRAMS += $(API_TESTS)
@@ -293,6 +294,9 @@ test_unit_server_test_api_parse_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_reads_SOURCES = test/unit/server/test_api_reads.c
 test_unit_server_test_api_reads_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_reads_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_snapshot_SOURCES = test/unit/server/test_api_snapshot.c
+test_unit_server_test_api_snapshot_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_snapshot_LDADD = $(API_TEST_LIBS)
 if FUZZ
 if HAVE_CMOCKA
 if HAVE_JANSSON

@@ -83,7 +83,7 @@ def a_restore_on_a_running_cluster_wakes_who_waits_and_its_tasks_follow():
     new = lab.running("new", 1)[0]
     at = lab.servers[0].get("/v1/jobs").index
     waiter = {}
-    thread = threading.Thread(target=lambda: waiter.update(a=lab.servers[0].get("/v1/jobs?index=%d&wait=30s" % at, timeout=40)))
+    thread = threading.Thread(daemon=True, target=lambda: waiter.update(a=lab.servers[0].get("/v1/jobs?index=%d&wait=30s" % at, timeout=40)))
     thread.start()
     time.sleep(0.3)
     lab.leader().put("/v1/operator/snapshot", saved.body, timeout=30).want(200)
@@ -132,7 +132,7 @@ def restores_while_servers_are_killed_leave_the_old_state_or_the_new():
                 result["status"] = victim.put("/v1/operator/snapshot", saved, timeout=20).status
             except (OSError, http.client.HTTPException):
                 result["status"] = 0
-        thread = threading.Thread(target=restore)
+        thread = threading.Thread(daemon=True, target=restore)
         thread.start()
         time.sleep(rng.random() * 0.02)
         victim.kill()
@@ -182,11 +182,15 @@ def leadership_goes_where_the_operator_wants_it():
                         last["gap"], last["ok"] = max(last["gap"], now - last["ok"]), now
                 except (OSError, http.client.HTTPException):
                     pass
-        thread = threading.Thread(target=write)
+        thread = threading.Thread(daemon=True, target=write)
         thread.start()
         time.sleep(0.5)
         last["gap"] = 0.0
-        answer = leader.put("/v1/operator/raft/transfer-leadership?address=%s:4647" % target.ip).want(200).json
+        answer = leader.put("/v1/operator/raft/transfer-leadership?address=%s:4647" % target.ip)
+        if answer.status == 400 and "in time" in answer.text:  # This machine does other things as well.
+            stop.set()
+            continue
+        answer = answer.want(200).json
         same((answer["From"]["Address"], answer["To"]["Address"]), (leader.ip + ":4647", target.ip + ":4647"))
         until(5, "the target leads", lambda: lab.leader() is target)
         time.sleep(0.3)
@@ -194,6 +198,7 @@ def leadership_goes_where_the_operator_wants_it():
         thread.join()
         gaps.append(last["gap"])
     lab.leader().put("/v1/operator/raft/transfer-leadership?id=no-such").want(400)
+    check(gaps, "no transfer was in time")
     check(SANITIZED or min(gaps) < 0.1, "the shortest gap between two writes was", min(gaps))
     return "longest gaps between two writes: %s ms" % ", ".join("%.0f" % (g * 1000) for g in gaps)
 
