@@ -26,6 +26,7 @@ struct admin {
 	net_admin_cb done_cb;
 	void *ctx;
 	uint64_t raft_id;
+	int status; /* Of the answer, when the server is wanted again. */
 	struct write write;
 	struct buf command;
 	int64_t until_ms;
@@ -110,7 +111,7 @@ static void wanted_again(struct write *w, int status, const struct apply_result 
 
 	(void)status;
 	(void)result;
-	admin_end(a, ERR_BUSY, 0);
+	admin_end(a, a->status, 0);
 }
 
 /* It stays in the configuration: it is wanted, then. */
@@ -118,7 +119,8 @@ static void take_back(struct admin *a, int status)
 {
 	struct server_delete p = {(int64_t)a->raft_id};
 
-	if (status != ERR_BUSY || put_command(a, COMMAND_SERVER_DELETE, &p, wanted_again) != 0) {
+	a->status = status;
+	if (put_command(a, COMMAND_SERVER_DELETE, &p, wanted_again) != 0) {
 		admin_end(a, status, 0);
 	}
 }
