@@ -33,6 +33,7 @@ client_libclient_a_SOURCES = \
 	client/place.c client/place.h \
 	client/reports.c \
 	client/saver.c \
+	client/services.c client/services.h \
 	client/session.c \
 	client/state.c client/state.h \
 	client/stats.c client/stats.h client/stats_call.h \

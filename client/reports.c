@@ -5,6 +5,7 @@
  * anew, with what is true by then: nothing is lost as long as the client lives, and after a restart everything is told.
  */
 #include "client/client_int.h"
+#include "client/services.h"
 #include "lib/log.h"
 #include "proto/error.h"
 
@@ -79,7 +80,10 @@ static int fill(struct client *c, struct rpc_node_update *update, struct arena *
 	while (n < REPORT_ALLOCS_MAX && !list_empty(&c->reports.dirty)) {
 		struct list *e = c->reports.dirty.next;
 
-		if (alloc_runner_report(&CONTAINER_OF(e, struct client_alloc, report)->ar, &update->allocs.at[n], mem) != 0) {
+		struct client_alloc *ca = CONTAINER_OF(e, struct client_alloc, report);
+
+		if (alloc_runner_report(&ca->ar, &update->allocs.at[n], mem) != 0 ||
+		    services_fill(ca, &update->allocs.at[n], mem) != 0) {
 			return ERR_NOMEM;
 		}
 		n++;

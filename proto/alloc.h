@@ -276,14 +276,31 @@
 	X(T, INT, create_time, "CreateTime")                                             \
 	X(T, INT, modify_time, "ModifyTime")
 
-/* What a client reports of an allocation that it runs. */
+/* A service of an allocation, as others find it. */
+#define SERVICE_REGISTRATION_FIELDS(X, T)                                                \
+	X(T, STR, id, "ID")                                                              \
+	X(T, STR, service_name, "ServiceName")                                           \
+	X(T, STR, namespace_, "Namespace")                                               \
+	X(T, STR, node_id, "NodeID")                                                     \
+	X(T, STR, datacenter, "Datacenter")                                              \
+	X(T, STR, job_id, "JobID")                                                       \
+	X(T, STR, alloc_id, "AllocID")                                                   \
+	X(T, STRS, tags, "Tags")                                                         \
+	X(T, STR, address, "Address")                                                    \
+	X(T, INT, port, "Port")                                                          \
+	X(T, INT, create_index, "CreateIndex")                                           \
+	X(T, INT, modify_index, "ModifyIndex")
+
+/* What a client reports of an allocation that it runs. Services: all that it offers now; of each its ID, name, tags,
+ * address, port and datacenter count, the rest servers know. */
 #define ALLOC_UPDATE_FIELDS(X, T)                                                        \
 	X(T, STR, id, "ID")                                                              \
 	X(T, STR, client_status, "ClientStatus")                                         \
 	X(T, STR, client_description, "ClientDescription")                               \
 	X(T, OBJMAP(task_state), task_states, "TaskStates")                              \
 	X(T, OBJ(alloc_deployment_status), deployment_status, "DeploymentStatus")        \
-	X(T, OBJ(alloc_network_status), network_status, "NetworkStatus")
+	X(T, OBJ(alloc_network_status), network_status, "NetworkStatus")                 \
+	X(T, LIST(service_registration), services, "Services")
 
 OBJECT_DECLARE(node_score, NODE_SCORE_FIELDS);
 OBJECT_DECLARE(alloc_metric, ALLOC_METRIC_FIELDS);
@@ -307,6 +324,7 @@ OBJECT_DECLARE(desired_transition, DESIRED_TRANSITION_FIELDS);
 OBJECT_DECLARE(alloc_state, ALLOC_STATE_FIELDS);
 OBJECT_DECLARE(allocation, ALLOCATION_FIELDS);
 OBJECT_DECLARE(alloc_stub, ALLOC_STUB_FIELDS);
+OBJECT_DECLARE(service_registration, SERVICE_REGISTRATION_FIELDS);
 OBJECT_DECLARE(alloc_update, ALLOC_UPDATE_FIELDS);
 
 /* The values of status fields: see proto/status.h. */

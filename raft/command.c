@@ -49,6 +49,7 @@ OBJECT_DEFINE(restore_drop, RESTORE_DROP_FIELDS);
 OBJECT_DEFINE(server_put, SERVER_PUT_FIELDS);
 OBJECT_DEFINE(server_delete, SERVER_DELETE_FIELDS);
 OBJECT_DEFINE(no_payload, NO_PAYLOAD_FIELDS);
+OBJECT_DEFINE(service_delete, SERVICE_DELETE_FIELDS);
 
 const char *command_name(enum command type)
 {
@@ -173,6 +174,8 @@ int alloc_report_fill(struct alloc_report *out, const struct alloc_update *updat
 		out->healthy = health->healthy;
 		out->health_time_ns = health->timestamp;
 	}
+	out->services.at = update->services.at;
+	out->services.n = update->services.n;
 	reported.task_states.keys = update->task_states.keys;
 	reported.task_states.at = update->task_states.at;
 	reported.task_states.n = update->task_states.n;

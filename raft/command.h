@@ -62,7 +62,8 @@
 	X(AUTOPILOT_CONFIG, autopilot_config_put)          \
 	X(RESTORE_PART, restore_part)                      \
 	X(RESTORE_COMMIT, restore_commit)                  \
-	X(RESTORE_DROP, restore_drop)
+	X(RESTORE_DROP, restore_drop)                      \
+	X(SERVICE_DELETE, service_delete)
 
 enum command {
 #define X(id, payload) COMMAND_##id,
@@ -231,13 +232,15 @@ const struct type *command_payload(enum command type); /* NULL for other numbers
 
 /* What clients report: see alloc_report_fill(). Complete and failed stay. Unknown allocations are passed over. A
  * failure makes an evaluation (alloc-failure) for its job if that goes on, and so does a return from unknown
- * (reconnect). Result: count (evaluations made), rejected (not there). */
+ * (reconnect). The services are all that the allocation has from now on; it has none unless it runs, and those that no
+ * row can be made of are passed over. Result: count (evaluations made), rejected (not there). */
 #define ALLOC_REPORT_FIELDS(X, T)                                                        \
 	X(T, BYTES, id, "ID")                                                            \
 	X(T, INT, status, "Status")     /* enum alloc_client */                          \
 	X(T, BYTES, reported, "Reported") /* A packed alloc_reported. */                 \
 	X(T, OPTBOOL, healthy, "Healthy")                                                \
-	X(T, INT, health_time_ns, "HealthTime")
+	X(T, INT, health_time_ns, "HealthTime")                                          \
+	X(T, LIST(service_registration), services, "Services")
 #define ALLOC_REPORTS_FIELDS(X, T) X(T, LIST(alloc_report), reports, "Reports")
 
 /* Mark allocations for the schedulers, and make an evaluation for each of their jobs with this trigger.
@@ -250,6 +253,12 @@ const struct type *command_payload(enum command type); /* NULL for other numbers
 	X(T, LIST(alloc_transition), allocs, "Allocs")                                   \
 	X(T, INT, trigger, "Trigger")                                                    \
 	X(T, INT, eval_priority, "EvalPriority")
+
+/* Take a service off the list, though its allocation runs. ERR_NOTFOUND. */
+#define SERVICE_DELETE_FIELDS(X, T)                                                      \
+	X(T, STR, namespace_, "Namespace")                                               \
+	X(T, STR, name, "ServiceName")                                                   \
+	X(T, STR, id, "ID")
 
 /* ---- plans ---- */
 
@@ -438,6 +447,7 @@ OBJECT_DECLARE(restore_drop, RESTORE_DROP_FIELDS);
 OBJECT_DECLARE(server_put, SERVER_PUT_FIELDS);
 OBJECT_DECLARE(server_delete, SERVER_DELETE_FIELDS);
 OBJECT_DECLARE(no_payload, NO_PAYLOAD_FIELDS);
+OBJECT_DECLARE(service_delete, SERVICE_DELETE_FIELDS);
 
 /* ---- making payloads ---- */
 

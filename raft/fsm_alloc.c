@@ -53,6 +53,9 @@ void fsm_alloc_end(struct fsm_work *f, struct alloc_edit *e)
 	struct summary_row *s;
 
 	writer_put(&f->w, &e->row->row);
+	if (row->client != ALLOC_CLIENT_RUNNING) {
+		fsm_services_remove(f, &row->id);
+	}
 	if (row->client == e->client && live == e->live) {
 		return;
 	}
@@ -68,6 +71,7 @@ void fsm_alloc_remove(struct fsm_work *f, const struct alloc_row *row)
 {
 	struct summary_row *s;
 
+	fsm_services_remove(f, &row->id);
 	writer_remove(&f->w, &row->row);
 	s = fsm_summary_begin(f, job_row_ns(row->job), job_row_id(row->job));
 	if (s != NULL) {
@@ -173,7 +177,7 @@ static void make_eval(struct fsm_work *f, const struct alloc_row *row, int trigg
 	}
 }
 
-static bool says_nothing_new(const struct alloc_row *row, const struct alloc_report *p)
+static bool says_nothing_new(struct fsm_work *f, const struct alloc_row *row, const struct alloc_report *p)
 {
 	const struct blob *blob = row->reported;
 	bool same_bytes = blob == NULL
@@ -181,7 +185,8 @@ static bool says_nothing_new(const struct alloc_row *row, const struct alloc_rep
 				  : blob->len == p->reported.n && memcmp(blob->data, p->reported.at, blob->len) == 0;
 	uint32_t health = !p->healthy.set ? 0 : p->healthy.at != 0 ? ALLOC_HEALTHY : ALLOC_UNHEALTHY;
 
-	return same_bytes && next_client(row, p->status) == row->client && (health == 0 || (row->flags & health) != 0);
+	return same_bytes && next_client(row, p->status) == row->client && (health == 0 || (row->flags & health) != 0) &&
+	       fsm_services_same(f, row, p->services.at, p->services.n);
 }
 
 /* A node that was away is known to be back when its client has reported. */
@@ -203,7 +208,7 @@ static void report(struct fsm_work *f, const struct alloc_row *alloc, const stru
 	uint8_t before = alloc->client;
 	struct alloc_edit e;
 
-	if (says_nothing_new(alloc, p)) {
+	if (says_nothing_new(f, alloc, p)) {
 		return;
 	}
 	fsm_alloc_begin(f, &e, alloc);
@@ -215,6 +220,7 @@ static void report(struct fsm_work *f, const struct alloc_row *alloc, const stru
 				     p->health_time_ns != 0 ? p->health_time_ns : now_of(f));
 	}
 	fsm_alloc_end(f, &e);
+	fsm_services_set(f, e.row, p->services.at, p->services.n);
 	note_contact(f, &e.row->node_id);
 	make_eval(f, e.row, trigger_of(e.row, before), seen);
 }

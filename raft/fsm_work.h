@@ -9,6 +9,7 @@
  *     fsm_alloc.c       allocations          fsm_plan.c          what schedulers decided
  *     fsm_deployment.c  deployments          fsm_config.c        the small tables
  *     fsm_restore.c     another state in place of this one
+ *     fsm_service.c     services
  *
  * All checks of a command come before its first change: a refused command changes nothing.
  */
@@ -190,6 +191,16 @@ void fsm_alloc_server_set(struct fsm_work *f, struct alloc_row *row, const struc
 
 /* Set the health, and count it in the deployment. */
 void fsm_alloc_set_health(struct fsm_work *f, struct alloc_row *row, bool healthy, int64_t time_ns);
+
+/* ---- services: fsm_service.c ---- */
+
+/* The services of an allocation as its client tells them, all of them; and whether they are so already. */
+void fsm_services_set(struct fsm_work *f, const struct alloc_row *alloc, const struct service_registration *at,
+		      uint32_t n);
+bool fsm_services_same(struct fsm_work *f, const struct alloc_row *alloc, const struct service_registration *at,
+		       uint32_t n);
+
+void fsm_services_remove(struct fsm_work *f, const struct uuid *alloc);
 
 /* ---- deployments: fsm_deployment.c ---- */
 

@@ -12,6 +12,7 @@ raft_libstate_a_SOURCES = \
 	raft/fsm_node.c \
 	raft/fsm_plan.c \
 	raft/fsm_restore.c \
+	raft/fsm_service.c \
 	raft/fsm_summary.c \
 	raft/persist.c raft/persist.h \
 	raft/spec.c raft/spec.h \

@@ -580,6 +580,14 @@ static bool deployment_fits(const struct deployment_row *r)
 	       key_fits(&r->row, r->key, r->ns_len, r->id_len, 8);
 }
 
+static bool service_fits(const struct service_row *r)
+{
+	size_t before = (size_t)r->ns_len + r->name_len + 2;
+
+	return r->row.text_len > before && key_fits(&r->row, r->key, r->ns_len, r->name_len, r->row.text_len - before) &&
+	       strnlen(r->key + before, r->row.text_len - before) == r->row.text_len - before - 1;
+}
+
 static bool row_fits(const struct row *row)
 {
 	switch ((enum table)row->table) {
@@ -595,6 +603,8 @@ static bool row_fits(const struct row *row)
 		return node_fits((const struct node_row *)row);
 	case TABLE_DEPLOYMENTS:
 		return deployment_fits((const struct deployment_row *)row);
+	case TABLE_SERVICES:
+		return service_fits((const struct service_row *)row);
 	default:
 		return ((const struct object_row *)row)->object != NULL && row->text_len > 0;
 	}

@@ -41,6 +41,8 @@ const struct table_info tables[N_TABLES] = {
 	[TABLE_CONFIGS] = OBJECT_TABLE,
 	[TABLE_SERVERS] = OBJECT_TABLE,
 	[TABLE_RESTORES] = OBJECT_TABLE,
+	[TABLE_SERVICES] =
+		TABLE(service_row, tags, 2, offsetof(struct service_row, key), INDEXES(1, INDEX_SERVICES_ALLOC)),
 };
 
 /* A plain part without padding: the members' sizes add up. */
@@ -50,6 +52,7 @@ _Static_assert(PLAIN(eval_row, rest) == 16 + 7 * 8 + 3 * 2 + 3 + 7, "eval_row ha
 _Static_assert(PLAIN(alloc_row, node_name) == 4 * 16 + 4 * 8 + 7 * 8 + 5 * 4 + 4 + 2 * 4, "alloc_row has a hole");
 _Static_assert(PLAIN(node_row, name) == 16 + 6 * 8 + 6 * 4 + 2 + 6, "node_row has a hole");
 _Static_assert(PLAIN(deployment_row, rest) == 16 + 6 * 8 + 2 * 2 + 1 + 3, "deployment_row has a hole");
+_Static_assert(PLAIN(service_row, tags) == 16 + 8 + 2 * 8 + 2 * 2 + 4, "service_row has a hole");
 _Static_assert(PLAIN(object_row, object) == 2 * 8, "object_row has a hole");
 _Static_assert(sizeof(struct alloc_row) <= 256, "there are a million of them");
 
@@ -125,6 +128,8 @@ KEY_FN(alloc_deployment_key, alloc_row, &row->deployment_id,
 KEY_FN(node_key, node_row, &row->id, sizeof(row->id))
 KEY_FN(deployment_key, deployment_row, &row->id, sizeof(row->id))
 KEY_FN(deployment_job_key, deployment_row, row->key, row->row.text_len)
+KEY_FN(service_key, service_row, row->key, row->row.text_len)
+KEY_FN(service_alloc_key, service_row, &row->alloc_id, sizeof(row->alloc_id) + sizeof(row->serial))
 KEY_FN(object_key, object_row, row->key, row->row.text_len)
 
 static const struct tree_type types[N_TREES] = {
@@ -142,6 +147,7 @@ static const struct tree_type types[N_TREES] = {
 	[TABLE_CONFIGS] = {object_key, true},
 	[TABLE_SERVERS] = {object_key, true},
 	[TABLE_RESTORES] = {object_key, true},
+	[TABLE_SERVICES] = {service_key, true},
 	[INDEX_JOBS_CURRENT] = {job_current_key, false},
 	[INDEX_JOBS_SYSTEM] = {job_current_key, false},
 	[INDEX_EVALS_JOB] = {eval_job_key, false},
@@ -150,6 +156,7 @@ static const struct tree_type types[N_TREES] = {
 	[INDEX_ALLOCS_EVAL] = {alloc_eval_key, false},
 	[INDEX_ALLOCS_DEPLOYMENT] = {alloc_deployment_key, false},
 	[INDEX_DEPLOYMENTS_JOB] = {deployment_job_key, false},
+	[INDEX_SERVICES_ALLOC] = {service_alloc_key, false},
 	[TREE_STATE_INDEX] = {object_key, false},
 	[TREE_STATE_HASH] = {object_key, false},
 };

@@ -52,7 +52,8 @@
 	X(NODE_POOLS, "node_pools")        \
 	X(CONFIGS, "config")               \
 	X(SERVERS, "servers")              \
-	X(RESTORES, "restore")
+	X(RESTORES, "restore")             \
+	X(SERVICES, "service_registrations")
 
 /* An index, and the table over whose rows it is. The keys are given beside the rows. */
 #define INDEX_LIST(X)                      \
@@ -63,7 +64,8 @@
 	X(ALLOCS_NODE, ALLOCS)             \
 	X(ALLOCS_EVAL, ALLOCS)             \
 	X(ALLOCS_DEPLOYMENT, ALLOCS)       \
-	X(DEPLOYMENTS_JOB, DEPLOYMENTS)
+	X(DEPLOYMENTS_JOB, DEPLOYMENTS)    \
+	X(SERVICES_ALLOC, SERVICES)
 
 enum table {
 #define X(id, name) TABLE_##id,
@@ -90,6 +92,9 @@ enum {
 	JOB_ID_MAX = 1024,    /* Bytes; a register with a longer one is refused. */
 	GROUP_NAME_MAX = 1024,
 	JOB_GROUPS_MAX = 1024, /* Likewise one with more. */
+	SERVICE_NAME_MAX = 255,
+	SERVICE_ID_MAX = 1024,
+	ALLOC_SERVICES_MAX = 256, /* What it reports beyond that is passed over. */
 	ALLOC_NAME_MAX = JOB_ID_MAX + GROUP_NAME_MAX + 16,
 };
 
@@ -468,6 +473,42 @@ static inline bool deployment_row_active(const struct deployment_row *row)
 	       row->status != DEPLOYMENT_STATUS_CANCELLED;
 }
 
+/* ---- services ---- */
+
+/* What a running allocation offers. The table's key is the namespace, a zero, the service's name, a zero, its ID, a zero;
+ * INDEX_SERVICES_ALLOC: the allocation's ID and the serial. It goes when the allocation no longer runs. */
+struct service_row {
+	struct row row;
+	struct uuid alloc_id;
+	uint8_t serial[8];
+	uint64_t create_index;
+	uint64_t modify_index;
+	uint16_t ns_len;
+	uint16_t name_len;
+	uint8_t pad[4];
+	struct blob *tags; /* A packed service_tags, or NULL. */
+	struct blob *rest; /* Address, port and datacenter: a packed service_registration, or NULL. */
+	char key[];
+};
+
+#define SERVICE_TAGS_FIELDS(X, T) X(T, STRS, tags, "Tags")
+OBJECT_DECLARE(service_tags, SERVICE_TAGS_FIELDS);
+
+static inline const char *service_row_ns(const struct service_row *row)
+{
+	return row->key;
+}
+
+static inline const char *service_row_name(const struct service_row *row)
+{
+	return row->key + row->ns_len + 1;
+}
+
+static inline const char *service_row_id(const struct service_row *row)
+{
+	return row->key + row->ns_len + row->name_len + 2;
+}
+
 /* ---- small tables ---- */
 
 /* A whole packed object under a key:
@@ -551,6 +592,7 @@ const struct object_row *state_submission(const struct view *v, const char *ns, 
 const struct object_row *state_namespace(const struct view *v, const char *name);
 const struct object_row *state_node_pool(const struct view *v, const char *name);
 const struct object_row *state_server(const struct view *v, uint64_t id);
+const struct service_row *state_service(const struct view *v, const char *ns, const char *name, const char *id);
 
 const struct object_row *state_restore_part(const struct view *v, uint64_t number);
 
@@ -603,6 +645,10 @@ void rows_allocs_of_eval(struct rows *r, const struct view *v, const struct uuid
 void rows_allocs_of_deployment(struct rows *r, const struct view *v, const struct uuid *deployment);
 /* By ID. */
 void rows_allocs_of_node(struct rows *r, const struct view *v, const struct uuid *node);
+/* In the order of namespace, name and ID. A NULL namespace is all of them; a NULL name all of the namespace. */
+void rows_services(struct rows *r, const struct view *v, const char *ns, const char *name);
+/* In the order of their making. */
+void rows_services_of_alloc(struct rows *r, const struct view *v, const struct uuid *alloc);
 /* The rows of one of the small tables. */
 void rows_objects(struct rows *r, const struct view *v, enum table table);
 
@@ -614,7 +660,7 @@ const struct row *rows_next(struct rows *r);
 const struct row *rows_prev(struct rows *r);
 
 /* job_next(&r) and so on: rows_next() of a known kind. */
-#define ROW_TYPES(X) X(job) X(summary) X(eval) X(alloc) X(node) X(deployment) X(object)
+#define ROW_TYPES(X) X(job) X(summary) X(eval) X(alloc) X(node) X(deployment) X(service) X(object)
 #define X(T)                                                                                 \
 	static inline const struct T##_row *T##_next(struct rows *r)                         \
 	{                                                                                    \
@@ -668,6 +714,11 @@ enum {
 int node_row_stub(const struct node_row *row, unsigned what, struct node_stub *out, struct arena *mem);
 
 int deployment_row_get(const struct deployment_row *row, struct deployment *out, struct arena *mem);
+
+/* `v` is the view that the row is of: a part of what it tells is its allocation's. */
+int service_row_get(const struct view *v, const struct service_row *row, struct service_registration *out,
+                    struct arena *mem);
+int service_row_tags(const struct service_row *row, struct service_tags *out, struct arena *mem);
 
 /* ---- for tests ---- */
 

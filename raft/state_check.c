@@ -232,10 +232,20 @@ static void check_alloc(struct check *c, const struct alloc_row *alloc)
 	EXPECT(c, state_job(c->v, job_row_ns(alloc->job), job_row_id(alloc->job)) != NULL, id);
 }
 
+static void check_service(struct check *c, const struct service_row *service)
+{
+	const struct alloc_row *alloc = state_alloc(c->v, &service->alloc_id);
+	const char *id = service_row_id(service);
+
+	EXPECT(c, alloc != NULL && alloc->client == ALLOC_CLIENT_RUNNING, id);
+	EXPECT(c, alloc == NULL || strcmp(job_row_ns(alloc->job), service_row_ns(service)) == 0, id);
+}
+
 bool state_check(const struct view *v)
 {
 	struct check c = {.v = v};
 	const struct summary_row *summary;
+	const struct service_row *service;
 	const struct alloc_row *alloc;
 	const struct job_row *job;
 	struct rows r;
@@ -260,6 +270,10 @@ bool state_check(const struct view *v)
 	rows_allocs(&r, v, NULL);
 	while ((alloc = alloc_next(&r)) != NULL) {
 		check_alloc(&c, alloc);
+	}
+	rows_services(&r, v, NULL, NULL);
+	while ((service = service_next(&r)) != NULL) {
+		check_service(&c, service);
 	}
 	return c.faults == 0;
 }

@@ -130,6 +130,15 @@ const struct object_row *state_restore_part(const struct view *v, uint64_t numbe
 	return find(v, TABLE_RESTORES, &key);
 }
 
+const struct service_row *state_service(const struct view *v, const char *ns, const char *name, const char *id)
+{
+	struct key key;
+
+	key_job(&key, ns, name);
+	key_text(&key, id);
+	return find(v, TABLE_SERVICES, &key);
+}
+
 int state_scheduler_config(const struct view *v, struct scheduler_config *out, struct arena *mem)
 {
 	const struct object_row *row = find_name(v, TABLE_CONFIGS, "scheduler");
@@ -307,6 +316,24 @@ void rows_allocs_of_deployment(struct rows *r, const struct view *v, const struc
 void rows_allocs_of_node(struct rows *r, const struct view *v, const struct uuid *node)
 {
 	rows_open(r, v, INDEX_ALLOCS_NODE, node, sizeof(*node));
+}
+
+void rows_services(struct rows *r, const struct view *v, const char *ns, const char *name)
+{
+	struct key key = {.len = 0};
+
+	if (ns != NULL) {
+		key_text(&key, ns);
+		if (name != NULL) {
+			key_text(&key, name);
+		}
+	}
+	rows_open(r, v, TABLE_SERVICES, key.at, key.len);
+}
+
+void rows_services_of_alloc(struct rows *r, const struct view *v, const struct uuid *alloc)
+{
+	rows_open(r, v, INDEX_SERVICES_ALLOC, alloc, sizeof(*alloc));
 }
 
 void rows_objects(struct rows *r, const struct view *v, enum table table)

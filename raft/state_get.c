@@ -10,6 +10,7 @@ OBJECT_DEFINE(job_extra, JOB_EXTRA_FIELDS);
 OBJECT_DEFINE(alloc_server, ALLOC_SERVER_FIELDS);
 OBJECT_DEFINE(alloc_reported, ALLOC_REPORTED_FIELDS);
 OBJECT_DEFINE(node_extra, NODE_EXTRA_FIELDS);
+OBJECT_DEFINE(service_tags, SERVICE_TAGS_FIELDS);
 
 /* What was stored was encoded by us: bytes that do not decode are damage. */
 static int unpack(const struct type *t, const struct blob *blob, void *out, struct arena *mem)
@@ -246,6 +247,38 @@ int deployment_row_get(const struct deployment_row *row, struct deployment *out,
 	out->create_time = row->create_time_ns;
 	out->modify_time = row->modify_time_ns;
 	return out->id != NULL ? 0 : ERR_NOMEM;
+}
+
+/* ---- services ---- */
+
+int service_row_tags(const struct service_row *row, struct service_tags *out, struct arena *mem)
+{
+	return unpack(&service_tags_type, row->tags, out, mem);
+}
+
+int service_row_get(const struct view *v, const struct service_row *row, struct service_registration *out,
+		    struct arena *mem)
+{
+	const struct alloc_row *alloc = state_alloc(v, &row->alloc_id);
+	struct service_tags tags;
+	int rv = unpack(&service_registration_type, row->rest, out, mem);
+
+	if (rv == 0) {
+		rv = service_row_tags(row, &tags, mem);
+	}
+	if (rv != 0 || alloc == NULL) {
+		return rv != 0 ? rv : ERR_CORRUPT;
+	}
+	out->tags = tags.tags;
+	out->id = service_row_id(row);
+	out->service_name = service_row_name(row);
+	out->namespace_ = service_row_ns(row);
+	out->node_id = id_text(&alloc->node_id, mem);
+	out->job_id = job_row_id(alloc->job);
+	out->alloc_id = id_text(&row->alloc_id, mem);
+	out->create_index = (int64_t)row->create_index;
+	out->modify_index = (int64_t)row->modify_index;
+	return out->node_id != NULL && out->alloc_id != NULL ? 0 : ERR_NOMEM;
 }
 
 /* ---- nodes ---- */

@@ -55,6 +55,7 @@ uint64_t watch_key_row(const struct row *row)
 	case TABLE_LAUNCHES:
 	case TABLE_SCALINGS:
 	case TABLE_SUBMISSIONS:
+	case TABLE_SERVICES:
 		return job_part(key);
 	default:
 		return key_hash(key.at, key.len);

@@ -31,7 +31,8 @@ struct watch_notice {
 };
 
 /* The hash of a row's key: what notices of its changes carry. Of a job it is that of namespace and ID, whatever the
- * version; likewise of its summary, launch, submission and of scalings of its groups. */
+ * version; likewise of its summary, launch, submission and of scalings of its groups. Of a service it is that of namespace and
+ * name. */
 uint64_t watch_key_job(const char *ns, const char *id);
 uint64_t watch_key_id(const struct uuid *id);
 uint64_t watch_key_name(const char *name);

@@ -94,7 +94,7 @@ static void put_id(struct buf *out, struct uuid id)
 	buf_str(out, text);
 }
 
-/* "web", "default.web", "4bd1...", "120.4bd1..." */
+/* "web", "default.web", "default.web.ID", "4bd1...", "120.4bd1..." */
 static const char *make_token(struct listing *l, const struct row *row)
 {
 	struct buf b = {0};
@@ -104,6 +104,12 @@ static const char *make_token(struct listing *l, const struct row *row)
 		put_escaped(&b, job_row_ns((const struct job_row *)row));
 		buf_byte(&b, '.');
 		put_escaped(&b, job_row_id((const struct job_row *)row));
+	} else if (l->kind->key == LIST_BY_SERVICE) {
+		put_escaped(&b, service_row_ns((const struct service_row *)row));
+		buf_byte(&b, '.');
+		put_escaped(&b, service_row_name((const struct service_row *)row));
+		buf_byte(&b, '.');
+		put_escaped(&b, service_row_id((const struct service_row *)row));
 	} else if (l->kind->key == LIST_BY_NAME) {
 		put_escaped(&b, ((const struct object_row *)row)->key);
 	} else {
@@ -135,7 +141,7 @@ static long take_part(struct listing *l, const char **token, bool last, char *to
 
 static int seek_key(struct listing *l, const char *token)
 {
-	unsigned parts = l->kind->key == LIST_BY_JOB ? 2 : 1;
+	unsigned parts = l->kind->key == LIST_BY_SERVICE ? 3 : l->kind->key == LIST_BY_JOB ? 2 : 1;
 	size_t len = 0;
 
 	for (unsigned i = 0; i < parts; i++) {

@@ -35,7 +35,7 @@ struct list_scratch {
 enum { LIST_SKIP = 1 };
 
 /* What a table is sorted by, which page tokens are made of. Lists that are told whole have no pages. */
-enum list_key { LIST_WHOLE, LIST_BY_ID, LIST_BY_JOB, LIST_BY_NAME };
+enum list_key { LIST_WHOLE, LIST_BY_ID, LIST_BY_JOB, LIST_BY_NAME, LIST_BY_SERVICE };
 
 struct list_kind {
 	const struct type *type; /* Of the elements. */

@@ -43,6 +43,10 @@
 	X(namespaces, HTTP_BIT_GET, "/v1/namespaces", NULL)                                                    \
 	X(namespace, HTTP_BIT_GET, "/v1/namespace/:name", NULL)                                                \
 	X(scheduler_config, HTTP_BIT_GET, "/v1/operator/scheduler/configuration", "operator:read")             \
+	X(services, HTTP_BIT_GET, "/v1/services", "read-job")                                                  \
+	X(service, HTTP_BIT_GET, "/v1/service/:name", "read-job")                                              \
+	X(job_services, HTTP_BIT_GET, "/v1/job/:id.../services", "read-job")                                   \
+	X(alloc_services, HTTP_BIT_GET, "/v1/allocation/:id/services", "read-job")                             \
 	X(search, HTTP_BITS_WRITE, "/v1/search", "list-jobs")                                                  \
 	X(search_fuzzy, HTTP_BITS_WRITE, "/v1/search/fuzzy", "list-jobs")
 
@@ -76,6 +80,7 @@
 	X(namespaces_put, HTTP_BITS_WRITE, "/v1/namespace", "management")                                      \
 	X(namespace_put, HTTP_BITS_WRITE, "/v1/namespace/:name", "management")                                 \
 	X(namespace_delete, HTTP_BIT_DELETE, "/v1/namespace/:name", "management")                              \
+	X(service_delete, HTTP_BIT_DELETE, "/v1/service/:name/:id", "submit-job")                              \
 	X(scheduler_config_put, HTTP_BITS_WRITE, "/v1/operator/scheduler/configuration", "operator:write")     \
 	X(snapshot_save, HTTP_BIT_GET, "/v1/operator/snapshot", "management")                                  \
 	X(snapshot_restore, HTTP_BITS_WRITE, "/v1/operator/snapshot", "management")                            \

@@ -80,6 +80,7 @@ server_libapi_a_SOURCES = \
 	server/api_query.c server/api_query.h \
 	server/api_routes.c server/api_routes.h \
 	server/api_search.c \
+	server/api_services.c \
 	server/api_snapshot.c \
 	server/api_status.c \
 	server/api_write.c server/api_write.h \

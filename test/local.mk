@@ -254,6 +254,7 @@ API_TESTS = \
 	test/unit/server/test_api_nodes \
 	test/unit/server/test_api_parse \
 	test/unit/server/test_api_reads \
+	test/unit/server/test_api_services \
 	test/unit/server/test_api_snapshot
 if HAVE_CMOCKA
 if HAVE_JANSSON
@@ -297,6 +298,9 @@ test_unit_server_test_api_reads_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_snapshot_SOURCES = test/unit/server/test_api_snapshot.c
 test_unit_server_test_api_snapshot_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_snapshot_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_services_SOURCES = test/unit/server/test_api_services.c
+test_unit_server_test_api_services_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_services_LDADD = $(API_TEST_LIBS)
 if FUZZ
 if HAVE_CMOCKA
 if HAVE_JANSSON

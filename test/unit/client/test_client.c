@@ -849,6 +849,92 @@ static void a_start_that_takes_for_ever_can_be_stopped(void **state)
 	await(1, "complete");
 }
 
+/* ---- services ---- */
+
+/* The services of allocation 1 that were told last. */
+static const struct alloc_update *told_services(void)
+{
+	static const struct alloc_update none;
+	struct fake_report *r = fake_server_find(&w.server, id_of(1));
+
+	return r == NULL ? &none : &r->update;
+}
+
+static bool tells_services(const void *arg)
+{
+	return told_services()->services.n == *(const uint32_t *)arg;
+}
+
+static void await_services(uint32_t n)
+{
+	run_until(tells_services, &n, "so many services are told");
+}
+
+#define GRANTED                                                                                       \
+	",\"AllocatedResources\":{\"Shared\":{\"Ports\":[{\"Label\":\"my-port\",\"Value\":1234,\"HostIP\":\"127.0.0.9\"}]}}"
+
+static void services_are_offered_while_their_allocation_runs(void **state)
+{
+	static const char group[] =
+	        ",\"ShutdownDelay\":300000000,\"Services\":["
+	        "{\"Name\":\"${NOMAD_GROUP_NAME}-s\",\"Provider\":\"nomad\",\"PortLabel\":\"my-port\",\"Tags\":[\"i${NOMAD_ALLOC_INDEX}\",\"b\"],"
+	        "\"CanaryTags\":[\"c\"]},"
+	        "{\"Name\":\"number\",\"Provider\":\"nomad\",\"PortLabel\":\"8080\",\"Address\":\"example.org\"},"
+	        "{\"Name\":\"nowhere\",\"Provider\":\"nomad\",\"PortLabel\":\"missing\"},"
+	        "{\"Name\":\"other\",\"Provider\":\"consul\",\"PortLabel\":\"my-port\"}]";
+	const struct service_registration *s;
+	char id[128];
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", GRANTED, group, SLEEP("t"));
+	await_services(2);
+	s = told_services()->services.at;
+	snprintf(id, sizeof(id), "_nomad-task-%s-group-g-g-s-my-port", id_of(1));
+	assert_string_equal(s[0].id, id);
+	assert_string_equal(s[0].service_name, "g-s");
+	assert_string_equal(s[0].address, "127.0.0.9");
+	assert_int_equal(s[0].port, 1234);
+	assert_int_equal(s[0].tags.n, 2);
+	assert_string_equal(s[0].tags.at[0], "i0");
+	assert_string_equal(s[1].address, "example.org");
+	assert_int_equal(s[1].port, 8080);
+	/* They are off the list before the task is killed. */
+	push(1, 2, "stop", "service", GRANTED, group, SLEEP("t"));
+	await_services(0);
+	assert_string_equal(told_services()->client_status, "running");
+	await(1, "complete");
+}
+
+static void a_canary_has_tags_of_its_own(void **state)
+{
+	static const char group[] = ",\"Services\":[{\"Name\":\"s\",\"Provider\":\"nomad\",\"PortLabel\":\"my-port\",\"Tags\":[\"t\"],"
+	                            "\"CanaryTags\":[\"c1\",\"c2\"]}]";
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", GRANTED ",\"DeploymentID\":\"d\",\"DeploymentStatus\":{\"Canary\":true}", group, SLEEP("t"));
+	await_services(1);
+	assert_int_equal(told_services()->services.at[0].tags.n, 2);
+}
+
+static void services_of_a_task_are_offered_while_it_runs(void **state)
+{
+	static const char two[] = "{\"Name\":\"quick\",\"Driver\":\"raw_exec\",\"Config\":{\"command\":\"/bin/sleep\",\"args\":[\"1\"]},"
+	                          "\"Services\":[{\"Name\":\"q\",\"Provider\":\"nomad\",\"PortLabel\":\"my-port\"}]},"
+	                          "{\"Name\":\"slow\",\"Driver\":\"raw_exec\",\"Config\":{\"command\":\"/bin/sleep\",\"args\":[\"600\"]},"
+	                          "\"Services\":[{\"Name\":\"s\",\"Provider\":\"nomad\",\"PortLabel\":\"my-port\"}]}";
+	char id[128];
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "batch", GRANTED, "", two);
+	await_services(2);
+	await_services(1);
+	snprintf(id, sizeof(id), "_nomad-task-%s-slow-s-my-port", id_of(1));
+	assert_string_equal(told_services()->services.at[0].id, id);
+}
+
 /* ---- checks ---- */
 
 /* A listener that answers every request with a status; 0 accepts and hangs up. */
@@ -1013,6 +1099,9 @@ int main(void)
 	        T(many_simulated_tasks_cost_little),
 	        T(a_driver_that_fails_now_and_then_is_tried_again),
 	        T(a_start_that_takes_for_ever_can_be_stopped),
+	        T(services_are_offered_while_their_allocation_runs),
+	        T(a_canary_has_tags_of_its_own),
+	        T(services_of_a_task_are_offered_while_it_runs),
 	        T(healthy_is_what_answers_its_checks),
 	        T(unhealthy_is_what_answers_with_errors_or_not_at_all),
 	        T(a_check_whose_port_nobody_listens_on_fails),

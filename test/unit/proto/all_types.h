@@ -80,6 +80,7 @@
 	X(allocation) \
 	X(alloc_stub) \
 	X(alloc_update) \
+	X(service_registration) \
 	X(node_cpu) \
 	X(node_memory) \
 	X(node_disk) \

@@ -258,21 +258,49 @@ const struct apply_result *kit_place(struct kit *k, const char *job, const struc
 	return kit_apply(k, COMMAND_PLAN, kit_plan(k, job, eval, node, n, ids));
 }
 
+static const struct apply_result *report_update(struct kit *k, const struct alloc_update *update)
+{
+	struct alloc_reports p;
+	struct alloc_report report;
+
+	assert_int_equal(alloc_report_fill(&report, update, &k->mem), 0);
+	object_init(&alloc_reports_type, &p);
+	p.reports.at = &report;
+	p.reports.n = 1;
+	return kit_apply(k, COMMAND_ALLOC_REPORTS, &p);
+}
+
 const struct apply_result *kit_report(struct kit *k, const struct uuid *alloc, const char *status)
 {
 	struct alloc_update update;
-	struct alloc_reports p;
-	struct alloc_report report;
 
 	object_init(&alloc_update_type, &update);
 	update.id = kit_text(k, alloc);
 	update.client_status = status;
 	update.client_description = status;
-	assert_int_equal(alloc_report_fill(&report, &update, &k->mem), 0);
-	object_init(&alloc_reports_type, &p);
-	p.reports.at = &report;
-	p.reports.n = 1;
-	return kit_apply(k, COMMAND_ALLOC_REPORTS, &p);
+	return report_update(k, &update);
+}
+
+const struct apply_result *kit_serve(struct kit *k, const struct uuid *alloc, const char *name, int64_t port)
+{
+	const char *tags[] = {name, "a"};
+	struct service_registration s;
+	struct alloc_update update;
+
+	object_init(&alloc_update_type, &update);
+	object_init(&service_registration_type, &s);
+	update.id = kit_text(k, alloc);
+	update.client_status = "running";
+	update.services.at = &s;
+	update.services.n = 1;
+	s.id = arena_printf(&k->mem, "_nomad-task-%s-group-g-%s-http", update.id, name);
+	s.service_name = name;
+	s.tags.at = tags;
+	s.tags.n = 2;
+	s.address = "127.0.0.1";
+	s.port = port;
+	s.datacenter = "dc1";
+	return report_update(k, &update);
 }
 
 const struct apply_result *kit_stop_alloc(struct kit *k, const struct uuid *alloc, const char *why)

@@ -58,6 +58,8 @@ struct plan_result *kit_plan(struct kit *k, const char *job, const struct uuid *
 const struct apply_result *kit_place(struct kit *k, const char *job, const struct uuid *eval, const struct uuid *node,
                                      unsigned n, struct uuid *ids);
 const struct apply_result *kit_report(struct kit *k, const struct uuid *alloc, const char *status);
+/* That it runs, with one service of this name and port, tagged "a" and by its name. */
+const struct apply_result *kit_serve(struct kit *k, const struct uuid *alloc, const char *name, int64_t port);
 const struct apply_result *kit_stop_alloc(struct kit *k, const struct uuid *alloc, const char *why);
 
 /* A deployment of the newest version, one group "g". */

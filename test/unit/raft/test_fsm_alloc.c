@@ -777,6 +777,183 @@ static void deployments_are_collected_when_they_are_over(void **state)
 	kit_close(k);
 }
 
+/* ---- services ---- */
+
+/* Services of allocation i: "web" and "db" by bits, with this port. */
+static struct service_registration *services(struct setting *s, unsigned i, unsigned which, int64_t port, uint32_t *n)
+{
+	static const char *const names[] = {"web", "db"};
+	struct service_registration *at = arena_calloc(&s->k.mem, 2, sizeof(*at));
+	unsigned k;
+
+	*n = 0;
+	for (k = 0; k < 2; k++) {
+		if ((which >> k & 1) != 0) {
+			struct service_registration *r = &at[(*n)++];
+
+			object_init(&service_registration_type, r);
+			r->id = arena_printf(&s->k.mem, "_nomad-task-%s-group-g-%s-http", kit_text(&s->k, &s->ids[i]), names[k]);
+			r->service_name = names[k];
+			r->address = "127.0.0.1";
+			r->port = port;
+			r->datacenter = "dc1";
+			r->tags.at = (const char **)(uintptr_t)names;
+			r->tags.n = k + 1;
+		}
+	}
+	return at;
+}
+
+static uint64_t report_services(struct setting *s, unsigned i, const char *status, const struct service_registration *at,
+				uint32_t n)
+{
+	struct alloc_update update;
+	struct alloc_reports p;
+	struct alloc_report report;
+
+	object_init(&alloc_update_type, &update);
+	update.id = kit_text(&s->k, &s->ids[i]);
+	update.client_status = status;
+	update.services.at = (struct service_registration *)(uintptr_t)at;
+	update.services.n = n;
+	assert_int_equal(alloc_report_fill(&report, &update, &s->k.mem), 0);
+	object_init(&alloc_reports_type, &p);
+	p.reports.at = &report;
+	p.reports.n = 1;
+	return kit_apply(&s->k, COMMAND_ALLOC_REPORTS, &p)->index;
+}
+
+static void report_web_and_db(struct setting *s, unsigned i, const char *status, unsigned which, int64_t port)
+{
+	uint32_t n;
+	struct service_registration *at = services(s, i, which, port, &n);
+
+	report_services(s, i, status, at, n);
+}
+
+/* A plan that holds an allocation for lost. */
+static struct plan_result *lost_plan(struct setting *s, unsigned i)
+{
+	struct plan_result *p = arena_alloc(&s->k.mem, sizeof(*p));
+	struct plan_change *change = arena_alloc(&s->k.mem, sizeof(*change));
+
+	object_init(&plan_result_type, p);
+	object_init(&plan_change_type, change);
+	change->id = uuid_bytes(&s->ids[i]);
+	change->desired = (struct opt){ALLOC_DESIRED_STOP, true};
+	change->client = (struct opt){ALLOC_CLIENT_LOST, true};
+	p->changes.at = change;
+	p->changes.n = 1;
+	return p;
+}
+
+static size_t n_services(const struct setting *s)
+{
+	return view_count(s->k.v, TABLE_SERVICES);
+}
+
+static void services_follow_what_their_allocation_reports(void **state)
+{
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 2);
+	const struct service_row *row;
+	struct service_registration r;
+	uint64_t made;
+	struct rows rows;
+
+	(void)state;
+	report_web_and_db(&s, 0, "running", 3, 80);
+	report_web_and_db(&s, 1, "running", 1, 81);
+	assert_int_equal(n_services(&s), 3);
+	rows_services(&rows, k->v, "default", "web");
+	row = service_next(&rows);
+	assert_int_equal(service_row_get(k->v, row, &r, &k->mem), 0);
+	assert_string_equal(r.service_name, "web");
+	assert_string_equal(r.namespace_, "default");
+	assert_string_equal(r.job_id, "a");
+	assert_string_equal(r.node_id, kit_text(k, &s.node));
+	assert_string_equal(r.alloc_id, kit_text(k, uuid_equal(&row->alloc_id, &s.ids[0]) ? &s.ids[0] : &s.ids[1]));
+	assert_string_equal(r.address, "127.0.0.1");
+	assert_string_equal(r.datacenter, "dc1");
+	assert_int_equal(r.tags.n, 1);
+	assert_int_equal(r.create_index, r.modify_index);
+	assert_non_null(service_next(&rows));
+	assert_null(service_next(&rows));
+	made = state_table_index(k->v, TABLE_SERVICES);
+	report_web_and_db(&s, 0, "running", 3, 80); /* Nothing new. */
+	assert_int_equal(state_table_index(k->v, TABLE_SERVICES), made);
+	report_web_and_db(&s, 0, "running", 2, 90);
+	rows_services_of_alloc(&rows, k->v, &s.ids[0]);
+	row = service_next(&rows);
+	assert_string_equal(service_row_name(row), "db");
+	assert_int_equal(service_row_get(k->v, row, &r, &k->mem), 0);
+	assert_int_equal(r.port, 90);
+	assert_true(r.create_index < r.modify_index);
+	assert_null(service_next(&rows));
+	kit_close(k);
+}
+
+static void services_go_with_their_allocation(void **state)
+{
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 4);
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		report_web_and_db(&s, i, "running", 3, 80);
+	}
+	assert_int_equal(n_services(&s), 8);
+	report_web_and_db(&s, 0, "complete", 3, 80); /* One that has ended offers nothing, whatever it says. */
+	assert_int_equal(n_services(&s), 6);
+	report_web_and_db(&s, 1, "pending", 3, 80);
+	assert_int_equal(n_services(&s), 4);
+	kit_apply(k, COMMAND_PLAN, lost_plan(&s, 2));
+	assert_int_equal(n_services(&s), 2);
+	kit_deregister(k, "a", true);
+	assert_int_equal(n_services(&s), 0);
+	kit_close(k);
+}
+
+static void services_that_no_row_can_be_made_of_are_passed_over(void **state)
+{
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 2);
+	struct service_registration *at;
+	char name[SERVICE_NAME_MAX + 2];
+	uint32_t n;
+
+	(void)state;
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	at = services(&s, 0, 3, 80, &n);
+	at[0].service_name = "";
+	report_services(&s, 0, "running", at, n);
+	assert_int_equal(n_services(&s), 1);
+	at[0].service_name = name;
+	report_services(&s, 0, "running", at, n);
+	assert_int_equal(n_services(&s), 1);
+	report_services(&s, 1, "running", at, n); /* Another's. */
+	assert_int_equal(n_services(&s), 1);
+	kit_close(k);
+}
+
+static void a_service_is_taken_off_the_list(void **state)
+{
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 1);
+	const char *id = arena_printf(&k->mem, "_nomad-task-%s-group-g-web-http", kit_text(k, &s.ids[0]));
+
+	(void)state;
+	report_web_and_db(&s, 0, "running", 3, 80);
+	kit_apply(k, COMMAND_SERVICE_DELETE, &(struct service_delete){"default", "web", id});
+	assert_int_equal(k->result.status, 0);
+	assert_int_equal(n_services(&s), 1);
+	kit_apply(k, COMMAND_SERVICE_DELETE, &(struct service_delete){"default", "web", id});
+	assert_int_equal(k->result.status, ERR_NOTFOUND);
+	kit_close(k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -808,6 +985,10 @@ int main(void)
 		cmocka_unit_test(groups_are_promoted_by_name),
 		cmocka_unit_test(malformed_reports_and_transitions_are_refused),
 		cmocka_unit_test(deployments_are_collected_when_they_are_over),
+		cmocka_unit_test(services_follow_what_their_allocation_reports),
+		cmocka_unit_test(services_go_with_their_allocation),
+		cmocka_unit_test(services_that_no_row_can_be_made_of_are_passed_over),
+		cmocka_unit_test(a_service_is_taken_off_the_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

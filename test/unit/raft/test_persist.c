@@ -28,6 +28,7 @@ static void fill(struct kit *k)
 	kit_apply(k, COMMAND_JOB_REGISTER, p);
 	kit_place(k, "a", &k->result.eval_id, &node, 4, ids);
 	kit_report(k, &ids[0], "running");
+	kit_serve(k, &ids[2], "web", 80);
 	kit_stop_alloc(k, &ids[1], "why");
 	kit_deployment(k, "a", 4, 1);
 	for (i = 0; i < 7; i++) { /* The version of the allocations goes. */

@@ -336,6 +336,24 @@ static void make_node_evaluate(struct world *w, struct node_evaluate *p)
 	p->id = some_node(w);
 }
 
+static void random_services(struct world *w, struct alloc_report *r)
+{
+	uint32_t i;
+
+	r->services.n = below(w, 4);
+	r->services.at = arena_calloc(&w->mem, 4, sizeof(*r->services.at));
+	for (i = 0; i < r->services.n; i++) {
+		struct service_registration *s = &r->services.at[i];
+		struct uuid id = {{0}};
+
+		object_init(&service_registration_type, s);
+		bytes_uuid(&r->id, &id);
+		s->service_name = chance(w, 8) ? "" : chance(w, 2) ? "web" : "db";
+		s->id = arena_printf(&w->mem, "_nomad-task-%s-%u", id_text(w, &id), below(w, 3));
+		s->port = chance(w, 2) ? 80 : 81;
+	}
+}
+
 static void make_alloc_reports(struct world *w, struct alloc_reports *p)
 {
 	uint32_t i;
@@ -355,7 +373,20 @@ static void make_alloc_reports(struct world *w, struct alloc_reports *p)
 		buf_close(&b);
 		r->id = some_id(w, rows_allocs);
 		r->status = below(w, ALLOC_CLIENT_COUNT);
+		random_services(w, r);
 		r->healthy = (struct opt){chance(w, 2), chance(w, 3)};
+	}
+}
+
+static void make_service_delete(struct world *w, struct service_delete *p)
+{
+	const struct service_row *row;
+	struct rows r;
+
+	rows_services(&r, w->c.v, NULL, NULL);
+	row = service_next(&r);
+	if (row != NULL) {
+		*p = (struct service_delete){service_row_ns(row), service_row_name(row), service_row_id(row)};
 	}
 }
 
