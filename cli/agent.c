@@ -36,6 +36,7 @@ struct agent {
 	int end;     /* and an eventfd: the server asks to be stopped, and why. */
 	char end_why[AGENT_WHY];
 	time_t started;
+	int64_t files_max; /* Of tasks: see allow_files(). */
 
 	struct agent_node *client;
 	struct agent_front *front;
@@ -58,14 +59,18 @@ static void watched_signals(sigset_t *set)
 	sigaddset(set, SIGUSR1);
 }
 
-static void allow_files(void)
+/* Returns the limit as it was, which is the one for tasks; 0 for none. */
+static int64_t allow_files(void)
 {
 	struct rlimit limit;
+	int64_t before = 0;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		before = (int64_t)limit.rlim_cur;
 		limit.rlim_cur = limit.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	return before;
 }
 
 /* Before there is a second thread: all inherit the mask, and read the environment. */
@@ -76,7 +81,7 @@ static int prepare_process(struct agent *a)
 	watched_signals(&set);
 	signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	allow_files();
+	a->files_max = allow_files();
 	(void)setenv("UV_THREADPOOL_SIZE", "8", 0);
 	a->signals = signalfd(-1, &set, SFD_CLOEXEC);
 	a->end = eventfd(0, EFD_CLOEXEC);
@@ -256,7 +261,7 @@ static int start_parts(struct agent *a, char why[AGENT_WHY])
 	int rv = 0;
 
 	if (c->client->enabled) {
-		a->client = agent_node_open(c, why);
+		a->client = agent_node_open(c, a->files_max, why);
 		rv = a->client != NULL ? 0 : ERR_IO;
 	}
 	if (rv == 0) {

@@ -199,7 +199,7 @@ static int open_parts(struct agent_node *c, char why[AGENT_WHY])
 	return 0;
 }
 
-struct agent_node *agent_node_open(const struct agent_config *config, char why[AGENT_WHY])
+struct agent_node *agent_node_open(const struct agent_config *config, int64_t task_files_max, char why[AGENT_WHY])
 {
 	struct agent_node *c = calloc(1, sizeof(*c));
 
@@ -212,6 +212,7 @@ struct agent_node *agent_node_open(const struct agent_config *config, char why[A
 		return NULL;
 	}
 	c->config = config;
+	c->client_config.task_files_max = task_files_max;
 	if (open_parts(c, why) != 0) {
 		agent_node_close(c);
 		return NULL;

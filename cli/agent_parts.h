@@ -43,8 +43,9 @@ const char *agent_numeric_host(const char *key, const char *host, struct arena *
 
 /* ---- agent_node.c ---- */
 
-/* Read the local state and look at the machine; nothing runs yet. NULL, with a text in `why`. */
-struct agent_node *agent_node_open(const struct agent_config *config, char why[AGENT_WHY]);
+/* Read the local state and look at the machine; nothing runs yet. Tasks get the soft limit of open files, unless it is
+ * 0. NULL, with a text in `why`. */
+struct agent_node *agent_node_open(const struct agent_config *config, int64_t task_files_max, char why[AGENT_WHY]);
 
 /* The node's ID, from open on. */
 const char *agent_node_id(const struct agent_node *c);

@@ -166,7 +166,8 @@ static int open_drivers(struct client *c)
 	                                    .executor = c->config->executor[0] == '\0' ? NULL : c->config->executor,
 	                                    .cgroup_parent = c->config->cgroup_parent,
 	                                    .chroot_env = &c->config->chroot_env,
-	                                    .dev = c->config->dev};
+	                                    .dev = c->config->dev,
+	                                    .files_max = c->config->task_files_max};
 	struct driver_error error;
 	uint32_t i;
 

@@ -57,6 +57,7 @@ struct client_config {
 	struct map chroot_env;     /* Empty: the drivers' default. */
 	int64_t max_kill_timeout_ns; /* 30 s */
 	int64_t gc_max_allocs;       /* 50: ended allocations beyond that are removed from this node. */
+	int64_t task_files_max;      /* Soft limit of open files; 0: the agent's own. */
 	bool dev;
 };
 

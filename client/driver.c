@@ -170,6 +170,7 @@ struct driver_host *driver_host_open(const struct driver_host_config *config)
 	}
 	host->loop = config->loop;
 	host->dev = config->dev;
+	host->files_max = config->files_max;
 	list_init(&host->tasks);
 	list_init(&host->ended);
 	object_init(&raw_exec_plugin_type, &host->raw_exec);

@@ -154,6 +154,7 @@ struct driver_host_config {
 	/* What tasks in a root of their own see of the host, path by path there and here; NULL: the default. */
 	const struct map *chroot_env;
 	bool dev;                  /* Development mode: drivers that are off by default are on. */
+	int64_t files_max;         /* The soft limit of open files of tasks; 0: the agent's. */
 };
 
 /* NULL when memory is exhausted. The config is copied. */

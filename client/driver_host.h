@@ -46,6 +46,7 @@ OBJECT_DECLARE(docker_plugin, DOCKER_PLUGIN_FIELDS);
 struct driver_host {
 	uv_loop_t *loop;
 	bool dev;
+	int64_t files_max; /* Of tasks; 0: the agent's. */
 	char *executor;    /* Path of the program. */
 	struct cgroups cgroups;
 	const char *chroot_env; /* Lines, as the executor's spec has them; NULL: the default. */

@@ -289,6 +289,7 @@ static bool fill_errand(struct errand *errand, const struct driver_host *host, c
 	x->log_disabled = s->log_disabled;
 	x->set_oom_score_adj = l->set_oom_score_adj;
 	x->oom_score_adj = l->oom_score_adj;
+	x->files_max = host->files_max;
 	if (l->limited) {
 		set_limits(x, s);
 	}

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -264,12 +265,29 @@ static int execute(const struct executor_spec *spec)
 	return errno;
 }
 
+/* The agent has raised its own limit, which is inherited; programs that close all they could have open, or use select(),
+ * would not get along with that. */
+static int limit_files(const struct executor_spec *spec)
+{
+	struct rlimit limit;
+
+	if (spec->files_max <= 0) {
+		return 0;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+		return errno;
+	}
+	limit.rlim_cur = (rlim_t)spec->files_max < limit.rlim_max ? (rlim_t)spec->files_max : limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? 0 : errno;
+}
+
 static const struct {
 	int32_t stage;
 	int (*run)(const struct executor_spec *spec);
 } steps[] = {
 	{EXECUTOR_STAGE_CGROUP, join_given_cgroups},
 	{EXECUTOR_STAGE_LIMITS, join_limit_cgroups},
+	{EXECUTOR_STAGE_LIMITS, limit_files},
 	{EXECUTOR_STAGE_OOM, set_oom_score},
 	{EXECUTOR_STAGE_ROOT, root_enter},
 	{EXECUTOR_STAGE_SHARED, root_mount_shared},

@@ -24,7 +24,7 @@
 enum {
 	EXECUTOR_SOCKET_FD = 3,
 	EXECUTOR_SPEC_FD = 4,
-	EXECUTOR_SPEC_VERSION = 2,
+	EXECUTOR_SPEC_VERSION = 3,
 	EXECUTOR_GROUPS_MAX = 1024,
 	EXECUTOR_RUN_TEXT = 17, /* 16 hex digits. */
 };
@@ -49,7 +49,7 @@ enum {
 	X(shared) /* What becomes its /alloc. */ \
 	X(chroot_env) /* What it sees of the host, not writable: a line for the host's path, one for the task's. */
 
-/* Limits of 0 are none. With a root: `capabilities` is the set of those that the task may have, a bit each. */
+/* Limits of 0 are none; files_max is the soft limit of open files, 0: the executor's. With a root: `capabilities` is the set of those that the task may have, a bit each. */
 #define EXECUTOR_NUMBERS(X)     \
 	X(log_max_files)        \
 	X(log_max_file_bytes)   \
@@ -65,7 +65,8 @@ enum {
 	X(pid_private)          \
 	X(ipc_private)          \
 	X(no_pivot_root)        \
-	X(capabilities)
+	X(capabilities)         \
+	X(files_max)
 
 struct executor_spec {
 #define X(name) const char *name;
