@@ -3,24 +3,49 @@
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "client/template_parts.h"
 #include "client/vars.h"
 #include "proto/error.h"
 
-enum { DEPTH_MAX = 32 };
+enum { PIECES_MAX = 1 << 17 };
 
-struct parser {
-	const char *p, *end; /* Within the action. */
-	const char *start;   /* Of the whole text, to tell lines. */
-	const struct task_env *env;
-	struct arena mem; /* Values. */
-	char *why;
-	unsigned depth;
-	int rc;
+enum piece_kind {
+	PIECE_TEXT,
+	PIECE_ACTION,
+	PIECE_IF,
+	PIECE_WITH,
+	PIECE_RANGE,
+	PIECE_ELSE,
+	PIECE_END,
+	PIECE_BREAK,
+	PIECE_CONTINUE
 };
 
-static int refuse(struct parser *t, const char *format, ...)
+/* A piece of text, or an action without its delimiters and its first word. */
+struct piece {
+	enum piece_kind kind;
+	enum piece_kind branch; /* ELSE: what follows: IF, WITH, or END for nothing. */
+	const char *at, *end;
+	uint32_t other; /* IF, WITH, RANGE, ELSE: the ELSE or END that ends its part. */
+};
+
+enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE };
+
+struct machine {
+	struct template_run t;
+	struct piece *pieces;
+	uint32_t n, cap;
+	uint32_t open[TEMPLATE_DEPTH]; /* While reading: blocks, the last part of each. */
+	enum piece_kind blocks[TEMPLATE_DEPTH];
+	unsigned depth;
+	struct buf *out;
+	enum flow flow;
+};
+
+void template_refuse(struct template_run *t, const char *format, ...)
 {
 	va_list args;
 	unsigned line = 1;
@@ -28,7 +53,7 @@ static int refuse(struct parser *t, const char *format, ...)
 	int n;
 
 	if (t->rc != 0) {
-		return t->rc;
+		return;
 	}
 	for (p = t->start; p < t->p; p++) {
 		line += *p == '\n';
@@ -38,217 +63,98 @@ static int refuse(struct parser *t, const char *format, ...)
 	vsnprintf(t->why + n, TEMPLATE_WHY - (size_t)n, format, args);
 	va_end(args);
 	t->rc = ERR_INVALID;
-	return t->rc;
 }
 
-static void skip_space(struct parser *t)
+bool template_step(struct template_run *t)
 {
-	while (t->p < t->end && isspace((unsigned char)*t->p)) {
-		t->p++;
+	if (++t->steps > TEMPLATE_STEPS || t->mem.total > TEMPLATE_BYTES) {
+		template_refuse(t, "it takes too many steps, or too much memory");
 	}
+	return t->rc == 0;
 }
 
-static bool at_word(const struct parser *t)
+/* ---- reading ---- */
+
+static struct piece *add_piece(struct machine *m, enum piece_kind kind, const char *at, const char *end)
 {
-	return t->p < t->end && (isalnum((unsigned char)*t->p) || *t->p == '_' || *t->p == '.' || *t->p == '$');
-}
+	struct piece *pieces = m->pieces;
 
-static const char *keep(struct parser *t, const char *value)
-{
-	if (value == NULL && t->rc == 0) {
-		t->rc = ERR_NOMEM;
-	}
-	return value == NULL ? "" : value;
-}
+	if (m->n == m->cap) {
+		uint32_t cap = m->cap == 0 ? 64 : 2 * m->cap;
 
-/* ---- values ---- */
-
-static char escaped(char c)
-{
-	static const char from[] = "nrt\"\\'";
-	static const char to[] = "\n\r\t\"\\'";
-	const char *at = c == '\0' ? NULL : strchr(from, c);
-
-	return at == NULL ? '\0' : to[at - from];
-}
-
-/* A string in double quotes, in which \ escapes, or in backquotes, as it stands. */
-static const char *quoted(struct parser *t)
-{
-	char quote = *t->p++;
-	struct buf out = {0};
-	const char *value;
-
-	while (t->p < t->end && *t->p != quote) {
-		char c = *t->p++;
-
-		if (quote == '"' && c == '\\') {
-			c = t->p < t->end ? escaped(*t->p++) : '\0';
-			if (c == '\0') {
-				refuse(t, "bad escape in a string");
-			}
+		pieces = cap > PIECES_MAX ? NULL : realloc(pieces, cap * sizeof(*pieces));
+		if (pieces == NULL) {
+			m->t.p = at;
+			template_refuse(&m->t, "too many actions");
+			return NULL;
 		}
-		buf_byte(&out, c);
+		m->pieces = pieces;
+		m->cap = cap;
 	}
-	if (t->p >= t->end) {
-		refuse(t, "a string without an end");
+	pieces[m->n] = (struct piece){.kind = kind, .branch = PIECE_END, .at = at, .end = end};
+	return &pieces[m->n++];
+}
+
+static void open_block(struct machine *m, enum piece_kind kind)
+{
+	if (m->depth == TEMPLATE_DEPTH) {
+		template_refuse(&m->t, "too deeply nested");
+	} else if (add_piece(m, kind, m->t.p, m->t.end) != NULL) {
+		m->blocks[m->depth] = kind;
+		m->open[m->depth++] = m->n - 1;
+	}
+}
+
+/* The part before ends here. */
+static bool end_part(struct machine *m, enum piece_kind kind)
+{
+	if (m->depth == 0) {
+		template_refuse(&m->t, "%s without a block", kind == PIECE_END ? "end" : "else");
+		return false;
+	}
+	m->pieces[m->open[m->depth - 1]].other = m->n;
+	return add_piece(m, kind, m->t.p, m->t.end) != NULL;
+}
+
+static void read_else(struct machine *m)
+{
+	struct template_run *t = &m->t;
+	enum piece_kind branch = template_take_word(t, "if")     ? PIECE_IF
+	                         : template_take_word(t, "with") ? PIECE_WITH
+	                                                         : PIECE_END;
+	const struct piece *before = m->depth == 0 ? NULL : &m->pieces[m->open[m->depth - 1]];
+
+	template_skip_space(t);
+	if (before != NULL && before->kind == PIECE_ELSE && before->branch == PIECE_END) {
+		template_refuse(t, "nothing may follow the last else but end");
+	} else if (branch == PIECE_END && t->p < t->end) {
+		template_refuse(t, "else is followed by something else than if or with");
+	} else if (before != NULL && branch != PIECE_END && m->blocks[m->depth - 1] == PIECE_RANGE) {
+		template_refuse(t, "range has a plain else only");
+	} else if (end_part(m, PIECE_ELSE)) {
+		m->pieces[m->n - 1].branch = branch;
+		m->open[m->depth - 1] = m->n - 1;
+	}
+}
+
+static bool within_range(const struct machine *m)
+{
+	unsigned i;
+
+	for (i = 0; i < m->depth; i++) {
+		if (m->blocks[i] == PIECE_RANGE) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void read_jump(struct machine *m, enum piece_kind kind)
+{
+	if (!within_range(m)) {
+		template_refuse(&m->t, "break and continue belong into a range");
 	} else {
-		t->p++;
-	}
-	value = keep(t, out.failed ? NULL : arena_strndup(&t->mem, out.at == NULL ? "" : out.at, out.len));
-	buf_close(&out);
-	return value;
-}
-
-static const char *f_env(struct parser *t, const char *name)
-{
-	const char *value = task_env_get(t->env, name);
-
-	(void)t;
-	return value == NULL ? "" : value;
-}
-
-static const char *changed(struct parser *t, const char *value, int (*change)(int c))
-{
-	char *copy = arena_strdup(&t->mem, value);
-	char *p;
-
-	for (p = copy; p != NULL && *p != '\0'; p++) {
-		*p = (char)change((unsigned char)*p);
-	}
-	return keep(t, copy);
-}
-
-static const char *f_upper(struct parser *t, const char *value)
-{
-	return changed(t, value, toupper);
-}
-
-static const char *f_lower(struct parser *t, const char *value)
-{
-	return changed(t, value, tolower);
-}
-
-static const char *f_trim(struct parser *t, const char *value)
-{
-	size_t len;
-
-	while (isspace((unsigned char)*value)) {
-		value++;
-	}
-	len = strlen(value);
-	while (len > 0 && isspace((unsigned char)value[len - 1])) {
-		len--;
-	}
-	return keep(t, arena_strndup(&t->mem, value, len));
-}
-
-static const char *f_json(struct parser *t, const char *value)
-{
-	struct buf out = {0};
-	const char *kept;
-
-	json_put_str(&out, value, strlen(value));
-	kept = keep(t, out.failed ? NULL : arena_strndup(&t->mem, out.at, out.len));
-	buf_close(&out);
-	return kept;
-}
-
-static const struct function {
-	const char *name;
-	const char *(*call)(struct parser *t, const char *value);
-} functions[] = {{"env", f_env}, {"toUpper", f_upper}, {"toLower", f_lower}, {"trimSpace", f_trim}, {"toJSON", f_json}};
-
-/* ---- expressions ---- */
-
-static const char *pipeline(struct parser *t);
-
-static const struct function *function_word(struct parser *t)
-{
-	const char *from = t->p;
-	size_t len;
-	size_t i;
-
-	while (at_word(t)) {
-		t->p++;
-	}
-	len = (size_t)(t->p - from);
-	for (i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
-		if (strlen(functions[i].name) == len && strncmp(functions[i].name, from, len) == 0) {
-			return &functions[i];
-		}
-	}
-	refuse(t, "\"%.*s\" is not supported in templates", (int)(len > 64 ? 64 : len), from);
-	return NULL;
-}
-
-static const char *operand(struct parser *t)
-{
-	const char *value = "";
-
-	skip_space(t);
-	if (t->p < t->end && (*t->p == '"' || *t->p == '`')) {
-		return quoted(t);
-	}
-	if (t->p < t->end && *t->p == '(') {
-		t->p++;
-		value = pipeline(t);
-		skip_space(t);
-		if (t->p >= t->end || *t->p != ')') {
-			refuse(t, "a missing )");
-		} else {
-			t->p++;
-		}
-		return value;
-	}
-	refuse(t, "a value is missing");
-	return value;
-}
-
-/* "text", (a), or: function operand. A function that is piped into takes that as its operand. */
-static const char *command(struct parser *t, const char *piped)
-{
-	const struct function *f;
-
-	skip_space(t);
-	if (!at_word(t)) {
-		if (piped != NULL) {
-			refuse(t, "| must be followed by a function");
-		}
-		return operand(t);
-	}
-	f = function_word(t);
-	if (f == NULL) {
-		return "";
-	}
-	return f->call(t, piped != NULL ? piped : operand(t));
-}
-
-static const char *pipeline(struct parser *t)
-{
-	const char *value;
-
-	if (++t->depth > DEPTH_MAX) {
-		refuse(t, "too deeply nested");
-		return "";
-	}
-	value = command(t, NULL);
-	skip_space(t);
-	while (t->rc == 0 && t->p < t->end && *t->p == '|') {
-		t->p++;
-		value = command(t, value);
-		skip_space(t);
-	}
-	t->depth--;
-	return value;
-}
-
-/* ---- text and actions ---- */
-
-static void drop_space_behind(struct buf *out, size_t from)
-{
-	while (out->len > from && isspace((unsigned char)out->at[out->len - 1])) {
-		out->len--;
+		add_piece(m, kind, m->t.p, m->t.end);
 	}
 }
 
@@ -258,25 +164,35 @@ static bool is_comment(const char *from, const char *to)
 }
 
 /* One action, without its delimiters. */
-static void action(struct parser *t, const char *from, const char *to, struct buf *out)
+static void read_action(struct machine *m, const char *from, const char *to)
 {
-	const char *value;
+	struct template_run *t = &m->t;
 
 	t->p = from;
 	t->end = to;
-	skip_space(t);
+	template_skip_space(t);
 	while (t->end > t->p && isspace((unsigned char)t->end[-1])) {
 		t->end--;
 	}
 	if (is_comment(t->p, t->end)) {
 		return;
 	}
-	value = pipeline(t);
-	if (t->rc == 0 && t->p < t->end) {
-		refuse(t, "\"%.*s\" is not supported in templates", (int)(t->end - t->p > 32 ? 32 : t->end - t->p), t->p);
-	}
-	if (t->rc == 0) {
-		buf_str(out, value);
+	if (template_take_word(t, "if")) {
+		open_block(m, PIECE_IF);
+	} else if (template_take_word(t, "with")) {
+		open_block(m, PIECE_WITH);
+	} else if (template_take_word(t, "range")) {
+		open_block(m, PIECE_RANGE);
+	} else if (template_take_word(t, "else")) {
+		read_else(m);
+	} else if (template_take_word(t, "end")) {
+		m->depth -= end_part(m, PIECE_END);
+	} else if (template_take_word(t, "break")) {
+		read_jump(m, PIECE_BREAK);
+	} else if (template_take_word(t, "continue")) {
+		read_jump(m, PIECE_CONTINUE);
+	} else {
+		add_piece(m, PIECE_ACTION, t->p, t->end);
 	}
 }
 
@@ -316,21 +232,20 @@ static const char *find_end(const char *p, const char *end, const char *right)
 }
 
 /* The action that begins behind a left delimiter. Returns where the text goes on, or NULL. */
-static const char *take_action(struct parser *t, const char *p, const char *end, const char *right, size_t text_from,
-                               struct buf *out)
+static const char *take_action(struct machine *m, const char *p, const char *end, const char *right)
 {
+	struct template_run *t = &m->t;
 	const char *close = find_end(p, end, right);
 	const char *to = close;
 	const char *after;
 
 	if (close == NULL) {
 		t->p = p;
-		refuse(t, "an action without an end");
+		template_refuse(t, "an action without an end");
 		return NULL;
 	}
 	after = close + strlen(right);
 	if (p + 1 < close && p[0] == '-' && isspace((unsigned char)p[1])) {
-		drop_space_behind(out, text_from);
 		p++;
 	}
 	if (to - p >= 2 && to[-1] == '-' && isspace((unsigned char)to[-2])) {
@@ -339,28 +254,275 @@ static const char *take_action(struct parser *t, const char *p, const char *end,
 			after++;
 		}
 	}
-	action(t, p, to, out);
+	read_action(m, p, to);
 	return t->rc == 0 ? after : NULL;
+}
+
+/* Text before an action, or the last. Space goes if the action begins with a dash. */
+static void take_text(struct machine *m, const char *text, const char *end, const char *action, const char *all_end)
+{
+	if (action != NULL && action + 1 < all_end && action[0] == '-' && isspace((unsigned char)action[1])) {
+		while (end > text && isspace((unsigned char)end[-1])) {
+			end--;
+		}
+	}
+	if (end > text) {
+		add_piece(m, PIECE_TEXT, text, end);
+	}
+}
+
+static void read_all(struct machine *m, const char *text, size_t len, const char *left, const char *right)
+{
+	const char *end = text + len;
+
+	while (text != NULL && text < end && m->t.rc == 0) {
+		const char *open = memmem(text, (size_t)(end - text), left, strlen(left));
+		const char *action = open == NULL ? NULL : open + strlen(left);
+
+		take_text(m, text, open == NULL ? end : open, action, end);
+		text = open == NULL ? end : take_action(m, action, end, right);
+	}
+	if (m->t.rc == 0 && m->depth > 0) {
+		m->t.p = m->pieces[m->open[m->depth - 1]].at;
+		template_refuse(&m->t, "a block without an end");
+	}
+}
+
+/* ---- carrying out ---- */
+
+static void run(struct machine *m, uint32_t from, uint32_t to);
+
+static void begin_expression(struct machine *m, const struct piece *n)
+{
+	m->t.p = n->at;
+	m->t.end = n->end;
+}
+
+/* "$a, $b :=" in front of an expression: how many names; 0 when there is no declaration. */
+static unsigned declared(struct template_run *t, const char *names[2], size_t lens[2], bool *assigns)
+{
+	const char *begin = t->p;
+	unsigned n = 0;
+
+	while (n < 2 && template_variable_name(t, &names[n], &lens[n])) {
+		n++;
+		template_skip_space(t);
+		if (n == 2 || t->p >= t->end || *t->p != ',') {
+			break;
+		}
+		t->p++;
+	}
+	*assigns = n == 1 && t->p < t->end && *t->p == '=';
+	if (n > 0 && *assigns) {
+		t->p++;
+		return n;
+	}
+	if (n > 0 && t->end - t->p >= 2 && t->p[0] == ':' && t->p[1] == '=') {
+		t->p += 2;
+		return n;
+	}
+	t->p = begin;
+	return 0;
+}
+
+/* The value of an action or of a condition, which may be kept in a variable. */
+static struct value evaluate(struct machine *m, const struct piece *n, bool *silent)
+{
+	struct template_run *t = &m->t;
+	const char *names[2];
+	size_t lens[2];
+	struct value v;
+	bool assigns;
+	unsigned k;
+
+	begin_expression(m, n);
+	k = declared(t, names, lens, &assigns);
+	if (k > 1) {
+		template_refuse(t, "two variables belong to a range");
+	}
+	v = template_eval(t);
+	if (k == 1 && t->rc == 0) {
+		if (assigns) {
+			template_assign(t, names[0], lens[0], v);
+		} else {
+			template_declare(t, names[0], lens[0], v);
+		}
+	}
+	*silent = k > 0;
+	return v;
+}
+
+/* The parts of an if or a with: the first whose condition holds. */
+static void run_branches(struct machine *m, uint32_t i)
+{
+	struct template_run *t = &m->t;
+	unsigned variables = t->n_variables;
+	struct value dot = t->dot;
+	bool silent;
+
+	for (; t->rc == 0 && m->pieces[i].kind != PIECE_END; i = m->pieces[i].other) {
+		const struct piece *n = &m->pieces[i];
+		enum piece_kind branch = n->kind == PIECE_ELSE ? n->branch : n->kind;
+		struct value v = branch == PIECE_END ? value_bool(true) : evaluate(m, n, &silent);
+
+		if (t->rc == 0 && value_truth(&v)) {
+			t->dot = branch == PIECE_WITH ? v : dot;
+			run(m, i + 1, n->other);
+			break;
+		}
+	}
+	t->n_variables = variables;
+	t->dot = dot;
+}
+
+/* One turn of a range: false when it is the last. */
+static bool run_turn(struct machine *m, uint32_t i, const char *const names[2], const size_t lens[2], unsigned k,
+                     struct value key, struct value element)
+{
+	struct template_run *t = &m->t;
+	unsigned variables = t->n_variables;
+	bool more;
+
+	if (k == 2) {
+		template_declare(t, names[0], lens[0], key);
+	}
+	if (k > 0) {
+		template_declare(t, names[k - 1], lens[k - 1], element);
+	}
+	t->dot = element;
+	if (template_step(t)) {
+		run(m, i + 1, m->pieces[i].other);
+	}
+	more = m->flow != FLOW_BREAK && t->rc == 0;
+	m->flow = FLOW_ON;
+	t->n_variables = variables;
+	return more;
+}
+
+static void run_turns(struct machine *m, uint32_t i, const struct value *over, const char *const names[2],
+                      const size_t lens[2], unsigned k)
+{
+	bool counts = over->kind == VALUE_INT;
+	int64_t n = counts ? over->number : over->n;
+	int64_t at;
+
+	for (at = 0; at < n; at++) {
+		struct value key = value_int(at);
+		struct value element = counts ? key : over->at[at];
+
+		if (over->kind == VALUE_MAP) {
+			key = value_text(&m->t, over->keys[at], strlen(over->keys[at]));
+		}
+		if (!run_turn(m, i, names, lens, k, key, element)) {
+			return;
+		}
+	}
+}
+
+static void run_range(struct machine *m, uint32_t i)
+{
+	struct template_run *t = &m->t;
+	struct value dot = t->dot;
+	const char *names[2];
+	size_t lens[2];
+	struct value over;
+	bool assigns;
+	unsigned k;
+
+	begin_expression(m, &m->pieces[i]);
+	k = declared(t, names, lens, &assigns);
+	over = template_eval(t);
+	if (over.kind == VALUE_TEXT || over.kind == VALUE_BOOL || over.kind == VALUE_RAW) {
+		template_refuse(t, "range wants a list, a map or a number");
+	}
+	if (t->rc != 0) {
+		return;
+	}
+	if (value_truth(&over)) {
+		run_turns(m, i, &over, names, lens, k);
+	} else if (m->pieces[m->pieces[i].other].kind == PIECE_ELSE) {
+		run(m, m->pieces[i].other + 1, m->pieces[m->pieces[i].other].other);
+	}
+	t->dot = dot;
+}
+
+/* Behind the end of the block that begins at i. */
+static uint32_t behind(const struct machine *m, uint32_t i)
+{
+	while (m->pieces[i].kind != PIECE_END) {
+		i = m->pieces[i].other;
+	}
+	return i + 1;
+}
+
+static void run_action(struct machine *m, const struct piece *n)
+{
+	bool silent;
+	struct value v = evaluate(m, n, &silent);
+
+	if (m->t.rc == 0 && !silent) {
+		value_print(&v, m->out);
+	}
+}
+
+static void run(struct machine *m, uint32_t from, uint32_t to)
+{
+	unsigned variables = m->t.n_variables;
+
+	while (from < to && m->flow == FLOW_ON && template_step(&m->t)) {
+		const struct piece *n = &m->pieces[from];
+
+		switch (n->kind) {
+		case PIECE_TEXT:
+			buf_put(m->out, n->at, (size_t)(n->end - n->at));
+			break;
+		case PIECE_ACTION:
+			run_action(m, n);
+			break;
+		case PIECE_RANGE:
+			run_range(m, from);
+			break;
+		case PIECE_BREAK:
+			m->flow = FLOW_BREAK;
+			break;
+		case PIECE_CONTINUE:
+			m->flow = FLOW_CONTINUE;
+			break;
+		default:
+			run_branches(m, from);
+		}
+		if (m->out->len > TEMPLATE_BYTES) {
+			template_refuse(&m->t, "too much comes out");
+		}
+		from = n->kind == PIECE_IF || n->kind == PIECE_WITH || n->kind == PIECE_RANGE ? behind(m, from) : from + 1;
+	}
+	m->t.n_variables = variables;
 }
 
 int template_render(const char *text, size_t len, const char *left, const char *right, const struct task_env *env,
                     struct buf *out, char why[TEMPLATE_WHY])
 {
-	struct parser t = {.start = text, .env = env, .why = why};
-	const char *end = text + len;
+	struct machine *m = calloc(1, sizeof(*m));
+	int rc;
 
-	left = left[0] == '\0' ? "{{" : left;
-	right = right[0] == '\0' ? "}}" : right;
 	why[0] = '\0';
-	while (text != NULL && text < end) {
-		const char *open = memmem(text, (size_t)(end - text), left, strlen(left));
-		size_t from = out->len;
-
-		buf_put(out, text, (size_t)((open == NULL ? end : open) - text));
-		text = open == NULL ? end : take_action(&t, open + strlen(left), end, right, from, out);
+	if (m == NULL) {
+		return ERR_NOMEM;
 	}
-	arena_close(&t.mem);
-	return t.rc != 0 ? t.rc : out->failed ? ERR_NOMEM : 0;
+	m->t.start = m->t.p = m->t.end = text;
+	m->t.env = env;
+	m->t.why = why;
+	m->out = out;
+	template_declare(&m->t, "", 0, value_nil);
+	read_all(m, text, len, left[0] == '\0' ? "{{" : left, right[0] == '\0' ? "}}" : right);
+	if (m->t.rc == 0) {
+		run(m, 0, m->n);
+	}
+	rc = m->t.rc != 0 ? m->t.rc : out->failed ? ERR_NOMEM : 0;
+	arena_close(&m->t.mem);
+	free(m->pieces);
+	free(m);
+	return rc;
 }
 
 /* ---- variables ---- */

@@ -1,14 +1,19 @@
 /**
  * Templates of a task: text with {{ actions }}, rendered from the task's environment.
  *
- * What is known today is the part of Go's template language that needs nothing but the environment:
+ * What is known of Go's template language, with the functions that job files use:
  *
- *     {{ env "NAME" }}    a variable of the task, "" if there is none
- *     {{ "text" }}        the text; also in backquotes
- *     {{ a | f }}         the value through toUpper, toLower, trimSpace or toJSON; also as f a, and (a)
- *     {{/ * comment * /}}   nothing (without the blanks)
- *     {{- a -}}           without the space before and behind
+ *     {{ env "NAME" }}                a variable of the task, "" if there is none
+ *     {{ a | f }}, {{ f a }}, (a)     functions: see the list in template_func.c
+ *     {{ $x := a }}, {{ $x = a }}     variables
+ *     {{ if a }} {{ else if b }} {{ else }} {{ end }}
+ *     {{ with a }} {{ else }} {{ end }}
+ *     {{ range $i, $v := a }} {{ break }} {{ continue }} {{ else }} {{ end }}
+ *     {{ .Name.Name }}                fields of a map, as parseJSON makes them
+ *     {{/ * comment * /}}               nothing (without the blanks)
+ *     {{- a -}}                       without the space before and behind
  *
+ * What would ask somebody outside of the task (nomadVar, nomadService, key, secret) is refused with the reason.
  * Everything else is an error that names it, so a template that needs more never goes out half rendered.
  */
 #ifndef CLIENT_TEMPLATE_H_

@@ -78,10 +78,13 @@ static void other_delimiters_can_be_chosen(void **state)
 static void what_is_not_known_is_named(void **state)
 {
 	(void)state;
-	refused("a\nb {{ key \"x\" }}", "line 2: \"key\" is not supported");
-	refused("{{ range service \"web\" }}", "\"range\" is not supported");
-	refused("{{ env }}", "a value is missing");
-	refused("{{ env \"A\" \"B\" }}", "not supported");
+	refused("a\nb {{ key \"x\" }}", "line 2: \"key\" is not supported in templates: there is no Consul here");
+	refused("{{ range service \"web\" }}{{ end }}", "\"service\" is not supported");
+	refused("{{ with nomadVar \"a/b\" }}{{ .x }}{{ end }}", "there are no variables in this cluster");
+	refused("{{ nothing }}", "\"nothing\" is not supported");
+	refused("{{ env }}", "env: too few arguments");
+	refused("{{ env \"A\" \"B\" }}", "env: too many arguments");
+	refused("{{ \"A\" \"B\" }}", "not supported");
 	refused("{{ env \"A\"", "without an end");
 	refused("{{ \"a }}", "without an end");
 	refused("{{ }}", "a value is missing");
@@ -89,6 +92,82 @@ static void what_is_not_known_is_named(void **state)
 	refused("{{ \"\\q\" }}", "bad escape");
 	refused("{{ ((((((((((((((((((((((((((((((((((((((((\"x\")))))))))))))))))))))))))))))))))))))))) }}",
 	        "too deeply nested");
+}
+
+static void blocks_depend_on_conditions(void **state)
+{
+	(void)state;
+	renders("{{ if env \"PORT\" }}yes{{ end }}{{ if env \"NONE\" }}no{{ end }}", "yes");
+	renders("{{ if env \"EMPTY\" }}a{{ else if eq (env \"PORT\") \"80\" }}b{{ else }}c{{ end }}", "b");
+	renders("{{ if false }}a{{ else if nil }}b{{ else }}c{{ end }}", "c");
+	renders("{{ with env \"PORT\" }}<{{ . }}>{{ end }}{{ with env \"NONE\" }}x{{ else }}none{{ end }}", "<80>none");
+	renders("{{ if and true 1 (not \"\") }}{{ if or 0 \"\" }}x{{ else }}y{{ end }}{{ end }}", "y");
+	renders("a\n{{- if true }}\nb\n{{- end }}\nc", "a\nb\nc");
+	renders("{{ if lt 2 10 }}1{{ end }}{{ if ge \"b\" \"a\" }}2{{ end }}{{ if ne 1 1 }}3{{ end }}{{ if eq 3 1 2 3 }}4{{ end }}", "124");
+}
+
+static void ranges_go_over_lists_maps_and_numbers(void **state)
+{
+	(void)state;
+	renders("{{ range split \",\" \"a,b,c\" }}[{{ . }}]{{ end }}", "[a][b][c]");
+	renders("{{ range $i, $v := split \",\" \"a,b\" }}{{ $i }}={{ $v }};{{ end }}", "0=a;1=b;");
+	renders("{{ range $k, $v := parseJSON `{\"b\":2,\"a\":[true,null,1.5]}` }}{{ $k }}:{{ $v }} {{ end }}",
+	        "a:[true <no value> 1.5] b:2 ");
+	renders("{{ range loop 3 }}{{ . }}{{ end }}{{ range loop 2 4 }}{{ . }}{{ end }}{{ range 2 }}{{ . }}{{ end }}", "0122301");
+	renders("{{ range split \",\" \"\" }}x{{ else }}empty{{ end }}", "empty");
+	renders("{{ range loop 9 }}{{ if eq . 1 }}{{ continue }}{{ end }}{{ if eq . 4 }}{{ break }}{{ end }}{{ . }}{{ end }}", "023");
+	renders("{{ range loop 2 }}{{ range loop 2 }}{{ break }}{{ end }}{{ . }}{{ end }}", "01");
+}
+
+static void variables_live_in_their_block(void **state)
+{
+	(void)state;
+	renders("{{ $x := env \"PORT\" }}{{ $x }}{{ $x = \"1\" }}{{ $x }}", "801");
+	renders("{{ $x := 1 }}{{ if true }}{{ $x := 2 }}{{ $x }}{{ end }}{{ $x }}", "21");
+	renders("{{ $n := 0 }}{{ range loop 5 }}{{ $n = add $n . }}{{ end }}{{ $n }}", "10");
+	renders("{{ if $p := env \"PORT\" }}{{ $p }}{{ end }}", "80");
+	refused("{{ if true }}{{ $x := 1 }}{{ end }}{{ $x }}", "undefined variable \"$x\"");
+	refused("{{ $x = 1 }}", "undefined variable");
+}
+
+static void functions_do_what_their_names_say(void **state)
+{
+	(void)state;
+	renders("{{ 6 | divide 2 }} {{ 5 | subtract 2 }} {{ 2 | add 3 }} {{ multiply 3 4 }} {{ 7 | modulo 4 }}", "3 3 5 12 3");
+	renders("{{ minimum 3 4 }} {{ maximum 3 4 }}", "3 4");
+	renders("{{ \"a-b-c\" | replaceAll \"-\" \".\" }} {{ split \" \" \"x y\" | join \"+\" }}", "a.b.c x+y");
+	renders("{{ \"prefix-x\" | trimPrefix \"prefix-\" }}{{ \"x.conf\" | trimSuffix \".conf\" }}", "xx");
+	renders("{{ toTitle \"two words\" }} {{ base64Encode \"hello\" }} {{ base64Decode \"aGVsbG8=\" }}", "Two Words aGVsbG8= hello");
+	renders("{{ printf \"%s=%03d|%-4s|%q|%v%%\" \"a\" 7 \"b\" \"c\" true }}", "a=007|b   |\"c\"|true%");
+	renders("{{ print \"a\" 1 }}{{ println 1 2 }}", "a11 2\n");
+	renders("{{ $j := parseJSON `{\"a\":{\"b\":[1,{\"c\":\"x\"}]}}` }}{{ $j.a.b | len }}{{ (index $j.a.b 1).c }}{{ index $j \"a\" \"b\" 0 }}{{ toJSON $j }}",
+	        "2x1{\"a\":{\"b\":[1,{\"c\":\"x\"}]}}");
+	renders("{{ if parseBool \"true\" }}{{ parseInt \"12\" | add 1 }}{{ end }}", "13");
+	renders("{{ envOrDefault \"NONE\" \"x\" }}{{ envOrDefault \"PORT\" \"x\" }}{{ mustEnv \"PORT\" }}", "x8080");
+	renders("{{ if split \",\" \"a,b\" | contains \"b\" }}has{{ end }}{{ contains \"ell\" \"hello\" }}", "hastrue");
+	refused("{{ mustEnv \"NONE\" }}", "there is no variable \"NONE\"");
+	refused("{{ divide 0 1 }}", "divide: the result is no number");
+	refused("{{ index (split \",\" \"a\") 3 }}", "out of range");
+	refused("{{ parseJSON \"{\" }}", "no JSON");
+	refused("{{ base64Decode \"A@\" }}", "no base64");
+	refused("{{ printf \"%x\" 1 }}", "bad format");
+	refused("{{ add \"a\" 1 }}", "whole numbers");
+}
+
+static void blocks_that_do_not_fit_are_refused(void **state)
+{
+	(void)state;
+	refused("x\n{{ if true }}", "line 2: a block without an end");
+	refused("{{ end }}", "end without a block");
+	refused("{{ else }}", "else without a block");
+	refused("{{ if 1 }}{{ else }}{{ else }}{{ end }}", "nothing may follow");
+	refused("{{ if 1 }}{{ else what }}{{ end }}", "else is followed by");
+	refused("{{ break }}", "belong into a range");
+	refused("{{ range \"text\" }}{{ end }}", "range wants a list");
+	refused("{{ if }}{{ end }}", "a value is missing");
+	refused("{{ range loop 2000000 }}x{{ end }}", "loop is too long");
+	refused("{{ range loop 1000000 }}{{ range loop 100000 }}x{{ end }}{{ end }}", "too many steps");
+	refused("{{ $x := \"aaaaaaaaaaaaaaaa\" }}{{ range loop 100 }}{{ $x = print $x $x }}{{ end }}", "too much");
 }
 
 static void a_rendered_file_can_be_variables(void **state)
@@ -117,6 +196,11 @@ int main(void)
 	        cmocka_unit_test(dashes_take_the_space_away),
 	        cmocka_unit_test(other_delimiters_can_be_chosen),
 	        cmocka_unit_test(what_is_not_known_is_named),
+	        cmocka_unit_test(blocks_depend_on_conditions),
+	        cmocka_unit_test(ranges_go_over_lists_maps_and_numbers),
+	        cmocka_unit_test(variables_live_in_their_block),
+	        cmocka_unit_test(functions_do_what_their_names_say),
+	        cmocka_unit_test(blocks_that_do_not_fit_are_refused),
 	        cmocka_unit_test(a_rendered_file_can_be_variables),
 	};
 
