@@ -545,6 +545,19 @@ void alloc_runner_checks(struct alloc_runner *ar, bool pass, const struct moment
 	alloc_settle(ar, at);
 }
 
+void alloc_runner_unhealthy(struct alloc_runner *ar, struct task_runner *tr, const char *reason,
+                            const struct moment *at)
+{
+	uint32_t i;
+
+	for (i = 0; i < ar->n; i++) {
+		if (tr == NULL || tr == &ar->tasks[i]) {
+			task_runner_unhealthy(&ar->tasks[i], reason, at);
+		}
+	}
+	alloc_settle(ar, at);
+}
+
 void alloc_runner_wake(struct alloc_runner *ar, const struct moment *at)
 {
 	uint32_t i;

@@ -143,6 +143,10 @@ void alloc_runner_contacted(struct alloc_runner *ar, const struct moment *at);
 /* Whether all its service checks pass; asked for only by deployments that go by checks. */
 void alloc_runner_checks(struct alloc_runner *ar, bool pass, const struct moment *at);
 
+/* A check of a task, or of all that run (NULL), has failed too often: they end and go on as the restart policy says. */
+void alloc_runner_unhealthy(struct alloc_runner *ar, struct task_runner *tr, const char *reason,
+                            const struct moment *at);
+
 /* `due_ns` has come. */
 void alloc_runner_wake(struct alloc_runner *ar, const struct moment *at);
 

@@ -1,30 +1,47 @@
 #include "client/checks.h"
 
-#include <curl/curl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "client/client_int.h"
+#include "client/probe.h"
+#include "client/services.h"
 #include "lib/log.h"
-#include "proto/jsonin.h"
+#include "proto/error.h"
 
 #define INTERVAL_LEAST_NS (1 * NS_PER_S)
-#define RETRY_NS (500 * NS_PER_MS) /* A check that fails is asked again soon: somebody waits for it. */
+#define RETRY_NS (500 * NS_PER_MS) /* While somebody waits for it, a check that fails is asked again soon. */
 #define TIMEOUT_NS (2 * NS_PER_S)
+#define GRACE_NS (1 * NS_PER_S)
 
 enum { CHECKS_MAX = 64 /* Of one allocation. */ };
 
+enum check_status { CHECK_PENDING, CHECK_SUCCESS, CHECK_FAILURE };
+
+static const char *const statuses[] = {
+        [CHECK_PENDING] = "pending", [CHECK_SUCCESS] = "success", [CHECK_FAILURE] = "failure"};
+
 struct check {
+	struct probe probe;
 	struct check_set *set;
+	const struct service *service; /* These two are the specification's. */
 	const struct service_check *spec;
+	uint32_t task; /* Whose it is; NO_TASK: the group's. */
 	char *url;
-	CURL *curl; /* While it is being asked. */
-	struct curl_slist *headers;
-	int64_t due;
+	int64_t due;    /* Loop time; 0: it is being asked, or cannot be. */
 	int64_t passed; /* In a row. */
-	bool connect_only;
+	int64_t failed; /* In a row, since its task's time of grace has passed. */
+	int64_t seen_start; /* Of the task: what was before its last start does not count. */
+	enum check_status status;
+	long http_status;
+	int64_t at_s; /* Unix time of the last answer. */
+	char *output; /* Of it; NULL: none. */
 };
+
+#define NO_TASK UINT32_MAX
 
 struct check_set {
 	struct list link; /* In checks->sets. */
@@ -32,25 +49,63 @@ struct check_set {
 	struct alloc_spec *spec;
 	bool fresh; /* Its runner does not know yet how it stands. */
 	uint32_t n;
-	struct check at[CHECKS_MAX];
+	struct check at[];
 };
 
 struct checks {
 	struct client *client;
-	CURLM *multi;
-	uv_timer_t timer; /* As curl wants it. */
+	struct probes *probes;
 	struct list sets;
 };
 
-/* A socket of curl's, watched for it. */
-struct watched_socket {
-	uv_poll_t poll;
-	struct client *client; /* Which outlives the checks. */
-	struct checks *checks;
-	curl_socket_t fd;
-};
+#define CHECK_RESULT_FIELDS(X, T)                                                        \
+	X(T, STR, id, "ID")                                                              \
+	X(T, STR, mode, "Mode")                                                          \
+	X(T, STR, status, "Status")                                                      \
+	X(T, INT, http_status, "StatusCode", .omit = true)                               \
+	X(T, STR, output, "Output")                                                      \
+	X(T, INT, timestamp, "Timestamp")                                                \
+	X(T, STR, group, "Group")                                                        \
+	X(T, STR, task, "Task", .omit = true)                                            \
+	X(T, STR, service, "Service")                                                    \
+	X(T, STR, check, "Check")
+
+OBJECT_DECLARE(check_result, CHECK_RESULT_FIELDS);
+OBJECT_DEFINE(check_result, CHECK_RESULT_FIELDS);
+
+/* ---- which task ---- */
+
+/* The task that a check is about; NULL: all of the group. */
+static struct task_runner *task_of_check(const struct check *k)
+{
+	struct alloc_runner *ar = &k->set->alloc->ar;
+	const char *name = k->spec->task_name[0] != '\0' ? k->spec->task_name : k->service->task_name;
+
+	if (k->task != NO_TASK) {
+		return &ar->tasks[k->task];
+	}
+	return name[0] == '\0' ? NULL : alloc_runner_task(ar, name);
+}
+
+/* Unix time since which what is checked runs; 0: it does not. Of a group its first main task tells. */
+static int64_t runs_since(const struct check *k)
+{
+	const struct alloc_runner *ar = &k->set->alloc->ar;
+	const struct task_runner *tr = task_of_check(k);
+	uint32_t i;
+
+	for (i = 0; tr == NULL && i < ar->n; i++) {
+		tr = ar->tasks[i].hook == HOOK_MAIN ? &ar->tasks[i] : NULL;
+	}
+	return tr != NULL && tr->sm.at == TASK_RUNNING ? tr->started_ns : 0;
+}
 
 /* ---- results ---- */
+
+static bool matters(const struct check *k)
+{
+	return strcmp(k->spec->on_update, "ignore") != 0;
+}
 
 static bool passes(const struct check *k)
 {
@@ -64,230 +119,115 @@ static void tell(struct check_set *set)
 	uint32_t i;
 
 	for (i = 0; i < set->n; i++) {
-		all = all && passes(&set->at[i]);
+		all = all && (!matters(&set->at[i]) || passes(&set->at[i]));
 	}
 	if (all != set->alloc->ar.health.checks_pass) {
 		alloc_runner_checks(&set->alloc->ar, all, &now);
 	}
 }
 
-static void release(struct check *k, CURLM *multi)
+static int64_t interval_ns(const struct check *k)
 {
-	if (k->curl != NULL) {
-		curl_multi_remove_handle(multi, k->curl);
-		curl_easy_cleanup(k->curl);
-		k->curl = NULL;
-	}
-	curl_slist_free_all(k->headers);
-	k->headers = NULL;
+	return k->spec->interval < INTERVAL_LEAST_NS ? INTERVAL_LEAST_NS : k->spec->interval;
 }
 
-static void done(struct checks *all, struct check *k, CURLcode rc)
+static const struct check_restart *restart_rule(const struct check *k)
 {
+	const struct check_restart *rule = k->spec->check_restart != NULL ? k->spec->check_restart
+	                                                                  : k->service->check_restart;
+
+	return rule != NULL && rule->limit > 0 ? rule : NULL;
+}
+
+/* A failure has its say on the task once the time of grace since its start has passed. True: it has had enough. */
+static bool count_failure(struct check *k, int64_t wall_ns)
+{
+	const struct check_restart *rule = restart_rule(k);
+	int64_t since = runs_since(k);
+	int64_t grace = rule != NULL && rule->grace.set ? rule->grace.at : GRACE_NS;
+
+	if (rule == NULL || since == 0 || wall_ns - since < grace) {
+		return false;
+	}
+	k->failed++;
+	return k->failed >= rule->limit;
+}
+
+static void keep_answer(struct check *k, const struct probe_answer *answer, int64_t wall_ns)
+{
+	k->status = answer->good ? CHECK_SUCCESS : CHECK_FAILURE;
+	k->passed = answer->good ? k->passed + 1 : 0;
+	k->failed = answer->good ? 0 : k->failed;
+	k->http_status = answer->status;
+	k->at_s = wall_ns / NS_PER_S;
+	free(k->output);
+	k->output = strdup(answer->output);
+}
+
+static void restart_task(struct check *k, const struct moment *now)
+{
+	char text[256];
+
+	k->failed = 0;
+	k->passed = 0;
+	snprintf(text, sizeof(text), "healthcheck: check \"%.200s\" unhealthy", k->spec->name);
+	alloc_runner_unhealthy(&k->set->alloc->ar, task_of_check(k), text, now);
+}
+
+/* At the end the set may have ended: nothing of it is touched afterwards. */
+static void answered_cb(struct probe *p, const struct probe_answer *answer)
+{
+	struct check *k = CONTAINER_OF(p, struct check, probe);
 	struct check_set *set = k->set;
-	long status = 0;
-	bool good;
-	int64_t interval = k->spec->interval < INTERVAL_LEAST_NS ? INTERVAL_LEAST_NS : k->spec->interval;
+	struct client *c = set->alloc->client;
+	struct moment now = client_now(c);
+	bool hurry = !answer->good && set->alloc->ar.health.state == HEALTH_WATCHED && interval_ns(k) > RETRY_NS;
 
-	curl_easy_getinfo(k->curl, CURLINFO_RESPONSE_CODE, &status);
-	good = rc == CURLE_OK && (k->connect_only || (status >= 200 && status < 400));
-	release(k, all->multi);
-	k->passed = good ? k->passed + 1 : 0;
-	k->due = client_time(all->client) + (good || interval < RETRY_NS ? interval : RETRY_NS);
-	if (!good) {
-		log_debug("client", "check %s of allocation %s: %s, status %ld", k->url, set->alloc->id, curl_easy_strerror(rc),
-		          status);
-	}
-	tell(set); /* May end the set: nothing of it is touched afterwards. */
-}
-
-/* ---- curl on the loop ---- */
-
-static void take_results(struct checks *k)
-{
-	CURLMsg *msg;
-	int left;
-
-	while ((msg = curl_multi_info_read(k->multi, &left)) != NULL) {
-		struct check *check = NULL;
-
-		if (msg->msg == CURLMSG_DONE) {
-			curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&check);
-			done(k, check, msg->data.result);
+	keep_answer(k, answer, now.wall_ns);
+	k->due = client_time(c) + (hurry ? RETRY_NS : interval_ns(k));
+	if (!answer->good) {
+		log_debug("client", "check %s of allocation %s: %s, status %ld", k->url, set->alloc->id, answer->output,
+		          answer->status);
+		if (count_failure(k, now.wall_ns)) {
+			set->fresh = true; /* Told in the next step. */
+			restart_task(k, &now);
+			return;
 		}
 	}
-}
-
-static void act(struct checks *k, curl_socket_t fd, int events)
-{
-	int running;
-
-	curl_multi_socket_action(k->multi, fd, events, &running);
-	take_results(k);
-}
-
-static void poll_cb(uv_poll_t *poll, int status, int events)
-{
-	struct watched_socket *s = poll->data;
-	int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-
-	flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
-	flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
-	act(s->checks, s->fd, flags);
-}
-
-static void poll_closed_cb(uv_handle_t *handle)
-{
-	struct watched_socket *s = handle->data;
-	struct client *c = s->client;
-
-	free(s);
-	client_closed_handle(c);
-}
-
-static struct watched_socket *watch(struct checks *k, curl_socket_t fd)
-{
-	struct watched_socket *s = calloc(1, sizeof(*s));
-
-	if (s == NULL || uv_poll_init_socket(k->client->loop, &s->poll, fd) != 0) {
-		free(s);
-		return NULL;
-	}
-	s->poll.data = s;
-	s->client = k->client;
-	s->checks = k;
-	s->fd = fd;
-	k->client->handles++;
-	curl_multi_assign(k->multi, fd, s);
-	return s;
-}
-
-static int socket_cb(CURL *curl, curl_socket_t fd, int what, void *arg, void *socket)
-{
-	struct checks *k = arg;
-	struct watched_socket *s = socket;
-	int events = ((what & CURL_POLL_IN) != 0 ? UV_READABLE : 0) | ((what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0);
-
-	(void)curl;
-	if (what == CURL_POLL_REMOVE) {
-		if (s != NULL) {
-			uv_poll_stop(&s->poll);
-			uv_close((uv_handle_t *)&s->poll, poll_closed_cb);
-			curl_multi_assign(k->multi, fd, NULL);
-		}
-		return 0;
-	}
-	s = s == NULL ? watch(k, fd) : s;
-	return s == NULL ? -1 : uv_poll_start(&s->poll, events, poll_cb);
-}
-
-static void timeout_cb(uv_timer_t *timer)
-{
-	act(timer->data, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int timer_cb(CURLM *multi, long ms, void *arg)
-{
-	struct checks *k = arg;
-
-	(void)multi;
-	if (ms < 0) {
-		uv_timer_stop(&k->timer);
-	} else {
-		uv_timer_start(&k->timer, timeout_cb, (uint64_t)ms, 0);
-	}
-	return 0;
+	tell(set);
 }
 
 /* ---- asking ---- */
 
-static size_t drop_cb(char *data, size_t size, size_t n, void *arg)
+/* What a task answered before its last start is of no interest. */
+static bool is_to_be_asked(struct check *k)
 {
-	(void)data;
-	(void)arg;
-	return size * n;
-}
+	int64_t since = runs_since(k);
 
-/* {"Name":["value"]} as header lines. */
-static struct curl_slist *header_lines(const char *json)
-{
-	struct curl_slist *list = NULL;
-	struct fault fault;
-	struct arena mem = {0};
-	struct jsonin in;
-	bool more;
-
-	jsonin_init(&in, json, strlen(json), &mem, &fault);
-	if (json[0] != '{' || jsonin_open(&in, '{', &more) != 0) {
-		more = false;
+	if (since != k->seen_start) {
+		k->seen_start = since;
+		k->failed = 0;
+		k->set->fresh = k->set->fresh || k->passed > 0;
+		k->passed = 0;
+		k->status = CHECK_PENDING;
 	}
-	while (more) {
-		const char *name;
-		const char *value;
-		bool each;
-
-		if (jsonin_str(&in, &name) != 0 || !jsonin_take(&in, ':') || jsonin_open(&in, '[', &each) != 0) {
-			break;
-		}
-		while (each && jsonin_str(&in, &value) == 0) {
-			const char *line = arena_printf(&mem, "%s: %s", name, value);
-
-			if (line != NULL && strpbrk(line, "\r\n") == NULL) {
-				list = curl_slist_append(list, line);
-			}
-			if (jsonin_next(&in, '[', &each) != 0) {
-				break;
-			}
-		}
-		if (jsonin_next(&in, '{', &more) != 0) {
-			break;
-		}
-	}
-	arena_close(&mem);
-	return list;
-}
-
-static void set_http(struct check *k)
-{
-	if (k->spec->method[0] != '\0') {
-		curl_easy_setopt(k->curl, CURLOPT_CUSTOMREQUEST, k->spec->method);
-	}
-	if (k->spec->body[0] != '\0') {
-		curl_easy_setopt(k->curl, CURLOPT_POSTFIELDS, k->spec->body);
-	}
-	if (k->spec->tls_skip_verify) {
-		curl_easy_setopt(k->curl, CURLOPT_SSL_VERIFYPEER, 0L);
-		curl_easy_setopt(k->curl, CURLOPT_SSL_VERIFYHOST, 0L);
-	}
-	k->headers = header_lines(k->spec->header);
-	curl_easy_setopt(k->curl, CURLOPT_HTTPHEADER, k->headers);
+	return since != 0;
 }
 
 static void ask(struct checks *all, struct check *k)
 {
-	int64_t timeout = k->spec->timeout > 0 ? k->spec->timeout : TIMEOUT_NS;
+	const struct probe_ask a = {.url = k->url,
+	                            .connect_only = strcmp(k->spec->type, "tcp") == 0,
+	                            .method = k->spec->method,
+	                            .body = k->spec->body,
+	                            .headers = k->spec->header,
+	                            .insecure = k->spec->tls_skip_verify,
+	                            .timeout_ns = k->spec->timeout > 0 ? k->spec->timeout : TIMEOUT_NS};
 
 	k->due = 0;
-	k->curl = curl_easy_init();
-	if (k->curl == NULL) {
+	if (!is_to_be_asked(k) || probe_start(all->probes, &k->probe, &a) != 0) {
 		k->due = client_time(all->client) + RETRY_NS;
-		return;
 	}
-	curl_easy_setopt(k->curl, CURLOPT_URL, k->url);
-	curl_easy_setopt(k->curl, CURLOPT_PRIVATE, k);
-	curl_easy_setopt(k->curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(k->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(k->curl, CURLOPT_TIMEOUT_MS, (long)(timeout / NS_PER_MS));
-	curl_easy_setopt(k->curl, CURLOPT_FRESH_CONNECT, 1L);
-	curl_easy_setopt(k->curl, CURLOPT_FORBID_REUSE, 1L);
-	curl_easy_setopt(k->curl, CURLOPT_USERAGENT, "drover");
-	curl_easy_setopt(k->curl, CURLOPT_WRITEFUNCTION, drop_cb);
-	if (k->connect_only) {
-		curl_easy_setopt(k->curl, CURLOPT_CONNECT_ONLY, 1L);
-	} else {
-		set_http(k);
-	}
-	curl_multi_add_handle(all->multi, k->curl);
 }
 
 void checks_step(struct checks *k)
@@ -328,64 +268,41 @@ int64_t checks_due(const struct checks *k)
 
 /* ---- what to ask ---- */
 
-/* Where a port's label leads: "10.0.0.1:8080", or NULL. */
-static const char *address_of(const struct client *c, const struct task_env *env, const char *label, struct arena *mem)
-{
-	char key[160];
-	const char *ip;
-	const char *port;
-
-	snprintf(key, sizeof(key), "NOMAD_HOST_IP_%.100s", label);
-	ip = task_env_get(env, key);
-	snprintf(key, sizeof(key), "NOMAD_HOST_PORT_%.100s", label);
-	port = task_env_get(env, key);
-	if (port == NULL && label[0] != '\0' && strspn(label, "0123456789") == strlen(label)) {
-		port = label;
-	}
-	if (ip == NULL || ip[0] == '\0') {
-		ip = map_find(&c->node.attributes, "unique.network.ip-address");
-	}
-	if (ip == NULL || port == NULL) {
-		return NULL;
-	}
-	return arena_printf(mem, strchr(ip, ':') != NULL ? "[%s]:%s" : "%s:%s", ip, port);
-}
-
-static char *url_of(const struct client *c, const struct task_env *env, const struct service *service,
+static char *url_of(struct task_runner *tr, const struct task_env *env, const struct service *service,
                     const struct service_check *check)
 {
 	const char *label = check->port_label[0] != '\0' ? check->port_label : service->port_label;
+	const char *scheme = strcmp(check->protocol, "https") == 0 ? "https" : "http";
 	struct arena mem = {0};
 	const char *clear = task_env_replace(env, label, &mem);
 	const char *path = task_env_replace(env, check->path, &mem);
-	const char *address = clear == NULL || path == NULL ? NULL : address_of(c, env, clear, &mem);
+	struct service_place at = {"", 0};
 	char *url = NULL;
 
-	if (address != NULL && asprintf(&url, "%s://%s%s%s", strcmp(check->protocol, "https") == 0 ? "https" : "http", address,
-	                                path[0] == '/' || path[0] == '\0' ? "" : "/", path) < 0) {
+	if (clear == NULL || path == NULL || !services_place(tr, clear, &at) || at.port == 0 ||
+	    asprintf(&url, strchr(at.ip, ':') != NULL ? "%s://[%s]:%" PRId64 "%s%s" : "%s://%s:%" PRId64 "%s%s", scheme,
+	             at.ip, at.port, path[0] == '/' || path[0] == '\0' ? "" : "/", path) < 0) {
 		url = NULL;
 	}
 	arena_close(&mem);
 	return url;
 }
 
-static void add_check(struct check_set *set, const struct task_env *env, const struct service *service,
-                      const struct service_check *spec)
+static void add_check(struct check_set *set, struct task_runner *tr, uint32_t task, const struct task_env *env,
+                      const struct service *service, const struct service_check *spec)
 {
 	struct client *c = set->alloc->client;
 	struct check *k = &set->at[set->n];
 
-	if (set->n == CHECKS_MAX || strcmp(spec->on_update, "ignore") == 0) {
-		return;
-	}
-	*k = (struct check){.set = set, .spec = spec, .connect_only = strcmp(spec->type, "tcp") == 0};
+	*k = (struct check){.set = set, .service = service, .spec = spec, .task = task};
+	k->probe.done_cb = answered_cb;
 	set->n++;
-	if (!k->connect_only && strcmp(spec->type, "http") != 0) {
+	if (strcmp(spec->type, "tcp") != 0 && strcmp(spec->type, "http") != 0) {
 		log_warn("client", "allocation %s: checks of type \"%s\" are not supported: this one will not pass",
 		         set->alloc->id, spec->type);
 		return;
 	}
-	k->url = url_of(c, env, service, spec);
+	k->url = url_of(tr, env, service, spec);
 	if (k->url == NULL) {
 		log_warn("client", "allocation %s: a check of service \"%s\" has no port", set->alloc->id, service->name);
 		return;
@@ -393,58 +310,64 @@ static void add_check(struct check_set *set, const struct task_env *env, const s
 	k->due = client_time(c) + NS_PER_MS;
 }
 
-static void add_service(struct check_set *set, struct task_runner *tr, const struct service *service)
+static void add_services(struct check_set *set, struct task_runner *tr, uint32_t task, const struct service *at,
+                         uint32_t n, uint32_t most)
 {
 	struct arena mem = {0};
 	struct task_env env;
 	uint32_t i;
+	uint32_t k;
 
-	if (host_env(tr, &env, &mem) == 0) {
-		for (i = 0; i < service->checks.n; i++) {
-			add_check(set, &env, service, &service->checks.at[i]);
+	if (n > 0 && host_env(tr, &env, &mem) == 0) {
+		for (i = 0; i < n; i++) {
+			for (k = 0; k < at[i].checks.n && set->n < most; k++) {
+				add_check(set, tr, task, &env, &at[i], &at[i].checks.at[k]);
+			}
 		}
 	}
 	arena_close(&mem);
 }
 
-/* curl is asked for with the first check only. */
-static bool have_curl(struct checks *k)
+static uint32_t count(const struct service *at, uint32_t n)
 {
-	if (k->multi != NULL) {
-		return true;
+	uint32_t sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		sum += at[i].checks.n;
 	}
-	k->multi = curl_multi_init();
-	if (k->multi == NULL) {
-		return false;
+	return sum;
+}
+
+static uint32_t count_all(const struct alloc_runner *ar)
+{
+	const struct task_group *group = ar->spec->group;
+	uint32_t n = count(group->services.at, group->services.n);
+	uint32_t i;
+
+	for (i = 0; i < ar->n; i++) {
+		n += count(ar->tasks[i].task->services.at, ar->tasks[i].task->services.n);
 	}
-	curl_multi_setopt(k->multi, CURLMOPT_SOCKETFUNCTION, socket_cb);
-	curl_multi_setopt(k->multi, CURLMOPT_SOCKETDATA, k);
-	curl_multi_setopt(k->multi, CURLMOPT_TIMERFUNCTION, timer_cb);
-	curl_multi_setopt(k->multi, CURLMOPT_TIMERDATA, k);
-	return true;
+	return n < CHECKS_MAX ? n : CHECKS_MAX;
 }
 
 static void begin(struct checks *k, struct client_alloc *ca)
 {
-	struct check_set *set = have_curl(k) ? calloc(1, sizeof(*set)) : NULL;
 	const struct task_group *group = ca->ar.spec->group;
+	uint32_t most = count_all(&ca->ar);
+	struct check_set *set = calloc(1, sizeof(*set) + most * sizeof(set->at[0]));
 	uint32_t i;
-	uint32_t j;
 
 	if (set == NULL) {
 		return;
 	}
 	set->alloc = ca;
 	set->spec = alloc_spec_ref(ca->ar.spec);
-	for (i = 0; i < group->services.n; i++) {
-		add_service(set, &ca->ar.tasks[0], &group->services.at[i]);
-	}
+	add_services(set, &ca->ar.tasks[0], NO_TASK, group->services.at, group->services.n, most);
 	for (i = 0; i < ca->ar.n; i++) {
 		const struct task *task = ca->ar.tasks[i].task;
 
-		for (j = 0; j < task->services.n; j++) {
-			add_service(set, &ca->ar.tasks[i], &task->services.at[j]);
-		}
+		add_services(set, &ca->ar.tasks[i], i, task->services.at, task->services.n, most);
 	}
 	set->fresh = true; /* Told in the next step: we may be inside a call from the runner. */
 	list_insert(&k->sets, &set->link);
@@ -456,8 +379,9 @@ static void end(struct checks *k, struct check_set *set)
 	uint32_t i;
 
 	for (i = 0; i < set->n; i++) {
-		release(&set->at[i], k->multi);
+		probe_stop(k->probes, &set->at[i].probe);
 		free(set->at[i].url);
+		free(set->at[i].output);
 	}
 	set->alloc->checks = NULL;
 	list_remove(&set->link);
@@ -467,7 +391,21 @@ static void end(struct checks *k, struct check_set *set)
 
 static bool wanted(const struct client_alloc *ca)
 {
-	return ca->ar.sm.at == ALLOC_RUNNING && ca->ar.health.state == HEALTH_WATCHED && ca->ar.health.use_checks;
+	return ca->ar.sm.at == ALLOC_RUNNING && ca->ar.cause == CAUSE_NONE && count_all(&ca->ar) > 0;
+}
+
+/* What has begun to run is asked at once. */
+static void hurry(struct check_set *set)
+{
+	uint32_t i;
+
+	for (i = 0; i < set->n; i++) {
+		struct check *k = &set->at[i];
+
+		if (k->due != 0 && k->seen_start == 0 && runs_since(k) != 0) {
+			k->due = client_time(set->alloc->client);
+		}
+	}
 }
 
 void checks_look(struct client_alloc *ca)
@@ -483,6 +421,9 @@ void checks_look(struct client_alloc *ca)
 	if (ca->checks == NULL && wanted(ca)) {
 		begin(k, ca);
 	}
+	if (ca->checks != NULL) {
+		hurry(ca->checks);
+	}
 }
 
 void checks_forget(struct client_alloc *ca)
@@ -490,6 +431,63 @@ void checks_forget(struct client_alloc *ca)
 	if (ca->checks != NULL) {
 		end(ca->client->checks, ca->checks);
 	}
+}
+
+/* ---- the API ---- */
+
+/* The same check of an allocation has the same one, whenever it is asked for. */
+static const char *id_of(const struct check *k, const char *task, struct arena *mem)
+{
+	const char *whole = arena_printf(mem, "%s/%s/%s/%s/%s", k->set->alloc->id, task, k->service->name, k->spec->name,
+	                                 k->service->port_label);
+	XXH128_hash_t hash = whole == NULL ? (XXH128_hash_t){0, 0} : XXH3_128bits(whole, strlen(whole));
+
+	return whole == NULL ? NULL : arena_printf(mem, "%016" PRIx64 "%016" PRIx64, hash.high64, hash.low64);
+}
+
+static int put_result(const struct check *k, struct buf *out, struct arena *mem)
+{
+	const struct alloc_runner *ar = &k->set->alloc->ar;
+	struct check_result r;
+
+	object_init(&check_result_type, &r);
+	r.task = k->task == NO_TASK ? "" : ar->tasks[k->task].task->name;
+	r.id = id_of(k, r.task, mem);
+	r.mode = matters(k) ? "healthiness" : "readiness";
+	r.status = statuses[k->status];
+	r.http_status = k->http_status;
+	r.output = k->output != NULL ? k->output : "nomad: waiting to run";
+	r.timestamp = k->at_s;
+	r.group = ar->spec->alloc.name;
+	r.service = k->service->name;
+	r.check = k->spec->name;
+	if (r.id == NULL) {
+		return ERR_NOMEM;
+	}
+	json_put_str(out, r.id, strlen(r.id));
+	buf_byte(out, ':');
+	json_encode(&check_result_type, &r, out);
+	return 0;
+}
+
+void checks_answer(const struct client_alloc *ca, struct http_request *req)
+{
+	struct http_response res = {.status = 200};
+	uint32_t i;
+	int rc = 0;
+
+	buf_byte(&res.body, '{');
+	for (i = 0; rc == 0 && ca->checks != NULL && i < ca->checks->n; i++) {
+		buf_str(&res.body, i > 0 ? "," : "");
+		rc = put_result(&ca->checks->at[i], &res.body, &req->mem);
+	}
+	buf_byte(&res.body, '}');
+	if (rc != 0) {
+		buf_close(&res.body);
+		http_answer_error(req, rc);
+		return;
+	}
+	http_answer(req, &res);
 }
 
 /* ---- begin and end ---- */
@@ -502,20 +500,13 @@ struct checks *checks_new(struct client *c)
 		return NULL;
 	}
 	k->client = c;
+	k->probes = probes_new(c);
+	if (k->probes == NULL) {
+		free(k);
+		return NULL;
+	}
 	list_init(&k->sets);
-	uv_timer_init(c->loop, &k->timer);
-	k->timer.data = k;
-	c->handles++;
 	return k;
-}
-
-static void closed_cb(uv_handle_t *handle)
-{
-	struct checks *k = handle->data;
-	struct client *c = k->client;
-
-	free(k);
-	client_closed_handle(c);
 }
 
 void checks_close(struct checks *k)
@@ -523,8 +514,6 @@ void checks_close(struct checks *k)
 	LIST_EACH(e, &k->sets) {
 		end(k, CONTAINER_OF(e, struct check_set, link));
 	}
-	if (k->multi != NULL) {
-		curl_multi_cleanup(k->multi); /* Lets go of its sockets, which are closed before the timer's callback. */
-	}
-	uv_close((uv_handle_t *)&k->timer, closed_cb);
+	probes_close(k->probes);
+	free(k);
 }

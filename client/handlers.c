@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "client/checks.h"
 #include "client/client_int.h"
 #include "client/handlers_fs.h"
 #include "client/stats_call.h"
@@ -136,6 +137,15 @@ static void stats_cb(void *ctx, struct http_request *req)
 	}
 }
 
+static void checks_cb(void *ctx, struct http_request *req)
+{
+	struct client_alloc *ca = find_alloc(ctx, req);
+
+	if (ca != NULL) {
+		checks_answer(ca, req);
+	}
+}
+
 /* Remove one allocation's directory now, or those of all that have ended. */
 static void gc_alloc_cb(void *ctx, struct http_request *req)
 {
@@ -201,6 +211,7 @@ static const struct http_route routes[] = {
         {"/v1/client/allocation/:id/signal", HTTP_BITS_WRITE, HTTP_LOCAL, "alloc-lifecycle", 0, signal_cb},
         {"/v1/client/allocation/:id/restart", HTTP_BITS_WRITE, HTTP_LOCAL, "alloc-lifecycle", 0, restart_cb},
         {"/v1/client/allocation/:id/stats", HTTP_BIT_GET, HTTP_LOCAL, "read-job", 0, stats_cb},
+        {"/v1/client/allocation/:id/checks", HTTP_BIT_GET, HTTP_LOCAL, "read-job", 0, checks_cb},
         {"/v1/client/allocation/:id/gc", HTTP_BIT_GET | HTTP_BITS_WRITE, HTTP_LOCAL, "submit-job", 0, gc_alloc_cb},
         {"/v1/client/allocation/:id...", HTTP_BITS_ALL, HTTP_LOCAL, NULL, 0, unknown_cb},
         {"/v1/client/gc", HTTP_BIT_GET | HTTP_BITS_WRITE, HTTP_LOCAL, "node:write", 0, gc_cb},

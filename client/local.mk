@@ -10,7 +10,9 @@ client_librunner_a_SOURCES = \
 	client/task_event.c client/task_event.h \
 	client/task_runner.c client/task_runner.h \
 	client/taskenv.c client/taskenv.h \
-	client/template.c client/template.h \
+	client/template.c client/template.h client/template_parts.h \
+	client/template_expr.c \
+	client/template_func.c \
 	client/vars.c client/vars.h
 RUNNER_LIBS = client/librunner.a $(PROTO_LIBS)
 
@@ -31,6 +33,7 @@ client_libclient_a_SOURCES = \
 	client/link.h \
 	client/link_rpc.c client/link_rpc.h \
 	client/place.c client/place.h \
+	client/probe.c client/probe.h \
 	client/reports.c \
 	client/saver.c \
 	client/services.c client/services.h \

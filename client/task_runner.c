@@ -227,6 +227,7 @@ void task_runner_prepared(struct task_runner *tr, const struct task_failure *fai
 static void runs(struct task_runner *tr, const struct moment *at)
 {
 	tr->alive = true;
+	tr->unhealthy = false;
 	tr->changed = true;
 	if (tr->want == WANT_STOP) {
 		kill_process(tr, at);
@@ -291,10 +292,10 @@ void task_runner_exited(struct task_runner *tr, const struct task_exit *end, con
 	told_end(tr, end, at);
 	if (tr->want == WANT_STOP) {
 		killed(tr, ended_ns, at);
-	} else if (tr->want == WANT_RESTART) {
+	} else if (tr->want == WANT_RESTART && !tr->unhealthy) {
 		start_again(tr, 0, "", at);
 	} else {
-		judge(tr, well ? RESTART_SUCCESS : RESTART_FAILURE, ended_ns, at);
+		judge(tr, well && !tr->unhealthy ? RESTART_SUCCESS : RESTART_FAILURE, ended_ns, at);
 	}
 }
 
@@ -369,6 +370,17 @@ int task_runner_restart(struct task_runner *tr, const char *reason, const struct
 	tr->want = WANT_RESTART;
 	kill_process(tr, at);
 	return 0;
+}
+
+void task_runner_unhealthy(struct task_runner *tr, const char *reason, const struct moment *at)
+{
+	if (tr->sm.at != TASK_RUNNING) {
+		return;
+	}
+	task_runner_event(tr, TASK_EVENT_RESTART_SIGNALED, reason, at);
+	tr->want = WANT_RESTART;
+	tr->unhealthy = true;
+	kill_process(tr, at);
 }
 
 void task_runner_revive(struct task_runner *tr, const char *reason, const struct moment *at)

@@ -88,6 +88,7 @@ struct task_runner {
 	bool failed;
 	bool alive;      /* The driver runs it: it was started, and its end has not been told. */
 	bool hold;       /* In WAITING: until a server has been heard of. */
+	bool unhealthy;  /* It is being killed for a restart because a check has failed. */
 	bool set_up;     /* Its directories were begun once. */
 	bool changed;    /* Something that servers are told has changed; reset by the allocation. */
 };
@@ -125,7 +126,10 @@ void task_runner_stop(struct task_runner *tr, const char *reason, bool fails, bo
 /* End it and start it again at once, free of the restart policy. 0, or ERR_CONFLICT when it does not run. */
 int task_runner_restart(struct task_runner *tr, const char *reason, const struct moment *at);
 
-/* The same for a dead task, which lives again. */
+/* End it as a failure that the restart policy is to judge. Nothing happens when it does not run. */
+void task_runner_unhealthy(struct task_runner *tr, const char *reason, const struct moment *at);
+
+/* As task_runner_restart() for a dead task, which lives again. */
 void task_runner_revive(struct task_runner *tr, const char *reason, const struct moment *at);
 
 /* It can never run: told as the event `kind` with a text, and failed. Only in WAITING. */

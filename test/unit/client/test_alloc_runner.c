@@ -512,6 +512,32 @@ static void a_users_restart_is_free_of_the_policy(void **state)
 	buf_close(&why);
 }
 
+static void what_fails_its_checks_is_restarted_as_the_policy_says(void **state)
+{
+	(void)state;
+	begin("service", POLICY(1, "fail"), "{\"Name\":\"x\"},{\"Name\":\"y\"}");
+	alloc_runner_unhealthy(&f.ar, &f.ar.tasks[0], "too early", &f.now);
+	assert_false(f.tasks[0].killing);
+	fake_serve(&f);
+	alloc_runner_unhealthy(&f.ar, &f.ar.tasks[0], "why", &f.now);
+	assert_true(f.tasks[0].killing);
+	assert_false(f.tasks[1].killing);
+	fake_exit(&f, 0, 0, 0); /* However it ends, it has failed. */
+	assert_string_equal(last("x", TASK_EVENT_RESTART_SIGNALED)->text, "why");
+	assert_string_equal(task_told("x").state, "pending");
+	fake_sleep(&f, S);
+	fake_serve(&f);
+	assert_int_equal(task_told("x").restarts, 1);
+	assert_string_equal(task_told("x").state, "running");
+	alloc_runner_unhealthy(&f.ar, NULL, "all", &f.now);
+	assert_true(f.tasks[1].killing);
+	fake_exit(&f, 0, 0, 0); /* The policy has had enough. */
+	assert_string_equal(task_told("x").state, "dead");
+	assert_true(task_told("x").failed);
+	fake_exit(&f, 1, 0, 0);
+	assert_status("failed", "Failed tasks");
+}
+
 static void a_restart_of_one_task_leaves_the_other_alone(void **state)
 {
 	struct buf why = {0};
@@ -1097,6 +1123,7 @@ int main(void)
 	        T(sidecars_are_stopped_after_the_main_tasks),
 	        T(a_failed_prestart_task_keeps_the_main_task_from_running),
 	        T(a_users_restart_is_free_of_the_policy),
+	        T(what_fails_its_checks_is_restarted_as_the_policy_says),
 	        T(a_restart_of_one_task_leaves_the_other_alone),
 	        T(a_restart_of_all_brings_dead_tasks_back),
 	        T(wishes_that_make_no_sense_are_refused_with_their_texts),

@@ -888,6 +888,7 @@ static void services_are_offered_while_their_allocation_runs(void **state)
 	(void)state;
 	connect_node();
 	push(1, 1, "run", "service", GRANTED, group, SLEEP("t"));
+	await(1, "running");
 	await_services(2);
 	s = told_services()->services.at;
 	snprintf(id, sizeof(id), "_nomad-task-%s-group-g-g-s-my-port", id_of(1));
@@ -900,7 +901,7 @@ static void services_are_offered_while_their_allocation_runs(void **state)
 	assert_string_equal(s[1].address, "example.org");
 	assert_int_equal(s[1].port, 8080);
 	/* They are off the list before the task is killed. */
-	push(1, 2, "stop", "service", GRANTED, group, SLEEP("t"));
+	push(1, 1, "stop", "service", GRANTED, group, SLEEP("t"));
 	await_services(0);
 	assert_string_equal(told_services()->client_status, "running");
 	await(1, "complete");
@@ -1068,6 +1069,96 @@ static void a_check_whose_port_nobody_listens_on_fails(void **state)
 	assert_int_equal(verdict(), 0);
 }
 
+/* ---- checks in the long run ---- */
+
+#define RESTARTED(grace) ",\"Name\":\"c\",\"CheckRestart\":{\"Limit\":2,\"Grace\":" grace "}"
+
+static bool has_restarted(const void *arg)
+{
+	const struct alloc_update *u = told_services();
+
+	(void)arg;
+	return u->task_states.n == 1 && u->task_states.at[0].restarts > 0;
+}
+
+/* A group whose service has this check, without a deployment. */
+static void push_with_check(const char *check, const char *tasks)
+{
+	char group[1024];
+
+	snprintf(group, sizeof(group),
+	         ",\"RestartPolicy\":{\"Attempts\":3,\"Interval\":60000000000,\"Delay\":1000000,\"Mode\":\"fail\"},"
+	         "\"Services\":[{\"Name\":\"s\",\"Provider\":\"nomad\",\"PortLabel\":\"my-port\",\"Checks\":[%s]}]",
+	         check);
+	push(1, 1, "run", "service", GRANTED, group, tasks);
+}
+
+static const struct task_event *event_of_type(const char *type)
+{
+	const struct alloc_update *u = told_services();
+	uint32_t i;
+
+	for (i = 0; u->task_states.n == 1 && i < u->task_states.at[0].events.n; i++) {
+		if (strcmp(u->task_states.at[0].events.at[i].type, type) == 0) {
+			return &u->task_states.at[0].events.at[i];
+		}
+	}
+	return NULL;
+}
+
+static void a_check_that_fails_too_often_restarts_its_task(void **state)
+{
+	char check[512];
+
+	(void)state;
+	open_service(500);
+	connect_node();
+	snprintf(check, sizeof(check), CHECK("http", ",\"Path\":\"/h\"" RESTARTED("10000000")), service.port);
+	push_with_check(check, SLEEP("t"));
+	run_until(has_restarted, NULL, "the task is restarted");
+	assert_in_range(service.asked, 2, 3); /* The first may fall into the time of grace. */
+	assert_string_equal(event_of_type("Restart Signaled")->restart_reason, "healthcheck: check \"c\" unhealthy");
+	uv_close((uv_handle_t *)&service.tcp, NULL);
+}
+
+/* The JSON of the checks of allocation 1. */
+static const char *checks_json(void)
+{
+	return ask(HTTP_GET, path_of("/v1/client/allocation/%s/checks", 1), "");
+}
+
+static bool check_has_failed(const void *arg)
+{
+	(void)arg;
+	return strstr(checks_json(), "\"Status\":\"failure\"") != NULL;
+}
+
+static void checks_are_told(void **state)
+{
+	char check[512];
+
+	(void)state;
+	open_service(503);
+	connect_node();
+	/* One failure is within the time of grace: nothing is restarted. */
+	snprintf(check, sizeof(check), CHECK("http", ",\"OnUpdate\":\"ignore\",\"Path\":\"/h\"" RESTARTED("60000000000")), service.port);
+	push_with_check(check, SLEEP("t"));
+	run_until(check_has_failed, NULL, "the check has failed");
+	assert_non_null(strstr(checks_json(), "\"StatusCode\":503"));
+	assert_non_null(strstr(checks_json(), "\"Mode\":\"readiness\""));
+	assert_non_null(strstr(checks_json(), "\"Service\":\"s\",\"Check\":\"c\""));
+	assert_false(has_restarted(NULL));
+	uv_close((uv_handle_t *)&service.tcp, NULL);
+}
+
+static void a_check_that_is_ignored_does_not_hold_health_back(void **state)
+{
+	(void)state;
+	connect_node();
+	push_checked("{\"Type\":\"tcp\",\"Interval\":1000000000,\"OnUpdate\":\"ignore\"}");
+	assert_int_equal(verdict(), 1);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, make, release)
 
 int main(void)
@@ -1105,6 +1196,9 @@ int main(void)
 	        T(healthy_is_what_answers_its_checks),
 	        T(unhealthy_is_what_answers_with_errors_or_not_at_all),
 	        T(a_check_whose_port_nobody_listens_on_fails),
+	        T(a_check_that_fails_too_often_restarts_its_task),
+	        T(checks_are_told),
+	        T(a_check_that_is_ignored_does_not_hold_health_back),
 	};
 
 	cmocka_set_test_filter(getenv("DROVER_TEST"));
