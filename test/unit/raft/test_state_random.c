@@ -791,7 +791,7 @@ static void run(uint64_t seed, unsigned entries)
 	for (i = 0; i < N_COMMANDS; i++) {
 		if (i == COMMAND_RESTORE_COMMIT) {
 			assert_int_equal(w->done[i], 0); /* Of bytes that are no archive; else see test_restore.c. */
-		} else if (w->done[i] == 0 && seed == 1 && entries >= 3000) { /* Of other streams we cannot know. */
+		} else if (w->done[i] == 0 && seed == 1 && entries >= 4000) { /* Of other streams we cannot know. */
 			fail_msg("%s was never carried out", command_name((enum command)i));
 		}
 	}
@@ -815,7 +815,7 @@ static uint64_t from_env(const char *name, uint64_t otherwise)
 
 static void servers_come_to_the_same_state(void **state)
 {
-	unsigned entries = (unsigned)from_env("STATE_ENTRIES", 3000);
+	unsigned entries = (unsigned)from_env("STATE_ENTRIES", 4000);
 
 	(void)state;
 	run(1, entries);
