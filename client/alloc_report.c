@@ -15,12 +15,14 @@ static struct tally tally_tasks(const struct alloc_runner *ar)
 
 	for (i = 0; i < ar->n; i++) {
 		const struct task_runner *tr = &ar->tasks[i];
+		/* What an earlier agent left running is believed to run until it is known: the agent's restart is no news. */
+		bool alive = tr->alive || tr->awaited == ANSWER_ADOPT;
 
 		t.failed = t.failed || tr->failed;
-		t.running = t.running || tr->alive;
+		t.running = t.running || alive;
 		t.dead = t.dead || tr->sm.at == TASK_DEAD;
 		/* What has only to clean up afterwards does not keep an allocation from having run. */
-		t.pending = t.pending || (!tr->alive && tr->sm.at != TASK_DEAD && tr->hook != HOOK_POSTSTOP);
+		t.pending = t.pending || (!alive && tr->sm.at != TASK_DEAD && tr->hook != HOOK_POSTSTOP);
 	}
 	return t;
 }

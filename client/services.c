@@ -242,7 +242,9 @@ int services_fill(struct client_alloc *ca, struct alloc_update *update, struct a
 	for (i = 0; rc == 0 && i < ar->n; i++) {
 		const struct task *task = ar->tasks[i].task;
 
-		if (ar->tasks[i].sm.at == TASK_RUNNING && task->services.n > 0) {
+		bool runs = ar->tasks[i].sm.at == TASK_RUNNING || ar->tasks[i].sm.at == TASK_ADOPTING;
+
+		if (runs && task->services.n > 0) {
 			rc = add(&ar->tasks[i], task->name, task->services.at, task->services.n, update, mem);
 		}
 	}
