@@ -152,10 +152,15 @@ def voters(lab):
 
 
 def await_new_voter(lab, server, before):
-    """Its old ID is gone, and under a new one it counts: only now may another one fail."""
+    """Its old ID is gone, and under a new one it counts: only now may another one fail. (An ID without dashes is Raft's, of
+    a server that nobody has heard of: the old one.)"""
     address = server.ip + ":4647"
+
+    def is_new(id):
+        return "-" in id and id != before[address]
+
     until(30, lambda: "a new voter %s, before %s, now %s: %s" % (address, before, voters(lab), lab.tails()),
-          lambda: len(voters(lab)) == 3 and voters(lab).get(address, before[address]) != before[address])
+          lambda: len(voters(lab)) == 3 and is_new(voters(lab).get(address, "")))
 
 
 def a_wiped_leader_comes_back_as_a_new_server():
