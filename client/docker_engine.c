@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "proto/error.h"
 #include "proto/object.h"
 
 #define ENGINE_MESSAGE_FIELDS(X, T) X(T, STR, message, "message")
@@ -206,4 +208,83 @@ int engine_call(const struct engine_call *call, struct buf *reply, char why[ENGI
 		return -1;
 	}
 	return exchange(call, reply, why);
+}
+
+/* ---- is there an engine? ---- */
+
+enum { VERSION_MAX = 64 << 10 };
+
+static int connect_to(const char *path, unsigned timeout_s)
+{
+	const struct timeval patience = {.tv_sec = (time_t)timeout_s};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		return ERR_INVALID;
+	}
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		return ERR_IO;
+	}
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) != 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) != 0 ||
+	    connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+		close(fd);
+		return ERR_IO;
+	}
+	return fd;
+}
+
+/* All that comes until the other side closes, as HTTP/1.0 has it. */
+static int receive_all(int fd, struct buf *out)
+{
+	char piece[4096];
+	ssize_t n;
+
+	for (;;) {
+		n = recv(fd, piece, sizeof(piece), 0);
+		if (n == 0) {
+			buf_put(out, "", 1);
+			return out->failed ? ERR_NOMEM : 0;
+		}
+		if (n < 0 && errno != EINTR) {
+			return errno == EAGAIN ? ERR_TIMEOUT : ERR_IO;
+		}
+		if (n > 0) {
+			buf_put(out, piece, (size_t)n);
+		}
+		if (out->failed || out->len > VERSION_MAX) {
+			return out->failed ? ERR_NOMEM : ERR_TOOBIG;
+		}
+	}
+}
+
+int engine_version(const char *socket, unsigned timeout_s, struct buf *reply)
+{
+	static const char question[] = "GET /version HTTP/1.0\r\nHost: docker\r\n\r\n";
+	struct buf answer = {0};
+	const char *body = NULL;
+	int fd = connect_to(socket, timeout_s);
+	int rv = fd;
+
+	if (fd >= 0) {
+		rv = send(fd, question, sizeof(question) - 1, MSG_NOSIGNAL) == (ssize_t)sizeof(question) - 1
+		             ? receive_all(fd, &answer)
+		             : ERR_IO;
+		close(fd);
+	}
+	if (rv == 0) {
+		body = strncmp(answer.at, "HTTP/1.", 7) == 0 && strncmp(answer.at + 8, " 200 ", 5) == 0
+		               ? strstr(answer.at, "\r\n\r\n")
+		               : NULL;
+		rv = body != NULL ? 0 : ERR_SYNTAX;
+	}
+	if (rv == 0) {
+		buf_put(reply, body + 4, strlen(body + 4) + 1);
+		rv = reply->failed ? ERR_NOMEM : 0;
+	}
+	buf_close(&answer);
+	return rv;
 }

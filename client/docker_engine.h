@@ -41,4 +41,9 @@ struct engine_call {
  * took, closed by a zero; for a status from 400 on `why` is the engine's message. */
 int engine_call(const struct engine_call *call, struct buf *reply, char why[ENGINE_WHY]);
 
+/* Ask an engine for its version: 0 with the answer's JSON text in `reply`, closed by a zero, or an ERR_ code. Without
+ * libcurl, which takes 6 MiB as soon as it is loaded: that is only for agents that run containers. Each step may take
+ * timeout_s. */
+int engine_version(const char *socket, unsigned timeout_s, struct buf *reply);
+
 #endif /* CLIENT_DOCKER_ENGINE_H_ */

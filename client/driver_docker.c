@@ -957,16 +957,13 @@ static bool enabled(const struct driver_host *host)
 
 static void fingerprint(struct driver_host *host, struct arena *mem, struct driver_info *out)
 {
-	struct engine_call c = {
-		.socket = host->docker_socket, .method = "GET", .path = "/version", .timeout_s = PROBE_S};
 	struct pair *attributes = arena_calloc(mem, 2, sizeof(*attributes));
 	struct docker_version v;
 	struct buf reply = {0};
-	char why[ENGINE_WHY];
-	bool ok = attributes != NULL && engine_call(&c, &reply, why) == 200;
-	const char *text = ok ? arena_strndup(mem, buf_text(&reply), reply.len) : NULL;
+	bool ok = attributes != NULL && engine_version(host->docker_socket, PROBE_S, &reply) == 0;
+	const char *text = ok ? arena_strndup(mem, reply.at, reply.len - 1) : NULL;
 
-	ok = text != NULL && json_decode(&docker_version_type, &v, text, reply.len, mem, NULL) == 0;
+	ok = text != NULL && json_decode(&docker_version_type, &v, text, reply.len - 1, mem, NULL) == 0;
 	buf_close(&reply);
 	if (!ok) {
 		out->detected = false;

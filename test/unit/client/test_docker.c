@@ -1,7 +1,13 @@
 /* Against the engine of this machine; skipped where there is none. The image is made of the machine's own shell. */
 #include "test/unit/client/world.h"
 
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include "client/docker_config.h"
+#include "client/docker_engine.h"
+#include "proto/error.h"
 
 #define IMAGE "drover-test:1"
 
@@ -416,6 +422,66 @@ static void credentials_are_made_into_a_header(void **state)
 	arena_close(&mem);
 }
 
+struct played {
+	int listener;
+	const char *answer; /* NULL: none, and the connection stays open until the asker has gone. */
+};
+
+static void *play_engine(void *data)
+{
+	struct played *p = data;
+	char question[256];
+	int fd = accept(p->listener, NULL, NULL);
+
+	if (recv(fd, question, sizeof(question), 0) > 0 && p->answer != NULL) {
+		(void)!send(fd, p->answer, strlen(p->answer), MSG_NOSIGNAL);
+	} else {
+		(void)!recv(fd, question, sizeof(question), 0);
+	}
+	close(fd);
+	return NULL;
+}
+
+static int ask_version(const char *answer, struct buf *reply)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct played p = {.answer = answer};
+	pthread_t thread;
+	int rv;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/drover-test-engine-%d", (int)getpid());
+	unlink(address.sun_path);
+	p.listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(p.listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(p.listener, 1), 0);
+	assert_int_equal(pthread_create(&thread, NULL, play_engine, &p), 0);
+	rv = engine_version(address.sun_path, 1, reply);
+	pthread_join(thread, NULL);
+	close(p.listener);
+	unlink(address.sun_path);
+	return rv;
+}
+
+static void whatever_an_engine_answers_is_borne(void **state)
+{
+	static char huge[100 << 10];
+	struct buf reply = {0};
+
+	(void)state;
+	memset(huge, 'x', sizeof(huge) - 1);
+	assert_int_equal(ask_version("HTTP/1.0 500 no\r\n\r\n{}", &reply), ERR_SYNTAX);
+	assert_int_equal(ask_version("HTTP/1.0 200 OK\r\nserver: x", &reply), ERR_SYNTAX);
+	assert_int_equal(ask_version("HTTP", &reply), ERR_SYNTAX);
+	assert_int_equal(ask_version("", &reply), ERR_SYNTAX);
+	assert_int_equal(ask_version(NULL, &reply), ERR_TIMEOUT);
+	assert_int_equal(ask_version(huge, &reply), ERR_TOOBIG);
+	assert_int_equal(reply.len, 0);
+	assert_int_equal(ask_version("HTTP/1.0 200 OK\r\nserver: x\r\n\r\n{\"Version\":\"1\"}", &reply), 0);
+	assert_string_equal(reply.at, "{\"Version\":\"1\"}");
+	assert_int_equal(engine_version("/nowhere/docker.sock", 1, &reply), ERR_IO);
+	buf_close(&reply);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -435,6 +501,7 @@ int main(void)
 		T(bad_configs_are_refused),
 		T(the_engine_is_told_what_the_task_asks_for),
 		T(credentials_are_made_into_a_header),
+		T(whatever_an_engine_answers_is_borne),
 #undef T
 	};
 
