@@ -1,6 +1,8 @@
 /* Backups by HTTP: streamed as fast as the client reads, checked before anything goes into the log. */
 #include "test/unit/unit.h"
 
+#include <zlib.h>
+
 #include "test/unit/server/api_bed.h"
 
 #include "proto/error.h"
@@ -188,10 +190,39 @@ static void refused(struct bed *b, const struct buf *body)
 	kept_close(&k);
 }
 
+/* What gzip makes of a file; its length, or 0 when it finds it damaged. */
+static size_t unpacked(const struct buf *file, unsigned char *out, size_t size)
+{
+	z_stream z = {.next_in = (Bytef *)file->at, .avail_in = (uInt)file->len, .next_out = out, .avail_out = (uInt)size};
+	int rv;
+
+	assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+	rv = inflate(&z, Z_FINISH);
+	inflateEnd(&z);
+	return rv == Z_STREAM_END ? z.total_out : 0;
+}
+
+/* Some bits of a compressed file may be either: a piece that is repeated may be copied from one place or another. */
+static bool is_damage(const struct buf *file, size_t at)
+{
+	static unsigned char was[1 << 20];
+	static unsigned char is[1 << 20];
+	size_t n;
+	size_t m;
+
+	n = unpacked(file, was, sizeof(was));
+	assert_true(n > 0);
+	file->at[at] ^= 1;
+	m = unpacked(file, is, sizeof(is));
+	file->at[at] ^= 1;
+	return m != n || memcmp(was, is, n) != 0;
+}
+
 static void a_damaged_file_costs_no_entry_of_the_log(void **state)
 {
 	struct buf saved = {0};
 	struct bed b;
+	unsigned harmless = 0;
 	size_t whole;
 
 	(void)state;
@@ -200,13 +231,18 @@ static void a_damaged_file_costs_no_entry_of_the_log(void **state)
 	save(&b, &saved);
 	whole = saved.len;
 	for (size_t at = 10; at < whole; at += 1 + whole / 97) {
-		saved.at[at] ^= 1;
-		refused(&b, &saved);
-		saved.at[at] ^= 1;
+		if (is_damage(&saved, at)) {
+			saved.at[at] ^= 1;
+			refused(&b, &saved);
+			saved.at[at] ^= 1;
+		} else {
+			harmless++;
+		}
 		saved.len = at;
 		refused(&b, &saved);
 		saved.len = whole;
 	}
+	assert_true(harmless < 5);
 	saved.len = 0;
 	refused(&b, &saved);
 	buf_close(&saved);
