@@ -706,7 +706,7 @@ def a_peer_that_dies_is_told_and_found_again():
     parked.sendall(get("/park?far"))
     stream = here.connect()
     stream.sendall(get("/follow?far"))
-    there.wait_for("streams", 1)
+    check(stream.recv(1) == b"H", "the stream's head")  # Until then a death is answered, and the connection kept.
     there.process.kill()
     there.process.wait()
     status, text, _ = recv_answer(parked)
