@@ -670,6 +670,7 @@ static int open_replica(struct server *s, char *why, size_t why_size)
 		.address = c->rpc_addr,
 		.election_ms = c->election_ms,
 		.heartbeat_ms = c->heartbeat_ms,
+		.handshake_ms = c->rpc_handshake_ms,
 		.snapshot_log_bytes = c->snapshot_log_bytes,
 		.trailing_bytes = c->trailing_bytes,
 		.callbacks = callbacks,
