@@ -150,24 +150,12 @@ static const char *lack(struct driver_host *host)
 
 static void fingerprint(struct driver_host *host, struct arena *mem, struct driver_info *out)
 {
-	struct pair *attribute = arena_alloc(mem, sizeof(*attribute));
-	bool found = access(host->executor, X_OK) == 0;
-
 	if (lack(host)[0] != '\0') {
 		out->detected = false;
 		out->health_description = lack(host);
 		return;
 	}
-	if (attribute != NULL) {
-		*attribute = (struct pair){"driver.exec", "true"};
-		out->attributes.at = attribute;
-		out->attributes.n = 1;
-	}
-	out->healthy = found;
-	out->health_description = found ? "Healthy" : arena_printf(mem, "%s cannot be executed", host->executor);
-	if (out->health_description == NULL) {
-		out->health_description = "";
-	}
+	executor_fingerprint(host, "driver.exec", mem, out);
 }
 
 /* ---- a task's config ---- */

@@ -44,19 +44,7 @@ static bool enabled(const struct driver_host *host)
 
 static void fingerprint(struct driver_host *host, struct arena *mem, struct driver_info *out)
 {
-	bool found = access(host->executor, X_OK) == 0;
-	struct pair *attribute = arena_alloc(mem, sizeof(*attribute));
-
-	if (attribute != NULL) {
-		*attribute = (struct pair){"driver.raw_exec", "true"};
-		out->attributes.at = attribute;
-		out->attributes.n = 1;
-	}
-	out->healthy = found;
-	out->health_description = found ? "Healthy" : arena_printf(mem, "%s cannot be executed", host->executor);
-	if (out->health_description == NULL) {
-		out->health_description = "";
-	}
+	executor_fingerprint(host, "driver.raw_exec", mem, out);
 }
 
 static int check_cgroups(const struct raw_exec_config *c, struct driver_error *error)

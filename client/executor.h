@@ -52,6 +52,9 @@ struct driver_task *executor_refuse(struct driver_host *host, const struct drive
 struct driver_task *executor_recover(struct driver_host *host, const struct driver *driver, const void *state,
                                      size_t len, const struct driver_events *events, void *ctx);
 
+/* For a driver's fingerprint: healthy if the executor can be executed, with the attribute `name`, which is static. */
+void executor_fingerprint(struct driver_host *host, const char *name, struct arena *mem, struct driver_info *out);
+
 /* Members of struct driver. */
 void executor_save(const struct driver_task *task, struct buf *out);
 void executor_kill(struct driver_task *task, int signal, int64_t timeout_ns);

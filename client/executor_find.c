@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/driver_config.h"
 #include "client/executor_task.h"
@@ -158,4 +159,21 @@ void executor_save(const struct driver_task *task, struct buf *out)
 	r.cgroup = t->id.cgroup;
 	r.limit_cgroups = t->id.limit_cgroups;
 	pack_encode(&executor_record_type, &r, out);
+}
+
+void executor_fingerprint(struct driver_host *host, const char *name, struct arena *mem, struct driver_info *out)
+{
+	bool found = access(host->executor, X_OK) == 0;
+	struct pair *attribute = arena_alloc(mem, sizeof(*attribute));
+
+	if (attribute != NULL) {
+		*attribute = (struct pair){name, "true"};
+		out->attributes.at = attribute;
+		out->attributes.n = 1;
+	}
+	out->healthy = found;
+	out->health_description = found ? "Healthy" : arena_printf(mem, "%s cannot be executed", host->executor);
+	if (out->health_description == NULL) {
+		out->health_description = "";
+	}
 }
