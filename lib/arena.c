@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes of a chunk with its header: a little more than a power of two would cost an allocator a quarter more. */
 enum { CHUNK_MIN = 4096, CHUNK_MAX = 1 << 20 };
 
 struct arena_chunk {
@@ -13,14 +14,23 @@ struct arena_chunk {
 	char data[];
 };
 
+/* Each is twice the size of the one before, from the smallest to the largest. */
+static size_t next_size(const struct arena *a)
+{
+	size_t before = a->chunks != NULL ? a->chunks->size + sizeof(struct arena_chunk) : 0;
+	size_t all = CHUNK_MIN;
+
+	while (all <= before && all < CHUNK_MAX) {
+		all *= 2;
+	}
+	return all - sizeof(struct arena_chunk);
+}
+
 void *arena_more(struct arena *a, size_t n)
 {
-	size_t size = a->chunks == NULL ? CHUNK_MIN : a->chunks->size * 2;
+	size_t size = next_size(a);
 	struct arena_chunk *c;
 
-	if (size > CHUNK_MAX) {
-		size = CHUNK_MAX;
-	}
 	if (size < n) {
 		size = n;
 	}

@@ -13,6 +13,10 @@
 #define PLAIN_LIST(X)                                                                                         \
 	X(CURL *, NULL, curl_easy_init, (void), ())                                                           \
 	X(CURLcode, CURLE_FAILED_INIT, curl_easy_perform, (CURL * curl), (curl))                              \
+	X(CURLcode, CURLE_FAILED_INIT, curl_easy_recv, (CURL * curl, void *to, size_t size, size_t *n),      \
+	  (curl, to, size, n))                                                                                \
+	X(CURLcode, CURLE_FAILED_INIT, curl_easy_send, (CURL * curl, const void *from, size_t size, size_t *n), \
+	  (curl, from, size, n))                                                                              \
 	X(const char *, "libcurl.so.4 cannot be loaded", curl_easy_strerror, (CURLcode code), (code))         \
 	X(struct curl_slist *, NULL, curl_slist_append, (struct curl_slist * list, const char *text), (list, text)) \
 	X(CURLM *, NULL, curl_multi_init, (void), ())                                                         \

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -15,6 +17,18 @@ enum { LINE_MAX_BYTES = 4096, NAME_MAX_BYTES = 32 };
 static const char *const names[] = {"trace", "debug", "info", "warn", "error", "off"};
 static const char *const tags[] = {"[TRACE]", "[DEBUG]", "[INFO] ", "[WARN] ", "[ERROR]"};
 static atomic_int level_now = LOG_INFO;
+
+struct log_tap {
+	struct log_tap *next;
+	enum log_level level;
+	bool json;
+	struct buf lines;
+	uint64_t dropped;
+};
+
+static pthread_mutex_t taps_lock = PTHREAD_MUTEX_INITIALIZER; /* Of the taps; held for copying a line, no longer. */
+static struct log_tap *taps;
+static atomic_int taps_level = LOG_OFF; /* The least of all taps. */
 static char own_name[NAME_MAX_BYTES];
 static atomic_bool as_json;
 static atomic_int file = -1;
@@ -149,6 +163,118 @@ static void make_json(struct line *l, enum log_level level, const char *subsyste
 	put(l, "\"}");
 }
 
+static void __attribute__((format(printf, 5, 0))) make(struct line *l, bool json, enum log_level level,
+						       const char *subsystem, const char *format, va_list args)
+{
+	l->len = 0;
+	if (json) {
+		make_json(l, level, subsystem, format, args);
+	} else {
+		make_text(l, level, subsystem, format, args);
+	}
+	l->text[l->len++] = '\n';
+}
+
+/* ---- taps ---- */
+
+static void find_taps_level(void)
+{
+	int least = LOG_OFF;
+
+	for (const struct log_tap *t = taps; t != NULL; t = t->next) {
+		least = (int)t->level < least ? (int)t->level : least;
+	}
+	atomic_store_explicit(&taps_level, least, memory_order_relaxed);
+}
+
+struct log_tap *log_tap_open(enum log_level level, bool json)
+{
+	struct log_tap *tap = calloc(1, sizeof(*tap));
+
+	if (tap != NULL) {
+		tap->level = level;
+		tap->json = json;
+		pthread_mutex_lock(&taps_lock);
+		tap->next = taps;
+		taps = tap;
+		find_taps_level();
+		pthread_mutex_unlock(&taps_lock);
+	}
+	return tap;
+}
+
+void log_tap_close(struct log_tap *tap)
+{
+	struct log_tap **at = &taps;
+
+	if (tap == NULL) {
+		return;
+	}
+	pthread_mutex_lock(&taps_lock);
+	while (*at != tap) {
+		at = &(*at)->next;
+	}
+	*at = tap->next;
+	find_taps_level();
+	pthread_mutex_unlock(&taps_lock);
+	buf_close(&tap->lines);
+	free(tap);
+}
+
+uint64_t log_tap_take(struct log_tap *tap, struct buf *out)
+{
+	uint64_t dropped;
+
+	pthread_mutex_lock(&taps_lock);
+	buf_put(out, tap->lines.at, tap->lines.len);
+	tap->lines.len = 0;
+	dropped = tap->dropped;
+	tap->dropped = 0;
+	pthread_mutex_unlock(&taps_lock);
+	return dropped;
+}
+
+static void give(struct log_tap *tap, const struct line *l)
+{
+	if (tap->lines.len + l->len > LOG_TAP_BYTES) {
+		tap->dropped++;
+		return;
+	}
+	buf_put(&tap->lines, l->text, l->len);
+	if (tap->lines.failed) {
+		tap->lines.failed = false;
+		tap->dropped++;
+	}
+}
+
+static void __attribute__((format(printf, 3, 0))) give_taps(enum log_level level, const char *subsystem,
+							    const char *format, va_list args)
+{
+	struct line lines[2]; /* As text, and as JSON; made when somebody wants it. */
+	bool made[2] = {false, false};
+	va_list again;
+
+	pthread_mutex_lock(&taps_lock);
+	for (struct log_tap *t = taps; t != NULL; t = t->next) {
+		if (t->level > level) {
+			continue;
+		}
+		if (!made[t->json]) {
+			made[t->json] = true;
+			va_copy(again, args);
+			make(&lines[t->json], t->json, level, subsystem, format, again);
+			va_end(again);
+		}
+		give(t, &lines[t->json]);
+	}
+	pthread_mutex_unlock(&taps_lock);
+}
+
+bool log_wants(enum log_level level)
+{
+	return level >= log_get_level() || (int)level >= atomic_load_explicit(&taps_level, memory_order_relaxed);
+}
+
 /* A line goes out by one write(), so that lines of several threads do not mix. */
 void log_write(enum log_level level, const char *subsystem, const char *format, ...)
 {
@@ -156,18 +282,23 @@ void log_write(enum log_level level, const char *subsystem, const char *format, 
 	struct line l;
 	va_list args;
 
-	if (level < log_get_level() || level >= LOG_OFF) {
+	if (level >= LOG_OFF || !log_wants(level)) {
 		return;
 	}
-	l.len = 0;
 	va_start(args, format);
-	if (atomic_load_explicit(&as_json, memory_order_relaxed)) {
-		make_json(&l, level, subsystem, format, args);
-	} else {
-		make_text(&l, level, subsystem, format, args);
+	if ((int)level >= atomic_load_explicit(&taps_level, memory_order_relaxed)) {
+		va_list again;
+
+		va_copy(again, args);
+		give_taps(level, subsystem, format, again);
+		va_end(again);
 	}
+	if (level < log_get_level()) {
+		va_end(args);
+		return;
+	}
+	make(&l, atomic_load_explicit(&as_json, memory_order_relaxed), level, subsystem, format, args);
 	va_end(args);
-	l.text[l.len++] = '\n';
 	if (fd >= 0 && write(fd, l.text, l.len) < 0) {
 		fd = -1; /* It is on stderr at least. */
 	}

@@ -10,6 +10,9 @@
 #define LIB_LOG_H_
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
 
 enum log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
 
@@ -31,6 +34,24 @@ void log_set_json(bool json);
  * all is as before. One thread at a time. */
 int log_open(const char *path);
 
+/* ---- listening ---- */
+
+/* Gets a copy of each line from now on, of its own level and form, whatever the log itself has. What is not taken out in
+ * time is dropped, and counted. For any thread; each tap for one. */
+struct log_tap;
+
+enum { LOG_TAP_BYTES = 256 << 10 };
+
+/* NULL when memory is exhausted. */
+struct log_tap *log_tap_open(enum log_level level, bool json);
+void log_tap_close(struct log_tap *tap); /* NULL is harmless. */
+
+/* Take out what there is: lines, each with its end. Returns how many were dropped since the last time, behind these. */
+uint64_t log_tap_take(struct log_tap *tap, struct buf *out);
+
+/* Whether anybody wants lines of this level: the log itself or a tap. */
+bool log_wants(enum log_level level);
+
 void log_write(enum log_level level, const char *subsystem, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
@@ -39,7 +60,7 @@ void log_write(enum log_level level, const char *subsystem, const char *format, 
 #define log_info(subsystem, ...) log_write(LOG_INFO, subsystem, __VA_ARGS__)
 #define log_debug(subsystem, ...)                                   \
 	do {                                                        \
-		if (log_get_level() <= LOG_DEBUG) {                 \
+		if (log_wants(LOG_DEBUG)) {                         \
 			log_write(LOG_DEBUG, subsystem, __VA_ARGS__); \
 		}                                                   \
 	} while (0)

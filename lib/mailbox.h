@@ -5,7 +5,7 @@
  * owner, so a burst costs one wake. The box takes no lock and no memory: mail is embedded in what is sent, and belongs
  * to the box from put to take. Mail of one thread stays in order.
  *
- * The box knows no event loop: the owner gives it a function that wakes him (uv_async_send(), a condition, a pipe),
+ * The box knows no event loop: the owner gives it a function that wakes him (a bell, a condition, a pipe),
  * which any thread may call, and which must stay callable until the last producer has stopped.
  */
 #ifndef LIB_MAILBOX_H_

@@ -129,6 +129,61 @@ static void a_file_that_cannot_be_made_changes_nothing(void **state)
 	assert_non_null(strstr(content(path), "still here"));
 }
 
+/* ---- taps ---- */
+
+static const char *taken(struct log_tap *tap, uint64_t dropped)
+{
+	static struct buf out;
+
+	out.len = 0;
+	assert_int_equal(log_tap_take(tap, &out), dropped);
+	return buf_text(&out);
+}
+
+static void a_tap_has_its_own_level_and_form(void **state)
+{
+	struct log_tap *debug = log_tap_open(LOG_DEBUG, false);
+	struct log_tap *errors = log_tap_open(LOG_ERROR, true);
+
+	(void)state;
+	assert_true(log_wants(LOG_DEBUG));
+	log_debug("http", "a %d", 1);
+	log_info("http", "b %d", 2);
+	log_error("http", "c %d", 3);
+	assert_non_null(strstr(taken(debug, 0), " [DEBUG] http: a 1\n"));
+	log_error("http", "d");
+	assert_non_null(strstr(taken(debug, 0), " [ERROR] http: d\n"));
+	assert_null(strstr(taken(errors, 0), "b 2"));
+	assert_null(strstr(content(path), "a 1"));
+	assert_non_null(strstr(content(path), "b 2"));
+	log_error("http", "e");
+	assert_non_null(strstr(taken(errors, 0), "\"@message\":\"e\"}\n"));
+	log_tap_close(debug);
+	assert_false(log_wants(LOG_DEBUG));
+	log_tap_close(errors);
+}
+
+static void what_is_not_taken_out_is_dropped_and_counted(void **state)
+{
+	struct log_tap *tap = log_tap_open(LOG_TRACE, false);
+	static char text[1025];
+	struct buf out = {0};
+	uint64_t dropped;
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	for (unsigned i = 0; i < 1000; i++) {
+		log_debug("test", "%s", text);
+	}
+	dropped = log_tap_take(tap, &out);
+	assert_true(out.len <= LOG_TAP_BYTES && out.len > LOG_TAP_BYTES - 2048);
+	assert_true(dropped > 700 && dropped < 800);
+	buf_close(&out);
+	log_debug("test", "after");
+	assert_non_null(strstr(taken(tap, 0), "after"));
+	log_tap_close(tap);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +192,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(long_lines_are_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_that_was_moved_is_followed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_made_changes_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_tap_has_its_own_level_and_form, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_not_taken_out_is_dropped_and_counted, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
