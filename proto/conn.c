@@ -49,6 +49,11 @@ static size_t queue_max(const struct rpc_conn *c)
 	return or_default(c->config->queue_max, RPC_QUEUE_MAX);
 }
 
+static size_t held_max(const struct rpc_conn *c)
+{
+	return c->config->held_bytes_max != 0 ? c->config->held_bytes_max : RPC_HELD_MAX;
+}
+
 static int64_t now_ms(struct rpc_conn *c)
 {
 	return c->carrier->now(c);
@@ -495,6 +500,41 @@ static void detach_call(struct rpc_call *call)
 	}
 }
 
+/* Who shares the count may be gone when a closed connection's last calls are answered: see stop_holding(). */
+static void give_back(struct rpc_conn *c, size_t n)
+{
+	if (c->state != RPC_CONN_CLOSED && c->config->held_bytes != NULL) {
+		assert(n <= c->held_bytes && n <= *c->config->held_bytes);
+		*c->config->held_bytes -= n;
+		c->held_bytes -= n;
+	}
+}
+
+static void stop_holding(struct rpc_conn *c)
+{
+	if (c->config->held_bytes != NULL) {
+		*c->config->held_bytes -= c->held_bytes;
+		c->held_bytes = 0;
+	}
+}
+
+/* False: there is no room for so many bytes. A single request always finds some. */
+static bool hold_bytes(struct rpc_conn *c, struct rpc_call *call)
+{
+	size_t *all = c->config->held_bytes;
+	size_t n = call->len + RPC_CALL_COST;
+
+	if (all != NULL) {
+		if (*all > 0 && *all + n > held_max(c)) {
+			return false;
+		}
+		*all += n;
+		c->held_bytes += n;
+		call->held_bytes = n;
+	}
+	return true;
+}
+
 static void free_call(struct rpc_call *call)
 {
 	struct rpc_conn *c = call->conn;
@@ -502,6 +542,7 @@ static void free_call(struct rpc_call *call)
 	hold(c);
 	detach_call(call);
 	c->n_calls--;
+	give_back(c, call->held_bytes);
 	buf_close(&call->queue);
 	free(call);
 	let_go(c);
@@ -719,6 +760,11 @@ static void on_request(struct rpc_conn *c, const struct rpc_frame *f)
 	call->method = f->code;
 	call->payload = f->payload;
 	call->len = f->len;
+	if (!hold_bytes(c, call)) {
+		free(call);
+		refuse(c, f, ERR_BUSY);
+		return;
+	}
 	c->calls[n] = call;
 	c->n_calls++;
 	handlers(c)->request_cb(c, call);
@@ -899,7 +945,8 @@ static size_t take_frames(struct rpc_conn *c, const char *data, size_t len)
 	while (c->state != RPC_CONN_CLOSED && c->doom_err == 0) {
 		struct rpc_frame f;
 		size_t used;
-		int rv = rpc_frame_get(data + done, len - done, frame_max(c), &f, &used);
+		size_t max = c->state == RPC_CONN_HELLO ? RPC_HELLO_MAX : frame_max(c);
+		int rv = rpc_frame_get(data + done, len - done, max, &f, &used);
 
 		if (rv <= 0) {
 			if (rv < 0) {
@@ -917,6 +964,7 @@ static size_t take_frames(struct rpc_conn *c, const char *data, size_t len)
 static void take_joined(struct rpc_conn *c, const char *data, size_t len)
 {
 	struct buf in = c->input;
+	bool begins = in.len == 0;
 	size_t done;
 
 	c->input = (struct buf){0};
@@ -932,6 +980,9 @@ static void take_joined(struct rpc_conn *c, const char *data, size_t len)
 	memmove(in.at, in.at + done, in.len - done);
 	in.len -= done;
 	c->input = in;
+	if (begins || done > 0) {
+		c->input_ms = now_ms(c);
+	}
 }
 
 static void meet_doom(struct rpc_conn *c)
@@ -986,6 +1037,12 @@ static void check_deadlines(struct rpc_conn *c, int64_t now)
 	c->deadline_ms = c->deadline_ms > now && c->deadline_ms < next ? c->deadline_ms : next;
 }
 
+/* What the frame that is coming may take, as far as it has come. */
+static int64_t frame_ms(const struct rpc_conn *c)
+{
+	return RPC_FRAME_MS + (int64_t)(c->input.len * 1000 / RPC_BYTES_PER_S_MIN);
+}
+
 static void check_silence(struct rpc_conn *c, int64_t now)
 {
 	int64_t silence = or_default(c->config->silence_ms, RPC_SILENCE_MS);
@@ -993,6 +1050,8 @@ static void check_silence(struct rpc_conn *c, int64_t now)
 
 	if (now - c->heard_ms >= silence) {
 		rpc_conn_close(c, ERR_TIMEOUT, "the other side is silent");
+	} else if (c->input.len > 0 && now - c->input_ms > frame_ms(c)) {
+		rpc_conn_close(c, ERR_TIMEOUT, "a frame comes too slowly");
 	} else if (c->queued > 0 && now - c->moved_ms >= silence) {
 		rpc_conn_close(c, ERR_TIMEOUT, "the other side does not read");
 	} else if (now - c->heard_ms >= ping) {
@@ -1100,6 +1159,7 @@ void rpc_conn_close(struct rpc_conn *c, int err, const char *why)
 	}
 	hold(c);
 	c->state = RPC_CONN_CLOSED;
+	stop_holding(c);
 	c->carrier->end(c, err == 0);
 	lose_calls(c);
 	fail_requests(c, why);

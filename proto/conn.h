@@ -18,9 +18,9 @@
  * Everything is of one thread, the carrier's loop's. No callback fires inside a call of the owner, but for one:
  * rpc_conn_close() fails the requests under way, and tells closed_cb, before it returns.
  *
- * Bounds: requests under way (each way), bytes waiting to be sent, a frame's length, bytes of a stream under way, the
- * time of the hello and of silence. At the first two the sender is told ERR_BUSY; what breaks the others is closed, as
- * is a peer for which twice the bytes wait.
+ * Bounds: requests under way (each way), their bytes, bytes waiting to be sent, a frame's length (a small one before the
+ * hello) and the time that it takes to come, bytes of a stream under way, the time of the hello and of silence. At the
+ * first three the sender is told ERR_BUSY; what breaks the others is closed, as is a peer for which twice the bytes wait.
  */
 #ifndef PROTO_CONN_H_
 #define PROTO_CONN_H_
@@ -62,6 +62,8 @@ struct rpc_config {
 	uint32_t hello_ms;                   /* 0: RPC_HELLO_MS. */
 	uint32_t ping_ms;                    /* Silence after which we ask for a sign of life; 0: RPC_PING_MS. */
 	uint32_t silence_ms;                 /* Silence after which it counts as dead; 0: RPC_SILENCE_MS. */
+	size_t *held_bytes;                  /* Bytes of requests under way to us, of all who share this; or NULL. */
+	size_t held_bytes_max;               /* Of these; 0: RPC_HELD_MAX. */
 };
 
 enum {
@@ -70,6 +72,11 @@ enum {
 	RPC_HELLO_MS = 5000,
 	RPC_PING_MS = 5000,
 	RPC_SILENCE_MS = 15000,
+	RPC_HELLO_MAX = 16 << 10,      /* Bytes of a frame from one that has not said hello yet. */
+	RPC_HELD_MAX = 512 << 20,
+	RPC_CALL_COST = 2 << 10,       /* What a request is counted as, besides its bytes. */
+	RPC_FRAME_MS = 10000,          /* A frame must have come in this time, plus a second for each */
+	RPC_BYTES_PER_S_MIN = 64 << 10, /* so many of its bytes. */
 	RPC_WINDOW = 256 << 10, /* Bytes of a stream that may be under way: the requester's first credit. */
 };
 
@@ -132,6 +139,7 @@ struct rpc_call {
 	bool streaming;
 	bool waiting;     /* drain_cb is owed. */
 	bool ending;      /* rpc_reply_end() came while bytes wait for credit. */
+	size_t held_bytes; /* As counted by the connection. */
 	struct buf queue; /* Those bytes. */
 };
 
@@ -181,7 +189,9 @@ struct rpc_conn {
 	uint32_t n_calls, calls_cap;
 	struct rpc_slot *slots;  /* Our requests. */
 	struct rpc_call **calls; /* Theirs that are not gone, by the slots of their ids. */
-	struct buf input;        /* A frame that is not yet whole. */
+	struct buf input;        /* A frame that is not yet whole, */
+	int64_t input_ms;        /* and when it began. */
+	size_t held_bytes;       /* Of their requests that are not answered. */
 	struct list pieces;      /* Output. */
 	size_t queued;           /* Its bytes. */
 	uint64_t put, sent;      /* Bytes ever put into it, and ever taken by the network. */

@@ -323,11 +323,14 @@ static int copy_request(struct http_request *to, const struct http_request *req)
 	if (rc == 0 && req->token[0] != '\0') {
 		to->token = arena_strdup(&to->mem, req->token);
 	}
+	if (rc == 0 && req->session[0] != '\0') {
+		to->session = arena_strdup(&to->mem, req->session);
+	}
 	if (rc == 0 && req->body_len > 0) {
 		to->body = arena_strndup(&to->mem, req->body, req->body_len);
 		to->body_len = req->body_len;
 	}
-	return rc == 0 && (to->token == NULL || to->body == NULL) ? ERR_NOMEM : rc;
+	return rc == 0 && (to->token == NULL || to->session == NULL || to->body == NULL) ? ERR_NOMEM : rc;
 }
 
 static struct handover *handover_new(const struct handover_route *route, struct http_request *req)

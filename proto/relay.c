@@ -429,7 +429,7 @@ void relay_forward(const struct relay *r, struct http_request *req, const char *
 	out->relay = r;
 	out->req = req;
 	out->timeout_ms = timeout_ms;
-	out->repeatable = req->method == HTTP_GET;
+	out->repeatable = req->method == HTTP_GET && req->session[0] == '\0';
 	strcpy(out->target, target);
 	out->owner_data = req->data;
 	out->owner_gone_cb = req->gone_cb;
@@ -778,7 +778,7 @@ static void take_call_end(struct mail *mail)
 	forget_in(in);
 }
 
-void relay_serve(const struct relay *r, struct rpc_call *call)
+void relay_serve(const struct relay *r, struct rpc_call *call, const char *node)
 {
 	struct relay_in *in = calloc(1, sizeof(*in));
 
@@ -793,6 +793,12 @@ void relay_serve(const struct relay *r, struct rpc_call *call)
 		return;
 	}
 	http_request_init(&in->req, &sink);
+	in->req.node = node != NULL ? arena_strdup(&in->req.mem, node) : "";
+	if (in->req.node == NULL) {
+		free_in(in);
+		rpc_fail(call, ERR_NOMEM, error_text(ERR_NOMEM));
+		return;
+	}
 	in->relay = r;
 	in->call = call;
 	in->start.run_cb = start_in;

@@ -64,7 +64,8 @@ bool relay_out_gone(const struct relay_out *out);
 struct list *relay_out_link(struct relay_out *out);
 struct relay_out *relay_out_of(struct list *link);
 
-/* RPC thread, in request_cb: serve a request of method HTTP. */
-void relay_serve(const struct relay *r, struct rpc_call *call);
+/* RPC thread, in request_cb: serve a request of method HTTP. `node`: it is asked by this node itself, which has shown its
+ * secret (struct http_request); NULL: it is not. */
+void relay_serve(const struct relay *r, struct rpc_call *call, const char *node);
 
 #endif /* PROTO_RELAY_H_ */

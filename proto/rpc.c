@@ -23,9 +23,15 @@ OBJECT_DEFINE(rpc_founder, RPC_FOUNDER_FIELDS);
 OBJECT_DEFINE(rpc_founding, RPC_FOUNDING_FIELDS);
 OBJECT_DEFINE(rpc_nodes_at, RPC_NODES_AT_FIELDS);
 OBJECT_DEFINE(rpc_node_lease, RPC_NODE_LEASE_FIELDS);
+OBJECT_DEFINE(rpc_node_claim, RPC_NODE_CLAIM_FIELDS);
 OBJECT_DEFINE(rpc_node_heartbeat, RPC_NODE_HEARTBEAT_FIELDS);
 OBJECT_DEFINE(rpc_node_update, RPC_NODE_UPDATE_FIELDS);
 OBJECT_DEFINE(rpc_node_watch, RPC_NODE_WATCH_FIELDS);
+OBJECT_DEFINE(rpc_node_previous, RPC_NODE_PREVIOUS_FIELDS);
+OBJECT_DEFINE(rpc_previous, RPC_PREVIOUS_FIELDS);
+OBJECT_DEFINE(rpc_node_rights, RPC_NODE_RIGHTS_FIELDS);
+OBJECT_DEFINE(rpc_rights_policy, RPC_RIGHTS_POLICY_FIELDS);
+OBJECT_DEFINE(rpc_rights, RPC_RIGHTS_FIELDS);
 OBJECT_DEFINE(rpc_node_allocs, RPC_NODE_ALLOCS_FIELDS);
 
 enum {
@@ -40,13 +46,26 @@ enum {
 const char *rpc_method_text(uint32_t method)
 {
 	switch (method) {
-#define X(name, number, request, reply)                                                                                \
+#define X(name, number, request, reply, callers)                                                                       \
 	case number:                                                                                                   \
 		return #name;
 		RPC_METHOD_LIST(X)
 #undef X
 	default:
 		return "unknown method";
+	}
+}
+
+unsigned rpc_method_callers(uint32_t method)
+{
+	switch (method) {
+#define X(name, number, request, reply, callers)                                                                       \
+	case number:                                                                                                   \
+		return callers;
+		RPC_METHOD_LIST(X)
+#undef X
+	default:
+		return 0;
 	}
 }
 
@@ -224,7 +243,8 @@ static int get_head_and_body(const struct type *t, void *head, const char *paylo
 void rpc_put_http_request(struct buf *out, const struct http_request *req)
 {
 	struct buf target = {0};
-	struct rpc_http_request head = {.method = http_method_text(req->method), .hops = req->hops + 1};
+	struct rpc_http_request head = {
+		.method = http_method_text(req->method), .hops = req->hops + 1, .session = req->session};
 
 	buf_put(&target, req->path, req->path_len);
 	if (req->query_len > 0) {
@@ -250,6 +270,7 @@ int rpc_get_http_request(struct http_request *req, const char *payload, size_t l
 		return head.hops < 1 ? ERR_SYNTAX : ERR_TOOBIG;
 	}
 	req->hops = (uint8_t)head.hops;
+	req->session = head.session;
 	req->method = http_method_parse(head.method, strlen(head.method));
 	if (head.token.n > 0) {
 		char *token = arena_strndup(&req->mem, (const char *)head.token.at, head.token.n);

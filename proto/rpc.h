@@ -47,28 +47,43 @@ enum {
 	X(REQUEST, 1) X(REPLY, 2) X(ERROR, 3) X(CHUNK, 4) X(CREDIT, 5) X(CANCEL, 6) \
 	X(PUSH, 7) X(PING, 8) X(PONG, 9)
 
+/* Who may call a method. A node's agent says in its hello which node it is; what it calls AS_NODE begins with the same
+ * ID and secret, and is refused otherwise, before anything else of it is looked at. The leader compares them with what the
+ * node has registered. Servers pass such calls on as they came. */
+enum {
+	RPC_BY_SERVER = 1,  /* A server of the same region. */
+	RPC_BY_REGION = 2,  /* A server of another region. */
+	RPC_BY_NODE = 4,    /* A node's agent. */
+	RPC_BY_OTHERS = 8,  /* Agents and programs that are neither, with no more rights than HTTP gives. */
+	RPC_AS_NODE = 16,
+	RPC_BY_ANY = RPC_BY_SERVER | RPC_BY_REGION | RPC_BY_NODE | RPC_BY_OTHERS,
+	RPC_FOR_NODE = RPC_BY_SERVER | RPC_BY_NODE | RPC_AS_NODE, /* By the node, or by a server that passes it on. */
+};
+
 /* name, number on the wire (never reused), payload of the request or push, payload of the answer: types of
- * rpc_objects.h, or none. */
+ * rpc_objects.h, or none; who may call it of a server. */
 #define RPC_METHOD_LIST(X)                                                                                   \
 	/* Between any two agents. */                                                                        \
-	X(HELLO, 1, rpc_hello, rpc_hello)              /* The first request on a connection, by who opened it. */ \
-	X(HTTP, 2, rpc_http_request, rpc_http_response) /* An API request, to a server's or a client's agent. */ \
+	X(HELLO, 1, rpc_hello, rpc_hello, RPC_BY_ANY)  /* The first request on a connection, by who opened it. */ \
+	X(HTTP, 2, rpc_http_request, rpc_http_response, RPC_BY_ANY) /* An API request, to a server's or a client's agent. */ \
 	/* Between servers. */                                                                               \
-	X(STATUS, 10, rpc_none, rpc_status)                                                                  \
-	X(READ_INDEX, 11, rpc_none, rpc_index)         /* To the leader: how far is committed? */            \
-	X(MEMBERS, 12, rpc_members, rpc_members)       /* Here are those I know; whom do you know? */        \
-	X(JOIN, 13, rpc_member, rpc_members)           /* To the leader: make me a voter. */                 \
-	X(LEAVE, 14, rpc_member, rpc_none)                                                                   \
-	X(STATE_HASH, 15, rpc_index, rpc_state_hash)                                                         \
-	X(FOUNDING, 16, rpc_founding, rpc_none)        /* Pushed: see server/founding.h. */                  \
-	X(NODES_AT, 17, rpc_nodes_at, rpc_none)        /* Pushed: these clients are connected to me. */      \
+	X(STATUS, 10, rpc_none, rpc_status, RPC_BY_SERVER | RPC_BY_REGION | RPC_BY_OTHERS)                   \
+	X(READ_INDEX, 11, rpc_none, rpc_index, RPC_BY_SERVER) /* To the leader: how far is committed? */     \
+	X(MEMBERS, 12, rpc_members, rpc_members, RPC_BY_SERVER | RPC_BY_REGION) /* Here are those I know; whom do you know? */ \
+	X(JOIN, 13, rpc_member, rpc_members, RPC_BY_SERVER) /* To the leader: make me a voter. */            \
+	X(LEAVE, 14, rpc_member, rpc_none, RPC_BY_SERVER)                                                    \
+	X(STATE_HASH, 15, rpc_index, rpc_state_hash, RPC_BY_SERVER | RPC_BY_OTHERS)                          \
+	X(FOUNDING, 16, rpc_founding, rpc_none, RPC_BY_SERVER) /* Pushed: see server/founding.h. */          \
+	X(NODES_AT, 17, rpc_nodes_at, rpc_none, RPC_BY_SERVER) /* Pushed: these clients are connected to me. */ \
 	/* From a client to a server. */                                                                     \
-	X(NODE_REGISTER, 30, node, rpc_node_lease)                                                           \
-	X(NODE_HEARTBEAT, 31, rpc_node_heartbeat, rpc_node_lease)                                            \
-	X(NODE_UPDATE, 32, rpc_node_update, rpc_index) /* Task states and the like. */                       \
-	X(NODE_WATCH, 33, rpc_node_watch, rpc_index)   /* From now on, push me what is to run on this node. */ \
+	X(NODE_REGISTER, 30, node, rpc_node_lease, RPC_FOR_NODE)                                             \
+	X(NODE_HEARTBEAT, 31, rpc_node_heartbeat, rpc_node_lease, RPC_FOR_NODE)                              \
+	X(NODE_UPDATE, 32, rpc_node_update, rpc_index, RPC_FOR_NODE) /* Task states and the like. */         \
+	X(NODE_WATCH, 33, rpc_node_watch, rpc_index, RPC_BY_NODE | RPC_AS_NODE) /* From now on, push me what is to run here. */ \
+	X(NODE_PREVIOUS, 34, rpc_node_previous, rpc_previous, RPC_BY_NODE | RPC_AS_NODE) /* Whose data may I fetch? */ \
+	X(NODE_RIGHTS, 35, rpc_node_rights, rpc_rights, RPC_BY_NODE | RPC_AS_NODE) /* What may be done with this token? */ \
 	/* Pushed by a server to a client. */                                                                \
-	X(NODE_ALLOCS, 50, rpc_node_allocs, rpc_none)
+	X(NODE_ALLOCS, 50, rpc_node_allocs, rpc_none, 0)
 
 enum rpc_kind {
 #define X(name, number) RPC_##name = number,
@@ -77,12 +92,13 @@ enum rpc_kind {
 };
 
 enum rpc_method {
-#define X(name, number, request, reply) RPC_METHOD_##name = number,
+#define X(name, number, request, reply, callers) RPC_METHOD_##name = number,
 	RPC_METHOD_LIST(X)
 #undef X
 };
 
 const char *rpc_method_text(uint32_t method); /* "NODE_UPDATE"; "unknown method" for others. */
+unsigned rpc_method_callers(uint32_t method);    /* RPC_BY_...; 0 for others. */
 
 /* Flags of a frame. */
 enum { RPC_MORE = 1 };

@@ -33,7 +33,8 @@
 	X(T, STR, method, "Method")                                                                \
 	X(T, BYTES, target, "Target")         /* Path and query, as they came: maybe not UTF-8. */ \
 	X(T, BYTES, token, "Token", .secret = true)                                                \
-	X(T, INT, hops, "Hops")
+	X(T, INT, hops, "Hops")                                                                    \
+	X(T, STR, session, "Session")
 
 #define RPC_HTTP_HEADER_FIELDS(X, T)                                                               \
 	X(T, STR, name, "Name")                                                                    \
@@ -102,6 +103,11 @@
 	X(T, STRS, servers, "Servers")        /* RPC addresses of all servers. */                  \
 	X(T, STR, leader_addr, "LeaderAddr")
 
+/* How a node's calls begin (RPC_AS_NODE in proto/rpc.h), whatever follows. */
+#define RPC_NODE_CLAIM_FIELDS(X, T)                                                                \
+	X(T, STR, node_id, "NodeID")                                                               \
+	X(T, STR, secret_id, "SecretID", .secret = true)
+
 #define RPC_NODE_HEARTBEAT_FIELDS(X, T)                                                            \
 	X(T, STR, node_id, "NodeID")                                                               \
 	X(T, STR, secret_id, "SecretID", .secret = true)                                           \
@@ -116,6 +122,37 @@
 	X(T, STR, node_id, "NodeID")                                                               \
 	X(T, STR, secret_id, "SecretID", .secret = true)                                           \
 	X(T, INT, index, "Index")             /* Of the last push that the node has seen; 0: none. */
+
+/* Where is the data of the allocation that this one of the node's replaces? */
+#define RPC_NODE_PREVIOUS_FIELDS(X, T)                                                             \
+	X(T, STR, node_id, "NodeID")                                                               \
+	X(T, STR, secret_id, "SecretID", .secret = true)                                           \
+	X(T, STR, alloc_id, "AllocID")        /* The new one. */
+
+#define RPC_PREVIOUS_FIELDS(X, T)                                                                  \
+	X(T, STR, client_status, "ClientStatus") /* "": there is none any more. */                 \
+	X(T, STR, http_addr, "HTTPAddr")      /* Of its node, if that has the data. */             \
+	X(T, STR, token, "Token", .secret = true) /* See proto/disk_token.h. */                    \
+	X(T, BOOL, tls, "TLS")                /* It speaks HTTPS there. */
+
+/* What may be done with this token, which was brought to the node's agent? */
+#define RPC_NODE_RIGHTS_FIELDS(X, T)                                                               \
+	X(T, STR, node_id, "NodeID")                                                               \
+	X(T, STR, secret_id, "SecretID", .secret = true)                                           \
+	X(T, STR, token, "Token", .secret = true) /* "": nobody's. */
+
+#define RPC_RIGHTS_POLICY_FIELDS(X, T)                                                             \
+	X(T, STR, name, "Name")                                                                    \
+	X(T, STR, rules, "Rules")
+
+#define RPC_RIGHTS_FIELDS(X, T)                                                                    \
+	X(T, INT, status, "Status")           /* 0; or what HTTP says when it is no good, and */   \
+	X(T, STR, why, "Why")                 /* its text. */                                      \
+	X(T, STR, accessor, "AccessorID")                                                          \
+	X(T, STR, name, "Name")                                                                    \
+	X(T, STR, type, "Type")               /* "client", "management" */                         \
+	X(T, INT, expires_ns, "Expires")      /* Unix nanoseconds; 0: never. */                    \
+	X(T, LIST(rpc_rights_policy), policies, "Policies")
 
 /* What is to run on a node. Allocations travel without their job, which many of them share: jobs[job_of[i]] is the job
  * of allocs[i]. */
@@ -141,9 +178,15 @@ OBJECT_DECLARE(rpc_founder, RPC_FOUNDER_FIELDS);
 OBJECT_DECLARE(rpc_founding, RPC_FOUNDING_FIELDS);
 OBJECT_DECLARE(rpc_nodes_at, RPC_NODES_AT_FIELDS);
 OBJECT_DECLARE(rpc_node_lease, RPC_NODE_LEASE_FIELDS);
+OBJECT_DECLARE(rpc_node_claim, RPC_NODE_CLAIM_FIELDS);
 OBJECT_DECLARE(rpc_node_heartbeat, RPC_NODE_HEARTBEAT_FIELDS);
 OBJECT_DECLARE(rpc_node_update, RPC_NODE_UPDATE_FIELDS);
 OBJECT_DECLARE(rpc_node_watch, RPC_NODE_WATCH_FIELDS);
+OBJECT_DECLARE(rpc_node_previous, RPC_NODE_PREVIOUS_FIELDS);
+OBJECT_DECLARE(rpc_previous, RPC_PREVIOUS_FIELDS);
+OBJECT_DECLARE(rpc_node_rights, RPC_NODE_RIGHTS_FIELDS);
+OBJECT_DECLARE(rpc_rights_policy, RPC_RIGHTS_POLICY_FIELDS);
+OBJECT_DECLARE(rpc_rights, RPC_RIGHTS_FIELDS);
 OBJECT_DECLARE(rpc_node_allocs, RPC_NODE_ALLOCS_FIELDS);
 
 #endif /* PROTO_RPC_OBJECTS_H_ */

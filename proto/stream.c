@@ -6,11 +6,13 @@
 #include <stdlib.h>
 
 #include "lib/address.h"
+#include "proto/channel.h"
 #include "proto/error.h"
 
 enum {
 	READ_SIZE = 64 << 10,
 	PIECES_MAX = 32, /* Of output, in one system call. */
+	WRITES_MAX = 64, /* Connections that are written to in one turn of the loop; others wait for the next. */
 };
 
 struct lookup;
@@ -24,12 +26,12 @@ struct stream {
 	bool connected;
 	bool ended;
 
-	uv_tcp_t *tcp; /* From malloc(); NULL between two attempts to connect. */
+	uv_tcp_t *tcp;      /* Being connected, from malloc(); then it belongs to the */
+	struct channel *ch; /* channel. NULL, both, between two attempts. */
 	uv_timer_t timer;
 
-	uv_write_t write;
 	bool writing;
-	size_t handed; /* Bytes that uv_write() was given, */
+	size_t handed; /* Bytes that channel_write() took, */
 	size_t told;   /* and those of them that the connection knows to be sent. */
 
 	struct lookup *lookup;
@@ -67,10 +69,17 @@ static void on_host_closed(uv_handle_t *handle)
 	host->stopped_cb(host);
 }
 
+static void on_idle_closed(uv_handle_t *handle)
+{
+	struct rpc_host *host = handle->data;
+
+	uv_close((uv_handle_t *)&host->prepare, on_host_closed);
+}
+
 static void host_check_stopped(struct rpc_host *host)
 {
 	if (host->stopping && host->n_open == 0) {
-		uv_close((uv_handle_t *)&host->prepare, on_host_closed);
+		uv_close((uv_handle_t *)&host->idle, on_idle_closed);
 	}
 }
 
@@ -99,11 +108,20 @@ static void on_timer_closed(uv_handle_t *handle)
 	handle_closed(handle->data);
 }
 
+static void on_channel_closed(void *data)
+{
+	handle_closed(data);
+}
+
 static void close_tcp(struct stream *s)
 {
 	if (s->tcp != NULL) {
 		uv_close((uv_handle_t *)s->tcp, on_tcp_closed);
 		s->tcp = NULL;
+	}
+	if (s->ch != NULL) {
+		channel_close(s->ch, on_channel_closed);
+		s->ch = NULL;
 	}
 }
 
@@ -127,23 +145,22 @@ static void tell_progress(struct stream *s)
 {
 	size_t done;
 
-	if (!s->writing || s->tcp == NULL) {
+	if (!s->writing || s->ch == NULL) {
 		return;
 	}
-	done = s->handed - uv_stream_get_write_queue_size((uv_stream_t *)s->tcp);
-	rpc_conn_sent(&s->conn, done - s->told);
-	s->told = done;
+	done = s->handed - channel_unsent(s->ch, s->handed);
+	if (done > s->told) {
+		rpc_conn_sent(&s->conn, done - s->told);
+		s->told = done;
+	}
 }
 
 static void write_bytes(struct stream *s, bool wait);
 
-static void on_written(uv_write_t *req, int status)
+static void on_written(struct channel *c, int status)
 {
-	struct stream *s = CONTAINER_OF(req, struct stream, write);
+	struct stream *s = c->data;
 
-	if (s->ended) {
-		return;
-	}
 	s->writing = false;
 	if (status != 0) {
 		rpc_conn_close(&s->conn, ERR_IO, uv_strerror(status));
@@ -160,9 +177,9 @@ static void write_rest(struct stream *s)
 	unsigned n;
 	int rv;
 
-	s->handed = take_output(s, bufs, &n);
+	(void)take_output(s, bufs, &n);
 	s->told = 0;
-	rv = uv_write(&s->write, (uv_stream_t *)s->tcp, bufs, n, on_written);
+	rv = channel_write(s->ch, bufs, n, &s->handed, on_written);
 	if (rv != 0) {
 		rpc_conn_doom(&s->conn, ERR_IO, uv_strerror(rv));
 		return;
@@ -172,11 +189,11 @@ static void write_rest(struct stream *s)
 
 static void write_bytes(struct stream *s, bool wait)
 {
-	while (s->connected && !s->writing && s->tcp != NULL) {
+	while (s->connected && !s->writing && s->ch != NULL) {
 		uv_buf_t bufs[PIECES_MAX];
 		unsigned n;
 		size_t total = take_output(s, bufs, &n);
-		int sent = n > 0 ? uv_try_write((uv_stream_t *)s->tcp, bufs, n) : 0;
+		ssize_t sent = n > 0 ? channel_try_write(s->ch, bufs, n) : 0;
 
 		if (n == 0) {
 			return;
@@ -184,11 +201,11 @@ static void write_bytes(struct stream *s, bool wait)
 		if (sent > 0) {
 			rpc_conn_sent(&s->conn, (size_t)sent);
 		}
-		if (sent < 0 && sent != UV_EAGAIN) {
-			rpc_conn_doom(&s->conn, ERR_IO, uv_strerror(sent));
+		if (sent < 0) {
+			rpc_conn_doom(&s->conn, ERR_IO, uv_strerror((int)sent));
 			return;
 		}
-		if (sent < 0 || (size_t)sent < total) {
+		if ((size_t)sent < total) {
 			if (wait) {
 				write_rest(s);
 			}
@@ -197,34 +214,41 @@ static void write_bytes(struct stream *s, bool wait)
 	}
 }
 
-static void alloc_bytes(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+static void alloc_bytes(struct channel *c, uv_buf_t *buf)
 {
-	struct stream *s = handle->data;
+	struct stream *s = c->data;
 
-	(void)suggested;
 	*buf = uv_buf_init(s->host->read_buffer, READ_SIZE);
 }
 
-static void read_bytes(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
+/* Why a connection has ended or was never there, for people. */
+static const char *why_text(const struct stream *s, int status)
 {
-	struct stream *s = tcp->data;
+	const char *why = s->ch != NULL ? channel_why(s->ch) : "";
+
+	return why[0] != '\0' ? why : uv_strerror(status);
+}
+
+static void read_bytes(struct channel *c, ssize_t n, const uv_buf_t *buf)
+{
+	struct stream *s = c->data;
 
 	if (n > 0) {
 		rpc_conn_input(&s->conn, buf->base, (size_t)n);
 	} else if (n == UV_EOF) {
 		rpc_conn_close(&s->conn, ERR_CLOSED, "closed by the other side");
 	} else if (n < 0) {
-		rpc_conn_close(&s->conn, ERR_IO, uv_strerror((int)n));
+		rpc_conn_close(&s->conn, ERR_IO, why_text(s, (int)n));
 	}
 }
 
 static void begin_to_flow(struct stream *s)
 {
-	int rv = uv_read_start((uv_stream_t *)s->tcp, alloc_bytes, read_bytes);
+	int rv = channel_read_start(s->ch, alloc_bytes, read_bytes);
 
 	s->connected = true;
 	s->try_by_ms = INT64_MAX;
-	(void)uv_tcp_nodelay(s->tcp, 1);
+	(void)uv_tcp_nodelay(s->ch->tcp, 1);
 	if (rv != 0) {
 		rpc_conn_doom(&s->conn, ERR_IO, uv_strerror(rv));
 		return;
@@ -232,14 +256,24 @@ static void begin_to_flow(struct stream *s)
 	write_bytes(s, true);
 }
 
+static void on_idle(uv_idle_t *idle)
+{
+	(void)idle; /* That it is there keeps the loop from waiting. */
+}
+
 /* Once per turn, before the loop sleeps. */
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct rpc_host *host = prepare->data;
-	struct list *l;
+	unsigned n = WRITES_MAX;
 
-	while ((l = list_pop(&host->dirty)) != NULL) {
-		write_bytes(CONTAINER_OF(l, struct stream, dirty), true);
+	while (n-- > 0 && !list_empty(&host->dirty)) {
+		write_bytes(CONTAINER_OF(list_pop(&host->dirty), struct stream, dirty), true);
+	}
+	if (list_empty(&host->dirty)) {
+		uv_idle_stop(&host->idle);
+	} else {
+		uv_idle_start(&host->idle, on_idle);
 	}
 }
 
@@ -326,11 +360,43 @@ static const struct rpc_carrier carrier = {carrier_now, carrier_flush, carrier_w
 
 /* --- Connecting --------------------------------------------------------------------------------------------------- */
 
+static void on_opened(struct channel *c, int status)
+{
+	struct stream *s = c->data;
+
+	if (status == 0) {
+		forget_addresses(s);
+		begin_to_flow(s);
+	} else if (s->next_address != NULL) {
+		next_attempt(s);
+		carrier_wake(&s->conn);
+	} else {
+		rpc_conn_close(&s->conn, ERR_REFUSED, why_text(s, status));
+	}
+}
+
+static void open_channel(struct stream *s)
+{
+	int rv = UV_ENOMEM;
+
+	s->ch = channel_new(s->host->channels, s->tcp);
+	if (s->ch != NULL) {
+		s->tcp = NULL;
+		s->ch->data = s;
+		rv = channel_connect(s->ch, s->host->region, on_opened);
+	}
+	if (rv == 1) {
+		on_opened(s->ch, 0);
+	} else if (rv != 0) {
+		rpc_conn_doom(&s->conn, ERR_IO, uv_strerror(rv));
+	}
+}
+
 static void on_connect(uv_connect_t *req, int status)
 {
 	struct stream *s = req->handle->data;
 
-	if (s->tcp != (uv_tcp_t *)req->handle) {
+	if (status == UV_ECANCELED || s->tcp != (uv_tcp_t *)req->handle) {
 		return; /* Given up. */
 	}
 	if (status != 0) {
@@ -339,8 +405,7 @@ static void on_connect(uv_connect_t *req, int status)
 		carrier_wake(&s->conn);
 		return;
 	}
-	forget_addresses(s);
-	begin_to_flow(s);
+	open_channel(s);
 }
 
 /* A new socket for each address; 0 or a libuv error. */
@@ -499,21 +564,16 @@ struct rpc_conn *rpc_connect(struct rpc_host *host, const char *address, uint32_
 	return &s->conn;
 }
 
-static void free_handle(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-struct rpc_conn *rpc_adopt(struct rpc_host *host, uv_tcp_t *tcp, void *data)
+struct rpc_conn *rpc_adopt(struct rpc_host *host, struct channel *ch, void *data)
 {
 	struct stream *s = new_stream(host, false, 0, data);
 
 	if (s == NULL) {
-		uv_close((uv_handle_t *)tcp, free_handle);
+		channel_close(ch, NULL);
 		return NULL;
 	}
-	tcp->data = s;
-	s->tcp = tcp;
+	ch->data = s;
+	s->ch = ch;
 	s->n_handles++;
 	begin_to_flow(s);
 	return &s->conn;
@@ -527,7 +587,7 @@ void rpc_conn_peer(const struct rpc_conn *c, char *text, size_t size)
 	char host[INET6_ADDRSTRLEN];
 	char joined[ADDRESS_MAX] = "";
 
-	if (s->tcp != NULL && uv_tcp_getpeername(s->tcp, (struct sockaddr *)&addr, &len) == 0) {
+	if (s->ch != NULL && uv_tcp_getpeername(s->ch->tcp, (struct sockaddr *)&addr, &len) == 0) {
 		if (addr.ss_family == AF_INET6) {
 			const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&addr;
 
@@ -543,18 +603,33 @@ void rpc_conn_peer(const struct rpc_conn *c, char *text, size_t size)
 	snprintf(text, size, "%s", joined);
 }
 
+struct channel *rpc_conn_channel(const struct rpc_conn *c)
+{
+	return ((const struct stream *)(const void *)c)->ch;
+}
+
+void rpc_host_secure(struct rpc_host *host, struct channels *channels, const char *region)
+{
+	host->channels = channels;
+	host->region = region;
+}
+
 int rpc_host_init(struct rpc_host *host, uv_loop_t *loop, const struct rpc_config *config)
 {
 	*host = (struct rpc_host){.loop = loop, .config = *config, .read_buffer = malloc(READ_SIZE)};
 	if (host->read_buffer == NULL) {
 		return ERR_NOMEM;
 	}
+	host->config.held_bytes = &host->held_bytes;
 	list_init(&host->conns);
 	list_init(&host->dirty);
 	uv_prepare_init(loop, &host->prepare);
 	uv_prepare_start(&host->prepare, on_prepare);
 	uv_unref((uv_handle_t *)&host->prepare); /* It alone does not keep the loop running. */
 	host->prepare.data = host;
+	uv_idle_init(loop, &host->idle);
+	uv_unref((uv_handle_t *)&host->idle);
+	host->idle.data = host;
 	return 0;
 }
 
