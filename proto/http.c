@@ -10,7 +10,7 @@
 #include "proto/object.h"
 
 #define STATUS_LIST(X)                                                                                                 \
-	X(200, "OK")                                                                                                   \
+	X(101, "Switching Protocols") X(200, "OK")                                                                     \
 	X(202, "Accepted") X(204, "No Content") X(301, "Moved Permanently") X(304, "Not Modified")                     \
 		X(307, "Temporary Redirect") X(400, "Bad Request") X(401, "Unauthorized") X(403, "Forbidden")          \
 			X(404, "Not Found") X(405, "Method Not Allowed") X(408, "Request Timeout") X(409, "Conflict")  \
@@ -26,7 +26,7 @@
 #define STATUS_OF_ERROR_LIST(X)                                                                                        \
 	X(SYNTAX, 400)                                                                                                 \
 	X(TYPE, 400) X(RANGE, 400) X(INVALID, 400) X(NOTFOUND, 404) X(BUSY, 429) X(TOOBIG, 413) X(NOSPACE, 507)        \
-		X(UNSUPPORTED, 501)
+		X(UNSUPPORTED, 501) X(DENIED, 403)
 
 const char *http_method_text(enum http_method m)
 {
@@ -83,6 +83,8 @@ void http_request_init(struct http_request *req, const struct http_sink *sink)
 	req->path_len = 1;
 	req->query = "";
 	req->token = "";
+	req->node = "";
+	req->session = "";
 	req->error = "";
 	req->body = "";
 	req->sink = sink;
@@ -187,6 +189,13 @@ static void out_of_memory(struct http_response *res)
 	*res = (struct http_response){.status = 500};
 }
 
+static void release(struct http_request *req)
+{
+	if (req->access != NULL) {
+		req->release_cb(req);
+	}
+}
+
 void http_answer(struct http_request *req, struct http_response *res)
 {
 	assert(!req->answered);
@@ -199,6 +208,7 @@ void http_answer(struct http_request *req, struct http_response *res)
 	if (res->body.failed) {
 		out_of_memory(res);
 	}
+	release(req);
 	req->sink->answer(req, res);
 }
 
@@ -247,5 +257,6 @@ void http_stream_end(struct http_request *req, bool whole)
 {
 	assert(req->answered);
 	assert(list_empty(&req->link));
+	release(req);
 	req->sink->stream_end(req, whole);
 }

@@ -57,6 +57,8 @@ enum http_method http_method_parse(const char *text, size_t len);
 /* "Not Found" for 404; "Unknown" where there is no name. */
 const char *http_status_text(int status);
 
+struct access;
+
 /* --- Requests --------------------------------------------------------------------------------------------------- */
 
 /* A query parameter, percent-decoded. A character U+0000 is the bytes C0 80, as in all strings of the program. */
@@ -78,7 +80,21 @@ struct http_request {
 	const char *path;  /* As it came: not decoded, without the query. Begins with "/". */
 	const char *query; /* As it came, without "?"; "" when there is none. */
 	const char *token; /* X-Nomad-Token, or Authorization: Bearer; "" when there is neither. */
+	/* The ID of the node that asks for itself, whose secret this agent has seen to be right; "" for all others. It does
+	 * not travel: who passes the request on passes it on as anybody's. */
+	const char *node;
+	/* The name of a session, a UUID; "" when there is none. A GET with one comes from a websocket, that is: a handler
+	 * that streams lines with status 101 begins a session, in which each line is a message to the client; a line "!CODE
+	 * REASON" closes it (HTTP_SESSION_END; the codes are a websocket's). What the client says meanwhile comes as
+	 * requests of their own: PUT, with the same session, one after the other, messages as lines of the body, to the
+	 * same target or to what the head of the stream has as its location. 200: taken; 429: to be sent again; anything
+	 * else closes the websocket. Who has a client out there makes these names, and never takes them from it. */
+	const char *session;
 	const struct http_pair *pairs;
+	/* Who asks, and what he may see (server/access.h). NULL: everything is allowed. Given back by release_cb, with the
+	 * answer. */
+	struct access *access;
+	void (*release_cb)(struct http_request *req);
 	const char *error; /* What was wrong with a parameter; set by the http_query_ functions that fail. */
 
 	/* Valid until the handler returns, and no longer: who answers later takes along what it needs. body[body_len]
@@ -205,15 +221,15 @@ void http_answer_text(struct http_request *req, int status, const char *format, 
         __attribute__((format(printf, 3, 4)));
 void http_answer_error(struct http_request *req, int err);
 
-/* The status that an ERR_ code is answered with: 429 for BUSY, 507 for NOSPACE, 404 for NOTFOUND, 413 for TOOBIG, 400
- * for what is wrong with the request's form; else 500. */
+/* The status that an ERR_ code is answered with: 429 for BUSY, 507 for NOSPACE, 403 for DENIED, 404 for NOTFOUND, 413 for
+ * TOOBIG, 400 for what is wrong with the request's form; else 500. */
 int http_status_of(int err);
 
 /* An answer of unknown length, piece by piece. The head's body is not looked at.
  * Write returns 0; HTTP_WAIT when it took the bytes but the next should wait for drain_cb; ERR_BUSY when it did not
  * take them, as the caller did not wait and HTTP_STREAM_MAX bytes are queued; ERR_CLOSED when the client has left: then
  * end. An end that is not whole cuts the connection, so that the client sees that something is missing. */
-enum { HTTP_WAIT = 1, HTTP_STREAM_MAX = 1 << 20 };
+enum { HTTP_WAIT = 1, HTTP_STREAM_MAX = 1 << 20, HTTP_SESSION_END = '!' };
 void http_stream_begin(struct http_request *req, struct http_response *head);
 int http_stream_write(struct http_request *req, const void *data, size_t len);
 void http_stream_end(struct http_request *req, bool whole);

@@ -1,0 +1,7 @@
+#include "proto/exec.h"
+
+OBJECT_DEFINE(exec_stream, EXEC_STREAM_FIELDS);
+OBJECT_DEFINE(exec_tty_size, EXEC_TTY_SIZE_FIELDS);
+OBJECT_DEFINE(exec_result, EXEC_RESULT_FIELDS);
+OBJECT_DEFINE(exec_input, EXEC_INPUT_FIELDS);
+OBJECT_DEFINE(exec_output, EXEC_OUTPUT_FIELDS);
