@@ -39,7 +39,8 @@
 	X(T, MAP, meta, "Meta")                                                          \
 	X(T, OBJ(node_pool_scheduler), scheduler, "SchedulerConfiguration", .hcl = "scheduler_config") \
 	X(T, INT, create_index, "CreateIndex", .server = true)                           \
-	X(T, INT, modify_index, "ModifyIndex", .server = true)
+	X(T, INT, modify_index, "ModifyIndex", .server = true)                           \
+	X(T, DUR, node_identity_ttl, "NodeIdentityTTL", .hcl = "node_identity_ttl", .blank = true)
 
 #define PREEMPTION_CONFIG_FIELDS(X, T)                                                   \
 	X(T, BOOL, system, "SystemSchedulerEnabled", .dflt = true, .hcl = "system_scheduler_enabled") \
@@ -55,7 +56,8 @@
 	X(T, BOOL, reject_job_registration, "RejectJobRegistration")                     \
 	X(T, BOOL, pause_eval_broker, "PauseEvalBroker")                                 \
 	X(T, INT, create_index, "CreateIndex", .server = true)                           \
-	X(T, INT, modify_index, "ModifyIndex", .server = true)
+	X(T, INT, modify_index, "ModifyIndex", .server = true)                           \
+	X(T, INT, node_limit, "NodeLimitForFeasibilityChecks") /* Schedulers look at all nodes. */
 
 /* How the leader looks after the servers themselves. */
 #define AUTOPILOT_CONFIG_FIELDS(X, T)                                                    \
@@ -77,7 +79,7 @@
 	X(T, STR, message, "Message")                                                    \
 	X(T, BOOL, error, "Error")                                                       \
 	X(T, ANY, meta, "Meta")                                                          \
-	X(T, STR, eval_id, "EvalID")                                                     \
+	X(T, STR, eval_id, "EvalID", .omit = true)                                       \
 	X(T, INT, create_index, "CreateIndex")
 
 /* Of one group; the newest first. */

@@ -477,22 +477,67 @@ static bool settle_reading(const struct cron *c, struct reading *r)
 	return false;
 }
 
-/* The moment at which a clock reads local_s, when it was ahead by so much before. */
-static int64_t moment_of(int64_t local_s, int64_t ahead_s, cron_offset_cb offset, void *ctx)
-{
-	int64_t ahead_then_s = offset(ctx, local_s - ahead_s);
-	int64_t unix_s = local_s - ahead_then_s;
+enum {
+	DAY_S = 86400, /* Clocks are set by less, */
+	PROBE_S = 3 * 3600, /* and not twice in this time. */
+};
 
-	/* A reading that the clock skips, being set forward, has no moment: take the one that it would have had. */
-	return offset(ctx, unix_s) == ahead_then_s ? unix_s : local_s - ahead_s;
+/* The first moment after `from`, up to `until`, at which the clock is set; until + 1 when it is not. */
+static int64_t clock_set_at(int64_t from, int64_t until, cron_offset_cb offset, void *ctx)
+{
+	int64_t ahead_s = offset(ctx, from);
+	int64_t before = from;
+	int64_t after = from;
+
+	while (offset(ctx, after) == ahead_s) {
+		if (after == until) {
+			return until + 1;
+		}
+		before = after;
+		after = until - after > PROBE_S ? after + PROBE_S : until;
+	}
+	while (after - before > 1) {
+		int64_t middle = before + (after - before) / 2;
+
+		*(offset(ctx, middle) == ahead_s ? &before : &after) = middle;
+	}
+	return after;
+}
+
+/* The first moment from this one on whose reading the expression has, if the clock is not set before it; -1: there is
+ * none. */
+static int64_t read_on(const struct cron *c, int64_t from, int64_t ahead_s)
+{
+	struct reading r = read_clock(from + ahead_s);
+
+	if (r.date.year < CRON_YEAR_MIN) {
+		r = start_of(CRON_YEAR_MIN, 1, 1);
+	}
+	return settle_reading(c, &r) ? to_seconds(&r) - ahead_s : -1;
+}
+
+/* From one setting of the clock to the next. When the clock was not set within a day no reading comes again that was
+ * passed before; so nothing happens until the one that was found comes near. */
+static int64_t next_by_clock(const struct cron *c, int64_t from, cron_offset_cb offset, void *ctx)
+{
+	int64_t at;
+
+	while ((at = read_on(c, from, offset(ctx, from))) >= 0) {
+		int64_t until = at - from > 2 * DAY_S ? from + DAY_S : at;
+		int64_t set_at = clock_set_at(from, until, offset, ctx);
+
+		if (set_at > until && until == at) {
+			return at;
+		}
+		from = set_at <= until ? set_at : at - DAY_S;
+	}
+	return -1;
 }
 
 int64_t cron_next(const struct cron *c, int64_t after_s, cron_offset_cb offset, void *ctx)
 {
 	const int64_t first = date_to_days((struct date){CRON_YEAR_MIN, 1, 1}) * 86400;
 	const int64_t last = date_to_days((struct date){CRON_YEAR_MAX + 1, 1, 2}) * 86400;
-	int64_t ahead_s;
-	struct reading r;
 
 	if (c->every_s != 0) {
 		return after_s > INT64_MAX - c->every_s ? -1 : after_s + c->every_s;
@@ -500,19 +545,5 @@ int64_t cron_next(const struct cron *c, int64_t after_s, cron_offset_cb offset, 
 	if (after_s < first || after_s > last) {
 		after_s = after_s < first ? first - 1 : last;
 	}
-	ahead_s = offset != NULL ? offset(ctx, after_s) : 0;
-	r = read_clock(after_s + ahead_s + 1);
-	if (r.date.year < CRON_YEAR_MIN) {
-		r = start_of(CRON_YEAR_MIN, 1, 1);
-	}
-	while (settle_reading(c, &r)) {
-		int64_t local_s = to_seconds(&r);
-		int64_t unix_s = offset != NULL ? moment_of(local_s, ahead_s, offset, ctx) : local_s;
-
-		if (unix_s > after_s) {
-			return unix_s;
-		}
-		r = read_clock(local_s + 1); /* The clock was set back: this reading is past. */
-	}
-	return -1;
+	return offset != NULL ? next_by_clock(c, after_s + 1, offset, ctx) : read_on(c, after_s + 1, 0);
 }

@@ -43,8 +43,8 @@ int cron_parse(const char *text, struct cron *out, const char **why);
 typedef int64_t (*cron_offset_cb)(void *ctx, int64_t unix_s);
 
 /* The first moment after the given one, in whole seconds; -1 when there is none before the end of CRON_YEAR_MAX.
- * `offset` may be NULL: UTC. Where the clock is set forward, a time that it skips runs as much later; where it is set
- * back, a time that comes twice runs once. */
+ * `offset` may be NULL: UTC. Where the clock is set forward, a time that it skips does not run that day; where it is set
+ * back, a time that comes twice runs twice. */
 int64_t cron_next(const struct cron *c, int64_t after_s, cron_offset_cb offset, void *ctx);
 
 #endif /* PROTO_CRON_H_ */

@@ -204,13 +204,12 @@ struct part {
 	struct found found;
 };
 
-static void begin_part(struct differ *d, struct part *part, bool whole)
+static void begin_part(struct differ *d, struct part *part)
 {
 	memset(part, 0, sizeof(*part));
 	part->found.fields = &part->fields;
 	part->found.objects = &part->objects;
-	/* Of what is added or deleted, the empty members are no context. */
-	part->found.context = d->contextual && !whole;
+	part->found.context = d->contextual;
 }
 
 static void end_part(struct differ *d, struct part *part, struct found *to, const char *name, const char *type)
@@ -266,7 +265,7 @@ static void diff_set(struct differ *d, struct found *to, const struct field *f, 
 	struct diff_pair p = {0};
 	struct part part;
 
-	begin_part(d, &part, a.n == 0 || b.n == 0);
+	begin_part(d, &part);
 	while (diff_items_next(&a, &b, &p)) {
 		add_field(d, &part.found, f->name, p.a != NULL ? p.a->key : object_empty,
 			  p.b != NULL ? p.b->key : object_empty);
@@ -292,7 +291,7 @@ static void diff_any(struct differ *d, struct found *to, const struct field *f, 
 	struct diff_pair p = {0};
 	struct part part;
 
-	begin_part(d, &part, a.n == 0 || b.n == 0);
+	begin_part(d, &part);
 	while (diff_items_next(&a, &b, &p)) {
 		add_field(d, &part.found, (p.a != NULL ? p.a : p.b)->key, p.a != NULL ? p.a->value : object_empty,
 			  p.b != NULL ? p.b->value : object_empty);
@@ -313,7 +312,7 @@ static void diff_object(struct differ *d, struct found *to, const struct type *t
 	if (was == NULL && now == NULL) {
 		return;
 	}
-	begin_part(d, &part, was == NULL || now == NULL);
+	begin_part(d, &part);
 	/* An object that comes or goes is a change, even if nothing in it is set. */
 	part.found.changed = was == NULL || now == NULL;
 	diff_members(d, &part.found, t, was, now, NULL);
@@ -332,6 +331,29 @@ static const struct field *key_field(const struct type *t)
 	return NULL;
 }
 
+/* The element without what servers set; its parts are those of the element itself. */
+static const void *specified(struct differ *d, const struct type *t, const void *elem)
+{
+	const struct field *f;
+	void *copy = NULL;
+
+	for (f = t->fields; d->rv == 0 && f < t->fields + t->n; f++) {
+		if (!f->server) {
+			continue;
+		}
+		if (copy == NULL) {
+			copy = arena_alloc(d->mem, t->size);
+			if (copy == NULL) {
+				d->rv = ERR_NOMEM;
+				return elem;
+			}
+			memcpy(copy, elem, t->size);
+		}
+		member_init(f, member_of(copy, f));
+	}
+	return copy != NULL ? copy : elem;
+}
+
 /* What an element of a list is known by: its key in the map, its key field, or all of it, packed. */
 static void add_elem(struct differ *d, struct diff_items *items, const struct elems *e, uint32_t i,
 		     const struct field *key)
@@ -344,7 +366,7 @@ static void add_elem(struct differ *d, struct diff_items *items, const struct el
 	} else if (key != NULL) {
 		add_item(d, items, *(const char *const *)const_member(elem_value(e, i), key), elem_value(e, i));
 	} else if (d->rv == 0) {
-		pack_encode(e->sub, elem_value(e, i), &packed);
+		pack_encode(e->sub, specified(d, e->sub, elem_value(e, i)), &packed);
 		copy = packed.failed ? NULL : arena_strndup(d->mem, packed.at, packed.len);
 		d->rv = copy == NULL ? ERR_NOMEM : diff_items_add(items, copy, packed.len, elem_value(e, i), d->mem);
 		buf_close(&packed);
@@ -380,6 +402,11 @@ static void diff_list(struct differ *d, struct found *to, const struct field *f,
 	}
 }
 
+static bool is_set(const struct field *f, const void *m)
+{
+	return m != NULL && !member_empty(f, m);
+}
+
 static void diff_member(struct differ *d, struct found *to, const struct field *f, const void *was, const void *now)
 {
 	switch (f->kind) {
@@ -407,7 +434,9 @@ static void diff_member(struct differ *d, struct found *to, const struct field *
 		diff_list(d, to, f, was, now);
 		break;
 	default:
-		add_field(d, to, f->name, value_text(d, f->kind, was), value_text(d, f->kind, now));
+		if (!f->scarce || is_set(f, was) || is_set(f, now)) {
+			add_field(d, to, f->name, value_text(d, f->kind, was), value_text(d, f->kind, now));
+		}
 	}
 }
 
@@ -441,13 +470,23 @@ static const char *whole_type(bool was, bool now, bool changed)
 	return was && now && !changed ? DIFF_NONE : part_type(was, now);
 }
 
+static bool inherits_restart(const struct task *t, const struct task_group *g)
+{
+	return t == NULL || (t->restart_policy != NULL && g->restart_policy != NULL &&
+			     object_equal(&restart_policy_type, t->restart_policy, g->restart_policy));
+}
+
 /* Returns whether there is a change. */
-static bool diff_task(struct differ *d, struct task_diff *out, const struct task *was, const struct task *now)
+static bool diff_task(struct differ *d, struct task_diff *out, const struct task *was, const struct task *now,
+		      const struct task_group *was_in, const struct task_group *now_in)
 {
 	static const char *const skip[] = {"Name", NULL};
+	/* What tasks have from their group is told there. */
+	static const char *const skip_inherited[] = {"Name", "RestartPolicy", NULL};
+	bool inherited = inherits_restart(was, was_in) && inherits_restart(now, now_in);
 	struct found found = {(struct objs *)(void *)&out->fields, (struct objs *)(void *)&out->objects, false, false};
 
-	diff_members(d, &found, &task_type, was, now, skip);
+	diff_members(d, &found, &task_type, was, now, inherited ? skip_inherited : skip);
 	out->name = (now != NULL ? now : was)->name;
 	out->type = whole_type(was != NULL, now != NULL, found.changed);
 	return strcmp(out->type, DIFF_NONE) != 0;
@@ -475,7 +514,8 @@ static bool diff_group(struct differ *d, struct task_group_diff *out, const stru
 		if (t == NULL) {
 			return false;
 		}
-		found.changed |= diff_task(d, t, p.a != NULL ? p.a->value : NULL, p.b != NULL ? p.b->value : NULL);
+		found.changed |= diff_task(d, t, p.a != NULL ? p.a->value : NULL, p.b != NULL ? p.b->value : NULL, was,
+					   now);
 	}
 	out->name = (now != NULL ? now : was)->name;
 	out->type = whole_type(was != NULL, now != NULL, found.changed);
@@ -524,11 +564,25 @@ static int annotate(struct strs *annotations, const char *text, struct arena *me
 	return 0;
 }
 
+static bool turns_logs_off_or_on(const struct object_diff *o)
+{
+	uint32_t i;
+
+	for (i = 0; i < o->fields.n; i++) {
+		const struct field_diff *f = &o->fields.at[i];
+
+		if (strcmp(f->name, "Disabled") == 0 && strcmp(f->type, DIFF_NONE) != 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Fields and objects of a task that change without a new one being started. */
 static bool in_place(const struct task_diff *t)
 {
 	static const char *const fields[] = {"KillTimeout", NULL};
-	static const char *const objects[] = {"Constraint", "LogConfig", "Service", NULL};
+	static const char *const objects[] = {"Constraint", "LogConfig", "RestartPolicy", "Service", NULL};
 	uint32_t i;
 
 	for (i = 0; i < t->fields.n; i++) {
@@ -537,23 +591,31 @@ static bool in_place(const struct task_diff *t)
 		}
 	}
 	for (i = 0; i < t->objects.n; i++) {
-		if (!skips(objects, t->objects.at[i].name)) {
+		const struct object_diff *o = &t->objects.at[i];
+
+		if (!skips(objects, o->name) || (strcmp(o->name, "LogConfig") == 0 && turns_logs_off_or_on(o))) {
 			return false;
 		}
 	}
 	return true;
 }
 
-static int annotate_task(struct task_diff *t, struct arena *mem)
+/* A task that joins or leaves a group which stays has its allocations replaced. */
+static const char *consequence(const struct task_diff *t, const struct task_group_diff *g)
 {
-	if (strcmp(t->type, DIFF_NONE) == 0) {
-		return 0;
+	if (strcmp(g->type, DIFF_ADDED) == 0) {
+		return "forces create";
 	}
-	if (strcmp(t->type, DIFF_EDITED) != 0) {
-		return annotate(&t->annotations, strcmp(t->type, DIFF_ADDED) == 0 ? "forces create" : "forces destroy",
-				mem);
+	if (strcmp(g->type, DIFF_DELETED) == 0) {
+		return "forces destroy";
 	}
-	return annotate(&t->annotations, in_place(t) ? "forces in-place update" : "forces create/destroy update", mem);
+	return strcmp(t->type, DIFF_EDITED) == 0 && in_place(t) ? "forces in-place update"
+								: "forces create/destroy update";
+}
+
+static int annotate_task(struct task_diff *t, const struct task_group_diff *g, struct arena *mem)
+{
+	return strcmp(t->type, DIFF_NONE) == 0 ? 0 : annotate(&t->annotations, consequence(t, g), mem);
 }
 
 static int annotate_count(struct task_group_diff *g, struct arena *mem)
@@ -635,7 +697,7 @@ int job_diff_annotate(struct job_diff *d, const struct plan_annotations *plan, s
 			rv = annotate_count(g, mem);
 		}
 		for (k = 0; rv == 0 && k < g->tasks.n; k++) {
-			rv = annotate_task(&g->tasks.at[k], mem);
+			rv = annotate_task(&g->tasks.at[k], g, mem);
 		}
 	}
 	return rv;

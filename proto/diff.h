@@ -4,7 +4,7 @@
  * Computed from the field tables: a member that is one value is a field of the diff, "Meta[key]" for the entries of a
  * map; a nested object, a list of strings and free JSON (a driver's configuration) are objects of the diff, named as
  * the table says (.diff). Elements of a list are paired by their key, or are the same only if they are equal. Members
- * that only servers set are left out.
+ * that only servers set are left out, and so is a task's restart policy while it is its group's.
  */
 #ifndef PROTO_DIFF_H_
 #define PROTO_DIFF_H_
@@ -59,8 +59,9 @@ OBJECT_DECLARE(job_diff, JOB_DIFF_FIELDS);
 #define DIFF_EDITED "Edited"
 
 /* What leads from one job to the other; either may be NULL, then all of the other is added or deleted. All groups and
- * tasks are listed, by name, those without a change as None. `contextual`: objects that changed show their unchanged
- * fields too. The result lives in `mem` and refers to both jobs. 0, ERR_NOMEM. */
+ * tasks are listed, by name, those without a change as None. `contextual`: objects that changed, come or go show their
+ * unchanged fields too, also those that are empty on both sides. The result lives in `mem` and refers to both jobs.
+ * 0, ERR_NOMEM. */
 int job_diff(const struct job *was, const struct job *now, bool contextual, struct arena *mem, struct job_diff *out);
 
 /* Say what follows for allocations: how many are made, stopped or updated by group (from a plan), and which field or

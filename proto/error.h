@@ -22,7 +22,8 @@
 	X(CLOSED, -17, "closed")                                                            \
 	X(REFUSED, -18, "refused")                                                          \
 	X(TOOBIG, -19, "too large")                                                         \
-	X(UNSUPPORTED, -20, "not supported")
+	X(UNSUPPORTED, -20, "not supported")                                                \
+	X(DENIED, -21, "Permission denied")
 
 enum {
 #define X(name, code, text) ERR_##name = code,

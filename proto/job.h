@@ -85,7 +85,7 @@
 
 #define PORT_FIELDS(X, T)                                                                       \
 	X(T, STR, label, "Label", .key = true, .label = true)                            \
-	X(T, INT, value, "Value", .hcl = "static", .min = 0, .max = 65535)               \
+	X(T, INT, value, "Value", .hcl = "static", .min = 0, .max = 65535, .scarce = true)               \
 	X(T, INT, to, "To", .min = -1, .max = 65535)                                     \
 	X(T, STR, host_network, "HostNetwork")                                           \
 	X(T, BOOL, ignore_collision, "IgnoreCollision")
@@ -94,9 +94,9 @@
 
 #define NETWORK_RESOURCE_FIELDS(X, T)                                                           \
 	X(T, STR, mode, "Mode", .omit = true)                                            \
-	X(T, STR, device, "Device", .omit = true)                                        \
-	X(T, STR, cidr, "CIDR", .omit = true)                                            \
-	X(T, STR, ip, "IP", .omit = true)                                                \
+	X(T, STR, device, "Device", .omit = true, .scarce = true)                                        \
+	X(T, STR, cidr, "CIDR", .omit = true, .scarce = true)                                            \
+	X(T, STR, ip, "IP", .omit = true, .scarce = true)                                                \
 	X(T, STR, hostname, "Hostname", .omit = true)                                    \
 	X(T, OPTINT, mbits, "MBits", .omit = true)                                       \
 	X(T, OBJ(dns_config), dns, "DNS", .omit = true)                                  \
@@ -150,12 +150,13 @@
 	X(T, OPTDUR, min, "Min")                                                         \
 	X(T, OPTDUR, max, "Max")
 
+/* What signal is sent is job_canonicalize()'s to say: the default here only tells what was not given from "". */
 #define TEMPLATE_FIELDS(X, T)                                                                   \
 	X(T, STR, source_path, "SourcePath", .hcl = "source")                            \
 	X(T, STR, dest_path, "DestPath", .hcl = "destination")                           \
 	X(T, STR, embedded_tmpl, "EmbeddedTmpl", .hcl = "data")                          \
 	X(T, STR, change_mode, "ChangeMode", .dflt_str = "restart")                      \
-	X(T, STR, change_signal, "ChangeSignal")                                         \
+	X(T, STR, change_signal, "ChangeSignal", .dflt_str = "")                         \
 	X(T, OBJ(change_script), change_script, "ChangeScript")                          \
 	X(T, DUR, splay, "Splay", .dflt = 5 * NS_PER_S)                                  \
 	X(T, STR, perms, "Perms", .dflt_str = "0644")                                    \
@@ -177,7 +178,7 @@
 	X(T, BOOL, env, "Env", .dflt = true)                                             \
 	X(T, BOOL, disable_file, "DisableFile")                                          \
 	X(T, STR, change_mode, "ChangeMode", .dflt_str = "restart")                      \
-	X(T, STR, change_signal, "ChangeSignal")                                         \
+	X(T, STR, change_signal, "ChangeSignal", .dflt_str = "")                         \
 	X(T, BOOL, allow_token_expiration, "AllowTokenExpiration")
 
 #define CONSUL_FIELDS(X, T)                                                                     \

@@ -134,6 +134,26 @@ static void str_fill(const char **s, const char *with)
 
 /* ---- tasks ---- */
 
+/* What a service says for all of its checks holds where a check says nothing else. */
+static int canonicalize_check_restart(struct service_check *c, const struct check_restart *of_service,
+				      struct arena *mem)
+{
+	int rv = of_service != NULL ? ensure(&check_restart_type, &c->check_restart, mem) : 0;
+
+	if (rv != 0 || c->check_restart == NULL) {
+		return rv;
+	}
+	if (of_service != NULL) {
+		fill(&check_restart_type, c->check_restart, of_service);
+		if (c->check_restart->limit == 0) {
+			c->check_restart->limit = of_service->limit;
+		}
+		c->check_restart->ignore_warnings |= of_service->ignore_warnings;
+	}
+	opt_default(&c->check_restart->grace, NS_PER_S);
+	return 0;
+}
+
 static int canonicalize_checks(struct service *s, struct arena *mem)
 {
 	uint32_t i;
@@ -142,6 +162,9 @@ static int canonicalize_checks(struct service *s, struct arena *mem)
 		struct service_check *c = &s->checks.at[i];
 
 		str_fill(&c->on_update, s->on_update);
+		if (canonicalize_check_restart(c, s->check_restart, mem) != 0) {
+			return ERR_NOMEM;
+		}
 		if (*c->name == '\0') {
 			c->name = arena_printf(mem, "service: \"%s\" check", s->name);
 			if (c->name == NULL) {
@@ -192,6 +215,9 @@ static void canonicalize_resources(struct resources *r)
 {
 	opt_default(&r->cpu, r->cores > 0 ? 0 : 100);
 	opt_default(&r->memory_mb, 300);
+	if (r->numa != NULL) {
+		str_fill(&r->numa->affinity, "none");
+	}
 	canonicalize_networks(r->networks.at, r->networks.n);
 }
 
@@ -240,20 +266,55 @@ static void canonicalize_affinities(struct affinity *at, uint32_t n)
 	}
 }
 
+static int canonicalize_template(struct template *t, struct arena *mem)
+{
+	if (strcmp(t->change_mode, "signal") == 0 && !str_given(&template_type, t, &t->change_signal)) {
+		t->change_signal = "SIGHUP";
+		return 0;
+	}
+	return canonicalize_signal(&t->change_signal, mem);
+}
+
+static int canonicalize_vault(struct vault *v, struct arena *mem)
+{
+	if (!str_given(&vault_type, v, &v->change_signal)) {
+		v->change_signal = "SIGHUP";
+		return 0;
+	}
+	return canonicalize_signal(&v->change_signal, mem);
+}
+
+/* A single file keeps its name, all else is put into a directory. */
+static int canonicalize_artifact(struct artifact *a, struct arena *mem)
+{
+	const char *slash = strrchr(a->getter_source, '/');
+	const char *name = slash != NULL ? slash + 1 : a->getter_source;
+
+	str_fill(&a->getter_mode, "any");
+	if (strcmp(a->getter_mode, "file") == 0 && *name != '\0' && *a->relative_dest == '\0') {
+		a->relative_dest = arena_printf(mem, "local/%.*s", (int)strcspn(name, "?"), name);
+		if (a->relative_dest == NULL) {
+			a->relative_dest = object_empty;
+			return ERR_NOMEM;
+		}
+	}
+	str_fill(&a->relative_dest, "local/");
+	return 0;
+}
+
 static int canonicalize_parts(struct task *t, struct arena *mem)
 {
 	uint32_t i;
 	int rv = 0;
 
 	for (i = 0; rv == 0 && i < t->templates.n; i++) {
-		rv = canonicalize_signal(&t->templates.at[i].change_signal, mem);
+		rv = canonicalize_template(&t->templates.at[i], mem);
 	}
 	if (rv == 0 && t->vault != NULL) {
-		rv = canonicalize_signal(&t->vault->change_signal, mem);
+		rv = canonicalize_vault(t->vault, mem);
 	}
-	for (i = 0; i < t->artifacts.n; i++) {
-		str_fill(&t->artifacts.at[i].getter_mode, "any");
-		str_fill(&t->artifacts.at[i].relative_dest, "local/");
+	for (i = 0; rv == 0 && i < t->artifacts.n; i++) {
+		rv = canonicalize_artifact(&t->artifacts.at[i], mem);
 	}
 	for (i = 0; i < t->volume_mounts.n; i++) {
 		str_fill(&t->volume_mounts.at[i].propagation_mode, "private");
@@ -369,14 +430,29 @@ static int canonicalize_policies(struct task_group *g, const struct job *job, co
 	return 0;
 }
 
+/* Which policy it is, and of what, is told by where it stands. */
+static void canonicalize_policy(struct scaling_policy *s)
+{
+	s->id = s->namespace_ = "";
+	s->create_index = s->modify_index = 0;
+	s->target.n = 0;
+	opt_default(&s->enabled, 1);
+}
+
 static void canonicalize_scaling(struct task_group *g)
 {
-	struct scaling_policy *s = g->scaling;
+	uint32_t i;
+	uint32_t k;
 
-	if (s != NULL) {
-		str_fill(&s->type, "horizontal");
-		opt_default(&s->enabled, 1);
-		opt_default(&s->min, g->count);
+	if (g->scaling != NULL) {
+		canonicalize_policy(g->scaling);
+		str_fill(&g->scaling->type, "horizontal");
+		opt_default(&g->scaling->min, g->count);
+	}
+	for (i = 0; i < g->tasks.n; i++) {
+		for (k = 0; k < g->tasks.at[i].scaling_policies.n; k++) {
+			canonicalize_policy(&g->tasks.at[i].scaling_policies.at[k]);
+		}
 	}
 }
 

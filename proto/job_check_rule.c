@@ -329,6 +329,10 @@ void check_reschedule(struct faults *f, const struct reschedule_policy *r)
 		}
 		return; /* It is off. */
 	}
+	if (r->attempts.at > 0 && r->unlimited.at) {
+		faults_add(f, "Reschedule Policy with Attempts = %" PRId64 ", Interval = %s, and Unlimited = true is ambiguous",
+			   r->attempts.at, dur(r->interval.at).at);
+	}
 	if (!text_in(r->delay_function, functions)) {
 		faults_add(f,
 			   "Invalid delay function \"%s\", must be one of [\"constant\" \"exponential\" \"fibonacci\"]",

@@ -118,8 +118,9 @@ static void check_check_type(struct faults *f, const struct service *s, const st
 	if (!text_in(c->type, types)) {
 		faults_add(f, "invalid check type (\"%s\"), must be one of \"http\", \"tcp\", \"grpc\", \"script\"",
 			   c->type);
-	} else if (is_nomad && strcmp(c->type, "http") != 0 && strcmp(c->type, "tcp") != 0) {
-		faults_add(f, "invalid check type (\"%s\"), must be one of tcp, http with provider nomad", c->type);
+	} else if (is_nomad && strcmp(c->type, "grpc") == 0) {
+		faults_add(f, "invalid check type (\"%s\"), must be one of tcp, http, script with provider nomad",
+			   c->type);
 	}
 	if (strcmp(c->type, "http") == 0 && *c->path == '\0') {
 		faults_add(f, "http type must have http path");
@@ -137,6 +138,9 @@ static void check_check(struct faults *f, const struct service *s, const struct 
 	struct faults one = {0};
 
 	check_check_type(&one, s, c);
+	if (strcmp(c->type, "script") != 0 && *c->port_label == '\0' && *s->port_label == '\0') {
+		faults_add(&one, "check requires a port but neither check nor service \"%s\" have a port", s->name);
+	}
 	if (c->interval < NS_PER_S) {
 		faults_add(&one, "interval (%" PRId64 "ns) cannot be lower than 1s", c->interval);
 	}
@@ -199,6 +203,85 @@ static void check_label(struct faults *f, const char *label, const struct servic
 	}
 }
 
+/* ---- all services of a group and its tasks ---- */
+
+struct service_names {
+	struct buf *texts; /* "task->name:port". */
+	const char **at;
+	uint32_t n, max;
+	const char *provider; /* Of the first. */
+	bool mixed;
+};
+
+static void add_names(struct service_names *names, const char *owner, const void *services, uint32_t n)
+{
+	const struct service *s = services;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		struct buf *b = &names->texts[names->n];
+
+		buf_printf(b, "%s->%s%s%s", owner, s[i].name, *s[i].port_label != '\0' ? ":" : "", s[i].port_label);
+		names->at[names->n++] = buf_text(b);
+		names->mixed |= names->provider != NULL && strcmp(names->provider, s[i].provider) != 0;
+		names->provider = s[i].provider;
+	}
+}
+
+/* Each name that stands more than once, once. */
+static void tell_doubles(struct faults *f, const struct service_names *names)
+{
+	uint32_t *first = first_with_name(names->at, names->n, sizeof(names->at[0]));
+	struct buf doubles = {0};
+	uint32_t i;
+
+	for (i = 0; first != NULL && i < names->n; i++) {
+		if (first[i] != i && first[first[i]] == first[i]) {
+			buf_printf(&doubles, "%s%s", doubles.len > 0 ? ", " : "", names->at[i]);
+			first[first[i]] = UINT32_MAX; /* Told. */
+		}
+	}
+	if (doubles.len > 0) {
+		faults_add(f, "Services are not unique: %s", buf_text(&doubles));
+	}
+	buf_close(&doubles);
+	free(first);
+}
+
+static void check_names(struct faults *f, const struct task_group *g, struct service_names *names)
+{
+	uint32_t i;
+
+	add_names(names, "group", g->services.at, g->services.n);
+	for (i = 0; i < g->tasks.n; i++) {
+		add_names(names, g->tasks.at[i].name, g->tasks.at[i].services.at, g->tasks.at[i].services.n);
+	}
+	tell_doubles(f, names);
+	if (names->mixed) {
+		faults_add(f, "Multiple service providers used: task group services must use the same provider");
+	}
+}
+
+static void check_together(struct faults *f, const struct task_group *g)
+{
+	struct service_names names = {.max = g->services.n};
+	uint32_t i;
+
+	for (i = 0; i < g->tasks.n; i++) {
+		names.max += g->tasks.at[i].services.n;
+	}
+	names.texts = calloc((size_t)names.max + 1, sizeof(names.texts[0]));
+	names.at = calloc((size_t)names.max + 1, sizeof(names.at[0]));
+	if (names.texts != NULL && names.at != NULL) {
+		check_names(f, g, &names);
+	}
+	for (i = 0; i < names.n; i++) {
+		buf_close(&names.texts[i]);
+	}
+	free(names.texts);
+	free(names.at);
+}
+
 static uint64_t count_checks(const struct service *at, uint32_t n)
 {
 	uint64_t sum = n;
@@ -230,6 +313,9 @@ void check_services(struct faults *f, const struct service *at, uint32_t n, cons
 			check_label(&one, at[i].checks.at[k].port_label, &at[i], g, task);
 		}
 		faults_nest(&all, &one, "Service %s validation failed", at[i].name);
+	}
+	if (task == NULL) {
+		check_together(&all, g);
 	}
 	if (task != NULL) {
 		faults_nest(f, &all, "Task service validation failed");

@@ -28,6 +28,7 @@ static bool path_escapes(const char *path)
 static void check_resources(struct faults *f, const struct resources *r)
 {
 	struct faults all = {0};
+	uint32_t i;
 
 	if (r->cores > 0 && r->cpu.at > 0) {
 		faults_add(&all, "Task can only ask for 'cpu' or 'cores' resource, not both.");
@@ -44,6 +45,14 @@ static void check_resources(struct faults *f, const struct resources *r)
 	if (r->memory_max_mb != 0 && r->memory_max_mb != -1 && r->memory_max_mb < r->memory_mb.at) {
 		faults_add(&all, "MemoryMaxMB value (%" PRId64 ") should be larger than MemoryMB value (%" PRId64 ")",
 			   r->memory_max_mb, r->memory_mb.at);
+	}
+	for (i = 0; i < r->devices.n; i++) {
+		if (*r->devices.at[i].name == '\0') {
+			faults_add(&all,
+				   "device %" PRIu32 " failed validation: device name must be given as one of the "
+				   "following: type, vendor/type, or vendor/type/name",
+				   i + 1);
+		}
 	}
 	if (r->disk_mb < 0) {
 		faults_add(&all, "minimum DiskMB value is 0; got %" PRId64, r->disk_mb);

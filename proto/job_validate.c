@@ -96,6 +96,12 @@ static void check_group_policies(struct faults *f, const struct task_group *g, c
 	}
 	if (g->disconnect != NULL) {
 		check_disconnect(f, g->disconnect);
+		if (g->disconnect->lost_after.set && g->max_client_disconnect.set) {
+			faults_add(f, "using both lost_after and max_client_disconnect is not allowed");
+		}
+		if (g->disconnect->stop_on_client_after.set && g->stop_after_client_disconnect.set) {
+			faults_add(f, "using both stop_after_client_disconnect and stop_on_client_after is not allowed");
+		}
 	}
 	if (g->scaling != NULL) {
 		check_scaling(f, g);
@@ -332,19 +338,25 @@ bool job_validate(const struct job *job, struct buf *out)
 
 /* ---- warnings ---- */
 
-static void warn_resources(struct faults *f, const struct resources *r)
+static void warn_networks(struct faults *f, const void *networks, uint32_t n)
 {
+	const struct network_resource *at = networks;
 	uint32_t i;
 
-	if (r->iops != 0) {
-		faults_add(f, "IOPS has been deprecated as of Nomad 0.9.0. Please remove IOPS from resources block.");
-	}
-	for (i = 0; i < r->networks.n; i++) {
-		if (r->networks.at[i].mbits.set && r->networks.at[i].mbits.at > 0) {
+	for (i = 0; i < n; i++) {
+		if (at[i].mbits.set && at[i].mbits.at > 0) {
 			faults_add(f, "mbits has been deprecated as of Nomad 0.12.0. Please remove mbits from the "
 				      "network block");
 		}
 	}
+}
+
+static void warn_resources(struct faults *f, const struct resources *r)
+{
+	if (r->iops != 0) {
+		faults_add(f, "IOPS has been deprecated as of Nomad 0.9.0. Please remove IOPS from resources block.");
+	}
+	warn_networks(f, r->networks.at, r->networks.n);
 }
 
 /* Connect is taken and kept, but nothing comes of it: there is no mesh. */
@@ -363,6 +375,9 @@ static void warn_task(struct faults *f, const struct task *t)
 {
 	warn_resources(f, t->resources);
 	warn_services(f, t->services.at, t->services.n);
+	if (t->vault != NULL) {
+		faults_add(f, "vault is not supported and has no effect");
+	}
 }
 
 static void warn_group(struct faults *f, const struct task_group *g)
@@ -377,6 +392,7 @@ static void warn_group(struct faults *f, const struct task_group *g)
 			   "allocations.",
 			   g->update->max_parallel.at, g->count);
 	}
+	warn_networks(f, g->networks.at, g->networks.n);
 	warn_services(f, g->services.at, g->services.n);
 	for (i = 0; i < g->tasks.n; i++) {
 		struct faults one = {0};
@@ -412,6 +428,9 @@ void job_warnings(const struct job *job, struct buf *out)
 
 		warn_group(&one, &job->task_groups.at[i]);
 		faults_nest(&f, &one, "Group \"%s\" has warnings", job->task_groups.at[i].name);
+	}
+	if (job->multiregion != NULL) {
+		faults_add(&f, "multiregion is not supported and has no effect: the job runs in this region alone");
 	}
 	if (promotes_half(job)) {
 		faults_add(&f, "auto_promote must be true for all groups to enable automatic promotion");

@@ -272,6 +272,7 @@ int jobspec_parse(const struct jobspec_source *source, struct arena *mem, struct
 		/* What an evaluation may take, but for what is used up from the beginning. */
 		.budget = {HCL_MAX_STEPS - JOBSPEC_MAX_STEPS, HCL_MAX_TEXT - JOBSPEC_MAX_TEXT},
 		.seed = source->seed,
+		.flags = source->flags,
 	};
 
 	js.functions = (struct hcl_scope){

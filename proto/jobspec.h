@@ -39,6 +39,7 @@ struct jobspec_source {
 				* not declare are passed over. */
 	size_t variables_len;
 	const char *variables_name;
+	const struct map *flags; /* Likewise, as text each, before those: at most JOBSPEC_MAX_NAMES; NULL: none. */
 	struct uuid seed; /* Random bits: UUIDs that the file asks for are made of them. */
 };
 

@@ -123,12 +123,34 @@ static bool fit_value(struct jobspec *js, const struct declared *d, const struct
 	return false;
 }
 
+/* What a flag says of a variable, or NULL. */
+static const char *flag_of(const struct jobspec *js, const char *name)
+{
+	for (uint32_t i = 0; js->flags != NULL && i < js->flags->n; i++) {
+		if (strcmp(js->flags->at[i].key, name) == 0) {
+			return js->flags->at[i].value;
+		}
+	}
+	return NULL;
+}
+
+static void take_flag(struct jobspec *js, const struct declared *d, const char *text)
+{
+	const struct hcl_expr at = {.pos = d->block->pos};
+	struct hcl_value v = {.kind = HCL_STRING, .string = text};
+
+	if (fit_value(js, d, &at, &v)) {
+		names_put(js, &js->variables, d->block->labels[0], &v);
+	}
+}
+
 static void take_variable(struct jobspec *js, const struct declared *d, const struct hcl_item *given,
 			  const char *values_name)
 {
 	const struct hcl_expr *from = given != NULL ? given->value : d->dflt;
 	const char *file = js->report.file;
 	const char *name = d->block->labels[0];
+	const char *flag = flag_of(js, name);
 	struct hcl_value v;
 
 	if (names_has(&js->variables, name) || js->variables.n == JOBSPEC_MAX_NAMES) {
@@ -136,6 +158,10 @@ static void take_variable(struct jobspec *js, const struct declared *d, const st
 							 ? "variable \"%s\" is one too many"
 							 : "variable \"%s\" is declared twice",
 			      name);
+		return;
+	}
+	if (flag != NULL) {
+		take_flag(js, d, flag);
 		return;
 	}
 	if (from == NULL) {

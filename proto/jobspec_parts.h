@@ -21,6 +21,7 @@ struct jobspec {
 	struct hcl_scope functions; /* The same without names. */
 	struct jobspec_names variables;
 	struct jobspec_names locals;
+	const struct map *flags; /* See struct jobspec_source. */
 	struct uuid seed;
 	uint64_t n_uuids;
 	uint32_t copies; /* Nodes added to the tree. */

@@ -288,7 +288,7 @@ static int take_member(struct jsonin *in, const struct field *f, void *m, bool a
 {
 	int rv;
 
-	if (jsonin_word(in, "null")) {
+	if (jsonin_word(in, "null") || (f->blank && jsonin_word(in, "\"\""))) {
 		return 0;
 	}
 	if (again) {

@@ -116,7 +116,7 @@ static void put_int(struct buf *out, int64_t v)
 }
 
 /* The shortest text that reads back as the same number. JSON has no other than finite ones. */
-static void put_num(struct buf *out, double v)
+void json_put_num(struct buf *out, double v)
 {
 	char tmp[32];
 	int digits;
@@ -222,7 +222,7 @@ static void put_value(struct buf *out, uint8_t kind, const struct type *sub, con
 		put_int(out, *(const int64_t *)v);
 		break;
 	case KIND_NUM:
-		put_num(out, *(const double *)v);
+		json_put_num(out, *(const double *)v);
 		break;
 	case KIND_TIME:
 		put_time(out, *(const int64_t *)v);

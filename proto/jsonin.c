@@ -666,6 +666,27 @@ static int any_nested(struct jsonin *in, char open, struct buf *out)
 	return rv;
 }
 
+/* 1.50 is 1.5, as clients send it back that have read it; integers of any length stay as they are. */
+static int any_num(struct jsonin *in, struct buf *out)
+{
+	const char *start = in->p;
+	const char *p;
+	double d;
+	int rv = jsonin_num(in, &d);
+
+	if (rv != 0) {
+		return rv;
+	}
+	for (p = start; p < in->p; p++) {
+		if (*p == '.' || *p == 'e' || *p == 'E') {
+			json_put_num(out, d);
+			return 0;
+		}
+	}
+	buf_put(out, start, (size_t)(in->p - start));
+	return 0;
+}
+
 static int any_value(struct jsonin *in, struct buf *out)
 {
 	char c = jsonin_peek(in);
@@ -677,6 +698,9 @@ static int any_value(struct jsonin *in, struct buf *out)
 	}
 	if (c == '"') {
 		return any_str(in, out);
+	}
+	if (c == '-' || (c >= '0' && c <= '9')) {
+		return any_num(in, out);
 	}
 	rv = skip_scalar(in);
 	if (rv == 0) {

@@ -83,8 +83,8 @@ int jsonin_num(struct jsonin *in, double *out);
 /* Pass over a value. */
 int jsonin_skip(struct jsonin *in);
 
-/* A value of any shape as text in one form: without spaces, strings escaped as json_put_str() does, the members of
- * objects sorted by name without doubles (the last counts). Allocated. */
+/* A value of any shape as text in one form: without spaces, strings escaped as json_put_str() does, fractions as
+ * json_put_num() writes them, the members of objects sorted by name without doubles (the last counts). Allocated. */
 int jsonin_any(struct jsonin *in, const char **out);
 
 /* Whether the text is one JSON value. */

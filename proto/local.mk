@@ -2,6 +2,7 @@
 
 noinst_LIBRARIES += proto/libobject.a
 proto_libobject_a_SOURCES = \
+	proto/acl.c proto/acl.h \
 	proto/alloc.c proto/alloc.h \
 	proto/cluster.c proto/cluster.h \
 	proto/cron.c proto/cron.h \
@@ -9,6 +10,7 @@ proto_libobject_a_SOURCES = \
 	proto/diff.c proto/diff.h \
 	proto/diff_items.c proto/diff_items.h \
 	proto/error.c proto/error.h \
+	proto/exec.c proto/exec.h \
 	proto/faults.c proto/faults.h \
 	proto/filter.c proto/filter.h \
 	proto/filter_parse.c proto/filter_parts.h \
@@ -30,8 +32,10 @@ proto_libobject_a_SOURCES = \
 	proto/packin.c proto/packin.h \
 	proto/regex.c proto/regex.h \
 	proto/status.c proto/status.h \
+	proto/variable.c proto/variable.h \
 	proto/version.c proto/version.h \
-	proto/walk.h
+	proto/walk.h \
+	proto/words.c proto/words.h
 
 # The common language without I/O, and what it needs.
 PROTO_LIBS = proto/libobject.a $(BASE_LIBS) $(MSGPACK_LIBS) -lm
@@ -39,21 +43,27 @@ PROTO_LIBS = proto/libobject.a $(BASE_LIBS) $(MSGPACK_LIBS) -lm
 # What travels between agents and clients: HTTP as values, RPC frames and connections.
 noinst_LIBRARIES += proto/libwire.a
 proto_libwire_a_SOURCES = \
+	proto/agent_facts.c proto/agent_facts.h \
 	proto/conn.c proto/conn.h \
+	proto/disk_token.c proto/disk_token.h \
 	proto/handover.c proto/handover.h \
 	proto/http.c proto/http.h \
+	proto/logstream.c proto/logstream.h \
 	proto/http_query.c \
 	proto/http_route.c \
 	proto/relay.c proto/relay.h \
 	proto/rpc.c proto/rpc.h \
 	proto/rpc_objects.h \
-	proto/rpc_serve.c proto/rpc_serve.h
+	proto/rpc_serve.c proto/rpc_serve.h \
+	proto/websocket.c proto/websocket.h proto/websocket_accept.c
 WIRE_LIBS = proto/libwire.a $(PROTO_LIBS)
 
-# What carries RPC connections: the one part of proto/ that knows a socket.
-noinst_LIBRARIES += proto/libstream.a
+# Bytes over sockets, in TLS where that is wanted; and what carries RPC connections: the parts of proto/ that know a socket.
+noinst_LIBRARIES += proto/libchannel.a proto/libstream.a
+proto_libchannel_a_SOURCES = proto/channel.c proto/channel.h
+CHANNEL_LIBS = proto/libchannel.a $(TLS_LIBS) $(UV_LIBS)
 proto_libstream_a_SOURCES = proto/stream.c proto/stream.h
-STREAM_LIBS = proto/libstream.a $(WIRE_LIBS) $(UV_LIBS)
+STREAM_LIBS = proto/libstream.a $(WIRE_LIBS) $(CHANNEL_LIBS)
 
 # HCL: the tree, values of expressions, objects from bodies.
 noinst_LIBRARIES += proto/libhcl.a
@@ -65,7 +75,8 @@ proto_libhcl_a_SOURCES = \
 	proto/hcl_json.c \
 	proto/hcl_parser.h \
 	proto/hcl_print.c \
-	proto/hcl_template.c
+	proto/hcl_template.c \
+	proto/policy.c proto/policy.h
 HCL_LIBS = proto/libhcl.a $(PROTO_LIBS)
 
 # The job language.

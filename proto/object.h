@@ -93,6 +93,8 @@ struct field {
 	bool key;      /* Identifies the object in a list, for the diff. */
 	bool server;   /* Set by servers alone: not part of what a user specifies (spec equality, diff). */
 	bool secret;   /* Never leaves by the API (object_hide_secrets). */
+	bool scarce;   /* A diff shows it only where it is set. */
+	bool blank;    /* A duration that JSON may give as "", which is 0: some clients write it so. */
 	bool label;    /* In HCL the block's label: group "web" { ... }. */
 	const char *diff; /* The name of objects of this field in a job diff ("Constraint" for Constraints). */
 	const struct type *sub;
@@ -219,6 +221,9 @@ void json_encode_given(const struct type *t, const void *obj, struct buf *out);
 /* The text indented by four spaces, with a closing newline, as ?pretty asks. */
 void json_pretty(const char *text, size_t len, struct buf *out);
 
+/* The shortest text that is read as the same number; whole numbers without a point. */
+void json_put_num(struct buf *out, double v);
+
 /* `text` as a JSON string with its quotes. */
 void json_put_str(struct buf *out, const char *text, size_t len);
 
@@ -228,6 +233,10 @@ void json_put_str(struct buf *out, const char *text, size_t len);
  * member is zero). Unknown numbers are skipped. 0, ERR_NOMEM, ERR_SYNTAX or ERR_TYPE. */
 void pack_encode(const struct type *t, const void *obj, struct buf *out);
 int pack_decode(const struct type *t, void *obj, const void *data, size_t len, struct arena *mem);
+
+/* The same with the well-known texts of proto/words.h as their numbers, for what is kept a million times. Decoding takes
+ * either form. */
+void pack_encode_short(const struct type *t, const void *obj, struct buf *out);
 
 /* For a packed object that is made piece by piece, being too large for one go: the head with the number of members that
  * follow, each of which is its place in the field list (from 1) and its value, in ascending order; a list's head with the

@@ -5,6 +5,7 @@
 #include "proto/jsonin.h"
 #include "proto/packin.h"
 #include "proto/walk.h"
+#include "proto/words.h"
 
 enum {
 	/* Memory for what is decoded: so many times the message, but never less than the second. Not below what JSON
@@ -53,11 +54,21 @@ static int copy_str(struct in *in, const struct pack_item *item, const char **ou
 	return rv;
 }
 
+/* A text, or the number of a well-known one. */
 static int take_str(struct in *in, const char **out)
 {
 	struct pack_item item;
-	int rv = packin_expect(&in->pack, PACK_STR, &item);
+	int rv = packin_take(&in->pack, &item);
 
+	if (rv == 0 && item.is == PACK_INT) {
+		item.s = words_text(item.i);
+		if (item.s == NULL) {
+			return ERR_TYPE;
+		}
+		item.n = (uint32_t)strlen(item.s);
+	} else if (rv == 0 && item.is != PACK_STR) {
+		return ERR_TYPE;
+	}
 	return rv != 0 ? rv : copy_str(in, &item, out);
 }
 

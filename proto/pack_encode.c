@@ -4,6 +4,7 @@
 
 #include "lib/utf8.h"
 #include "proto/walk.h"
+#include "proto/words.h"
 
 static int append_cb(void *buf, const char *data, size_t len)
 {
@@ -11,7 +12,12 @@ static int append_cb(void *buf, const char *data, size_t len)
 	return 0;
 }
 
-static void put_object(msgpack_packer *pk, const struct type *t, const void *obj);
+struct out {
+	msgpack_packer pk;
+	bool words; /* Well-known texts go as their numbers. */
+};
+
+static void put_object(struct out *o, const struct type *t, const void *obj);
 
 /* The text with a replacement for each byte that is none; only its length if `pk` is NULL. */
 static size_t put_clean(msgpack_packer *pk, const char *s, size_t n)
@@ -34,17 +40,20 @@ static size_t put_clean(msgpack_packer *pk, const char *s, size_t n)
 }
 
 /* Decoding is strict, so a string that somebody has cut in the middle of a character must not get as far as that. */
-static void put_str(msgpack_packer *pk, const char *s)
+static void put_str(struct out *o, const char *s)
 {
 	size_t n = strlen(s);
+	unsigned word = o->words ? words_find(s, n) : 0;
 
-	if (!utf8_is_string(s, n)) {
-		msgpack_pack_str(pk, put_clean(NULL, s, n));
-		put_clean(pk, s, n);
-		return;
+	if (word > 0) {
+		msgpack_pack_unsigned_int(&o->pk, word);
+	} else if (!utf8_is_string(s, n)) {
+		msgpack_pack_str(&o->pk, put_clean(NULL, s, n));
+		put_clean(&o->pk, s, n);
+	} else {
+		msgpack_pack_str(&o->pk, n);
+		msgpack_pack_str_body(&o->pk, s, n);
 	}
-	msgpack_pack_str(pk, n);
-	msgpack_pack_str_body(pk, s, n);
 }
 
 static void put_bool(msgpack_packer *pk, bool v)
@@ -65,60 +74,60 @@ static void put_opt(msgpack_packer *pk, uint8_t kind, const struct opt *v)
 	}
 }
 
-static void put_value(msgpack_packer *pk, uint8_t kind, const struct type *sub, const void *v)
+static void put_value(struct out *o, uint8_t kind, const struct type *sub, const void *v)
 {
 	const struct bytes *bytes = v;
 
 	switch (kind) {
 	case KIND_BOOL:
-		put_bool(pk, *(const bool *)v);
+		put_bool(&o->pk, *(const bool *)v);
 		break;
 	case KIND_NUM: /* What is no number was none to begin with; both zeros are one. */
-		msgpack_pack_double(pk, isfinite(*(const double *)v) ? *(const double *)v + 0.0 : 0.0);
+		msgpack_pack_double(&o->pk, isfinite(*(const double *)v) ? *(const double *)v + 0.0 : 0.0);
 		break;
 	case KIND_STR:
 	case KIND_ANY:
-		put_str(pk, *(const char *const *)v);
+		put_str(o, *(const char *const *)v);
 		break;
 	case KIND_BYTES:
-		msgpack_pack_bin(pk, bytes->n);
-		msgpack_pack_bin_body(pk, bytes->at, bytes->n);
+		msgpack_pack_bin(&o->pk, bytes->n);
+		msgpack_pack_bin_body(&o->pk, bytes->at, bytes->n);
 		break;
 	case KIND_OPTBOOL:
 	case KIND_OPTINT:
 	case KIND_OPTDUR:
-		put_opt(pk, kind, v);
+		put_opt(&o->pk, kind, v);
 		break;
 	case KIND_OBJ:
-		put_object(pk, sub, *(const void *const *)v);
+		put_object(o, sub, *(const void *const *)v);
 		break;
 	case VALUE_STRUCT:
-		put_object(pk, sub, v);
+		put_object(o, sub, v);
 		break;
 	default:
-		msgpack_pack_int64(pk, *(const int64_t *)v);
+		msgpack_pack_int64(&o->pk, *(const int64_t *)v);
 	}
 }
 
-static void put_row(msgpack_packer *pk, const struct field *f, const void *m)
+static void put_row(struct out *o, const struct field *f, const void *m)
 {
 	struct elems e = elems_of(f, m);
 	uint32_t i;
 
 	if (e.shape->keyed) {
-		msgpack_pack_map(pk, e.n);
+		msgpack_pack_map(&o->pk, e.n);
 	} else {
-		msgpack_pack_array(pk, e.n);
+		msgpack_pack_array(&o->pk, e.n);
 	}
 	for (i = 0; i < e.n; i++) {
 		if (e.shape->keyed) {
-			put_str(pk, *elem_key(&e, i));
+			put_str(o, *elem_key(&e, i));
 		}
-		put_value(pk, e.shape->value, e.sub, elem_value(&e, i));
+		put_value(o, e.shape->value, e.sub, elem_value(&e, i));
 	}
 }
 
-static void put_object(msgpack_packer *pk, const struct type *t, const void *obj)
+static void put_object(struct out *o, const struct type *t, const void *obj)
 {
 	size_t n = 0;
 	uint16_t i;
@@ -126,7 +135,7 @@ static void put_object(msgpack_packer *pk, const struct type *t, const void *obj
 	for (i = 0; i < t->n; i++) {
 		n += !member_empty(&t->fields[i], const_member(obj, &t->fields[i]));
 	}
-	msgpack_pack_map(pk, n);
+	msgpack_pack_map(&o->pk, n);
 	for (i = 0; n > 0; i++) {
 		const struct field *f = &t->fields[i];
 		const void *m = const_member(obj, f);
@@ -135,21 +144,31 @@ static void put_object(msgpack_packer *pk, const struct type *t, const void *obj
 			continue;
 		}
 		n--;
-		msgpack_pack_uint16(pk, (uint16_t)(i + 1));
+		msgpack_pack_uint16(&o->pk, (uint16_t)(i + 1));
 		if (kind_is_row(f->kind)) {
-			put_row(pk, f, m);
+			put_row(o, f, m);
 		} else {
-			put_value(pk, f->kind, f->sub, m);
+			put_value(o, f->kind, f->sub, m);
 		}
 	}
 }
 
+static void encode(const struct type *t, const void *obj, bool words, struct buf *out)
+{
+	struct out o = {.words = words};
+
+	msgpack_packer_init(&o.pk, out, append_cb);
+	put_object(&o, t, obj);
+}
+
 void pack_encode(const struct type *t, const void *obj, struct buf *out)
 {
-	msgpack_packer pk;
+	encode(t, obj, false, out);
+}
 
-	msgpack_packer_init(&pk, out, append_cb);
-	put_object(&pk, t, obj);
+void pack_encode_short(const struct type *t, const void *obj, struct buf *out)
+{
+	encode(t, obj, true, out);
 }
 
 /* ---- piece by piece ---- */
@@ -188,8 +207,8 @@ void pack_put_bool(struct buf *out, bool value)
 
 void pack_put_str(struct buf *out, const char *text)
 {
-	msgpack_packer pk;
+	struct out o = {.words = false};
 
-	msgpack_packer_init(&pk, out, append_cb);
-	put_str(&pk, text);
+	msgpack_packer_init(&o.pk, out, append_cb);
+	put_str(&o, text);
 }

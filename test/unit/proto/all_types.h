@@ -5,6 +5,8 @@
 #include "proto/cluster.h"
 #include "proto/deployment.h"
 #include "proto/diff.h"
+#include "proto/acl.h"
+#include "proto/variable.h"
 
 #define ALL_TYPES(X) \
 	X(constraint) \
@@ -128,6 +130,24 @@
 	X(scaling_event) \
 	X(scaling_events) \
 	X(server_meta) \
-	X(launch)
+	X(launch) \
+	X(variable_lock) \
+	X(variable_stub) \
+	X(variable) \
+	X(root_key_stub) \
+	X(sealed_variable) \
+	X(variable_items) \
+	X(variable_hold) \
+	X(root_key) \
+	X(acl_job) \
+	X(acl_policy) \
+	X(acl_policy_stub) \
+	X(acl_role_link) \
+	X(acl_token) \
+	X(acl_token_stub) \
+	X(acl_policy_link) \
+	X(acl_role) \
+	X(one_time_token) \
+	X(acl_bootstrapped)
 
 #endif /* TEST_ALL_TYPES_H_ */

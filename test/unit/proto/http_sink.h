@@ -9,6 +9,7 @@ struct kept {
 	struct http_response res;
 	struct buf body; /* Of the answer or stream. */
 	int answers, ends;
+	bool streams; /* It was begun, and has not ended. */
 	bool whole;
 	bool full; /* The client reads nothing: each write is the last until the request's drain_cb. */
 };
@@ -32,6 +33,7 @@ static void kept_begin(struct http_request *req, struct http_response *head)
 	struct kept *k = (struct kept *)req;
 
 	k->answers++;
+	k->streams = true;
 	k->res = *head;
 }
 
@@ -48,6 +50,7 @@ static void kept_end(struct http_request *req, bool whole)
 	struct kept *k = (struct kept *)req;
 
 	k->ends++;
+	k->streams = false;
 	k->whole = whole;
 }
 
@@ -59,6 +62,15 @@ static inline int kept_open(struct kept *k, const char *method, const char *targ
 	http_request_init(&k->req, &kept_sink);
 	k->req.method = http_method_parse(method, strlen(method));
 	return http_request_target(&k->req, target, strlen(target));
+}
+
+/* The client leaves in the middle of a stream. */
+static inline void kept_leave(struct kept *k)
+{
+	if (k->streams && k->req.gone_cb != NULL) {
+		k->req.gone = true;
+		k->req.gone_cb(&k->req);
+	}
 }
 
 static inline void kept_close(struct kept *k)

@@ -41,7 +41,7 @@ static struct rpc_conn *route(void *ctx, const char *target, int *err)
 
 static void serve(struct rpc_conn *c, struct rpc_call *call)
 {
-	relay_serve(&((struct agent *)(void *)c)->relay, call);
+	relay_serve(&((struct agent *)(void *)c)->relay, call, NULL);
 }
 
 static const struct rpc_handlers handlers = {.ready_cb = end_ready_cb, .closed_cb = end_closed_cb, .request_cb = serve};

@@ -199,6 +199,22 @@ static void a_slow_hello_is_not_waited_for(void **state)
 	pair_close(&a);
 }
 
+static void before_the_hello_only_little_is_taken(void **state)
+{
+	static char big[RPC_HELLO_MAX];
+	const struct rpc_frame f = {
+		.kind = RPC_REQUEST, .id = 65536, .code = RPC_METHOD_HELLO, .payload = big, .len = sizeof(big)};
+	struct buf wire = {0};
+
+	(void)state;
+	pair_open(&a, &b, &plain, &plain);
+	rpc_frame_put(&wire, &f, RPC_FRAME_MAX);
+	rpc_conn_input(&b.conn, wire.at, 8);
+	assert_int_equal(b.err, ERR_TOOBIG);
+	buf_close(&wire);
+	pair_close(&a);
+}
+
 static void nothing_comes_before_the_hello(void **state)
 {
 	const struct rpc_frame f = {.kind = RPC_REQUEST, .id = 65536, .code = RPC_METHOD_STATUS, .payload = ""};
@@ -491,6 +507,75 @@ static void too_many_requests_are_refused_on_their_side(void **state)
 	for (int i = 0; i < 4; i++) {
 		buf_close(&q[i].got);
 	}
+	pair_close(&a);
+}
+
+static void the_bytes_of_requests_under_way_are_bounded(void **state)
+{
+	static char big[3 * RPC_CALL_COST]; /* Alone it finds room. */
+	struct asked q[4];
+	size_t held = 0;
+
+	(void)state;
+	memset(big, 'x', sizeof(big) - 1);
+	open_plain();
+	b.config.held_bytes = &held;
+	b.config.held_bytes_max = 10 + 2 * RPC_CALL_COST;
+	ask(&q[0], &a, big, 0, 0);
+	pair_settle(&a);
+	assert_int_equal(held, strlen(big) + RPC_CALL_COST);
+	ask(&q[1], &a, "x", 0, 0);
+	pair_settle(&a);
+	assert_int_equal(q[1].err, ERR_BUSY);
+	rpc_reply(kept[0], "", 0);
+	assert_int_equal(held, 0);
+	ask(&q[2], &a, "123456", 0, 0);
+	ask(&q[3], &a, "1234", 0, 0);
+	pair_settle(&a);
+	assert_int_equal(held, 10 + 2 * RPC_CALL_COST);
+	assert_int_equal(n_kept, 3);
+	rpc_reply(kept[1], "", 0);
+	rpc_conn_close(&b.conn, ERR_CLOSED, "over");
+	assert_int_equal(held, 0);
+	rpc_reply(kept[2], "", 0);
+	assert_int_equal(held, 0);
+	pair_close(&a);
+	for (int i = 0; i < 4; i++) {
+		buf_close(&q[i].got); /* Those that were under way have been told. */
+	}
+}
+
+static void a_frame_that_comes_too_slowly_closes(void **state)
+{
+	static char big[1 << 20];
+	const struct rpc_frame f = {
+		.kind = RPC_REQUEST, .id = 65536, .code = RPC_METHOD_STATUS, .payload = big, .len = sizeof(big)};
+	struct buf wire = {0};
+	size_t at = 0;
+
+	(void)state;
+	rpc_frame_put(&wire, &f, RPC_FRAME_MAX);
+	open_plain();
+	a.blocked = true; /* Nothing of its own gets between, which does not worry it. */
+	a.config.silence_ms = 1000000;
+	while (at < wire.len) { /* 32 s, but with some speed. */
+		size_t n = wire.len - at < 32768 ? wire.len - at : 32768;
+
+		rpc_conn_input(&b.conn, wire.at + at, n);
+		at += n;
+		pair_pass(&a, n == 32768 ? 800 : 0);
+	}
+	assert_int_equal(b.closed, 0);
+	assert_int_equal(n_kept, 1);
+	rpc_reply(kept[0], "", 0);
+	pair_pass(&a, 1000);
+	for (at = 0; at < 100 && b.closed == 0; at++) {
+		rpc_conn_input(&b.conn, wire.at + at, 1);
+		pair_pass(&a, 1000);
+	}
+	assert_int_equal(b.err, ERR_TIMEOUT);
+	assert_in_range(at, RPC_FRAME_MS / 1000, RPC_FRAME_MS / 1000 + 6);
+	buf_close(&wire);
 	pair_close(&a);
 }
 
@@ -933,6 +1018,7 @@ int main(void)
 		cmocka_unit_test(a_refused_hello_tells_why_on_both_sides),
 		cmocka_unit_test(a_late_hello_is_not_waited_for),
 		cmocka_unit_test(a_slow_hello_is_not_waited_for),
+		cmocka_unit_test(before_the_hello_only_little_is_taken),
 		cmocka_unit_test(nothing_comes_before_the_hello),
 		cmocka_unit_test(requests_are_answered_in_any_order_both_ways),
 		cmocka_unit_test(errors_travel_with_their_text),
@@ -946,6 +1032,8 @@ int main(void)
 		cmocka_unit_test(callbacks_may_send_and_close),
 		cmocka_unit_test(too_many_requests_are_refused_on_our_side),
 		cmocka_unit_test(too_many_requests_are_refused_on_their_side),
+		cmocka_unit_test(the_bytes_of_requests_under_way_are_bounded),
+		cmocka_unit_test(a_frame_that_comes_too_slowly_closes),
 		cmocka_unit_test(a_full_queue_refuses_requests_and_a_fuller_one_closes),
 		cmocka_unit_test(frames_too_long_are_refused_here_and_close_there),
 		cmocka_unit_test(garbage_closes),

@@ -149,11 +149,25 @@ static void the_clock_of_the_place_counts(void **state)
 	assert_int_equal(cron_parse("30 2 * * *", &c, &why), 0);
 	assert_int_equal(cron_next(&c, at("2026-07-01T12:00:00Z"), offset, NULL), at("2026-07-02T00:30:00Z"));
 	assert_int_equal(cron_next(&c, at("2026-12-01T12:00:00Z"), offset, NULL), at("2026-12-02T01:30:00Z"));
-	/* 02:30 does not exist on March 29: it runs an hour later by the clock. */
-	assert_int_equal(cron_next(&c, at("2026-03-28T12:00:00Z"), offset, NULL), at("2026-03-29T01:30:00Z"));
-	/* It comes twice on October 25, and runs once. */
+	/* 02:30 does not exist on March 29. */
+	assert_int_equal(cron_next(&c, at("2026-03-28T12:00:00Z"), offset, NULL), at("2026-03-30T00:30:00Z"));
+	/* It comes twice on October 25. */
 	assert_int_equal(cron_next(&c, at("2026-10-24T12:00:00Z"), offset, NULL), at("2026-10-25T00:30:00Z"));
-	assert_int_equal(cron_next(&c, at("2026-10-25T00:30:00Z"), offset, NULL), at("2026-10-26T01:30:00Z"));
+	assert_int_equal(cron_next(&c, at("2026-10-25T00:30:00Z"), offset, NULL), at("2026-10-25T01:30:00Z"));
+	assert_int_equal(cron_next(&c, at("2026-10-25T01:30:00Z"), offset, NULL), at("2026-10-26T01:30:00Z"));
+	/* Once a year, from the wrong side of the year. */
+	assert_int_equal(cron_parse("30 2 25 10 *", &c, &why), 0);
+	assert_int_equal(cron_next(&c, at("2026-01-01T00:00:00Z"), offset, NULL), at("2026-10-25T00:30:00Z"));
+	assert_int_equal(cron_next(&c, at("2026-10-25T00:30:00Z"), offset, NULL), at("2026-10-25T01:30:00Z"));
+	assert_int_equal(cron_next(&c, at("2026-10-25T01:30:00Z"), offset, NULL), at("2027-10-25T01:30:00Z"));
+	/* Only when the clock skips it. */
+	assert_int_equal(cron_parse("30 2 29 3 * 2026", &c, &why), 0);
+	assert_int_equal(cron_next(&c, at("2026-01-01T00:00:00Z"), offset, NULL), -1);
+	/* Every hour, through both. */
+	assert_int_equal(cron_parse("0 * * * *", &c, &why), 0);
+	assert_int_equal(cron_next(&c, at("2026-03-29T00:00:00Z"), offset, NULL), at("2026-03-29T01:00:00Z"));
+	assert_int_equal(cron_next(&c, at("2026-10-25T00:00:00Z"), offset, NULL), at("2026-10-25T01:00:00Z"));
+	assert_int_equal(cron_next(&c, at("2026-10-25T00:59:59Z"), offset, NULL), at("2026-10-25T01:00:00Z"));
 }
 
 /* Plain lists only; looked up the slow way. */
@@ -169,10 +183,32 @@ static bool runs_at(const uint64_t sets[5], const bool all[5], int64_t minute)
 	       (sets[3] >> d.month & 1) != 0;
 }
 
-static void random_specs_agree_with_a_search(void **state)
+/* A spec whose fields are plain lists, of which `sets` and `all` get the values. */
+static void random_spec(uint64_t *s, char spec[256], uint64_t sets[5], bool all[5])
 {
 	static const int from[] = {0, 0, 1, 1, 0};
 	static const int to[] = {59, 23, 31, 12, 6};
+	int i;
+	int k;
+
+	spec[0] = '\0';
+	for (i = 0; i < 5; i++) {
+		int n = (int)(random_next(s) % 4);
+
+		all[i] = n == 0;
+		sets[i] = all[i] ? UINT64_MAX : 0;
+		sprintf(spec + strlen(spec), "%s%s", i > 0 ? " " : "", all[i] ? "*" : "");
+		for (k = 0; k < n; k++) {
+			int v = from[i] + (int)(random_next(s) % (unsigned)(to[i] - from[i] + 1));
+
+			sets[i] |= UINT64_C(1) << v;
+			sprintf(spec + strlen(spec), "%s%d", k > 0 ? "," : "", v);
+		}
+	}
+}
+
+static void random_specs_agree_with_a_search(void **state)
+{
 	uint64_t s = seed;
 	int round;
 
@@ -182,29 +218,42 @@ static void random_specs_agree_with_a_search(void **state)
 		int64_t m;
 		uint64_t sets[5];
 		bool all[5];
-		char spec[256] = "";
+		char spec[256];
 		const char *why;
 		struct cron c;
-		int i;
-		int k;
 
-		for (i = 0; i < 5; i++) {
-			int n = (int)(random_next(&s) % 4);
-
-			all[i] = n == 0;
-			sets[i] = all[i] ? UINT64_MAX : 0;
-			sprintf(spec + strlen(spec), "%s%s", i > 0 ? " " : "", all[i] ? "*" : "");
-			for (k = 0; k < n; k++) {
-				int v = from[i] + (int)(random_next(&s) % (unsigned)(to[i] - from[i] + 1));
-
-				sets[i] |= UINT64_C(1) << v;
-				sprintf(spec + strlen(spec), "%s%d", k > 0 ? "," : "", v);
-			}
-		}
+		random_spec(&s, spec, sets, all);
 		assert_int_equal(cron_parse(spec, &c, &why), 0);
 		for (m = start + 1; m < start + 3 * 366 * 1440 && !runs_at(sets, all, m); m++) {
 		}
 		if (m < start + 3 * 366 * 1440 && cron_next(&c, start * 60, NULL, NULL) != m * 60) {
+			fail_msg("%s after %" PRId64, spec, start * 60);
+		}
+	}
+}
+
+static void so_they_do_where_the_clock_is_set(void **state)
+{
+	uint64_t s = seed + 1;
+	int round;
+
+	(void)state;
+	for (round = 0; round < 300; round++) {
+		bool spring = random_next(&s) % 2 == 0;
+		int64_t middle = at(spring ? "2026-03-29T01:00:00Z" : "2026-10-25T01:00:00Z") / 60;
+		int64_t start = middle - 2 * 1440 + (int64_t)(random_next(&s) % (3 * 1440));
+		int64_t m;
+		uint64_t sets[5];
+		bool all[5];
+		char spec[256];
+		const char *why;
+		struct cron c;
+
+		random_spec(&s, spec, sets, all);
+		assert_int_equal(cron_parse(spec, &c, &why), 0);
+		for (m = start + 1; m < start + 366 * 1440 && !runs_at(sets, all, m + offset(NULL, m * 60) / 60); m++) {
+		}
+		if (m < start + 366 * 1440 && cron_next(&c, start * 60, offset, NULL) != m * 60) {
 			fail_msg("%s after %" PRId64, spec, start * 60);
 		}
 	}
@@ -215,7 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_next_time_is_found),           cmocka_unit_test(a_spec_may_have_no_next_time),
 		cmocka_unit_test(what_is_no_spec_is_refused),       cmocka_unit_test(the_clock_of_the_place_counts),
-		cmocka_unit_test(random_specs_agree_with_a_search),
+		cmocka_unit_test(random_specs_agree_with_a_search), cmocka_unit_test(so_they_do_where_the_clock_is_set),
 	};
 
 	seed = random_seed();

@@ -129,6 +129,23 @@ static void context_shows_the_unchanged_fields_of_changed_objects(void **state)
 	assert_null(strstr(without, "SpecType"));
 }
 
+static void what_a_task_has_from_its_group_is_told_there(void **state)
+{
+#define RESTARTS(of_group, of_task)                                                                                    \
+	",\"TaskGroups\":[{\"Name\":\"g\",\"RestartPolicy\":{\"Attempts\":" of_group                                  \
+	"},\"Tasks\":[{\"Name\":\"t\",\"RestartPolicy\":{\"Attempts\":" of_task "}}]}]"
+	struct job *was = job("{\"ID\":\"j\"" RESTARTS("1", "1") "}");
+	struct job_diff *d = diff(was, job("{\"ID\":\"j\"" RESTARTS("2", "2") "}"), false);
+
+	(void)state;
+	assert_string_equal(d->task_groups.at[0].type, "Edited");
+	assert_string_equal(d->task_groups.at[0].objects.at[0].name, "RestartPolicy");
+	assert_string_equal(d->task_groups.at[0].tasks.at[0].type, "None");
+	d = diff(was, job("{\"ID\":\"j\"" RESTARTS("1", "2") "}"), false);
+	assert_string_equal(d->task_groups.at[0].tasks.at[0].type, "Edited");
+	assert_string_equal(d->task_groups.at[0].tasks.at[0].objects.at[0].name, "RestartPolicy");
+}
+
 static void groups_and_tasks_are_all_listed_by_name(void **state)
 {
 	struct job *was = job("{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"b\"},{\"Name\":\"a\",\"Tasks\":[{\"Name\":"
@@ -172,7 +189,7 @@ static void configurations_are_flat(void **state)
 			"1") "," FIELD("Edited", "args[1]", "2",
 				       "3") "," FIELD("Added", "args[2]", "",
 						      "4") "," FIELD("None", "command", "a",
-								     "a") "," FIELD("Edited", "labels[0][x][y]", "1.50",
+								     "a") "," FIELD("Edited", "labels[0][x][y]", "1.5",
 										    "true") "," FIELD("None", "none",
 												      "null",
 												      "null") "],"
@@ -192,9 +209,12 @@ static void nested_objects_have_the_names_of_the_tables(void **state)
 	(void)state;
 	assert_non_null(strstr(text, "{\"Type\":\"Edited\",\"Name\":\"Resources\""));
 	assert_non_null(strstr(text, "{\"Type\":\"Deleted\",\"Name\":\"Network\""));
+	/* What is empty on both sides is context; a dynamic port has no value to show. */
 	assert_non_null(
 		strstr(text, "{\"Type\":\"Added\",\"Name\":\"Dynamic Port\",\"Fields\":[" FIELD(
-				     "Added", "IgnoreCollision", "", "false") "," FIELD("Added", "Label", "", "b")));
+				     "None", "HostNetwork", "", "") "," FIELD("Added", "IgnoreCollision", "", "false")
+		       "," FIELD("Added", "Label", "", "b") "," FIELD("Added", "To", "", "0") "]"));
+	assert_non_null(strstr(text, "\"Name\":\"Network\",\"Fields\":[" FIELD("None", "Hostname", "", "") ","));
 }
 
 static void services_are_paired_by_name(void **state)
@@ -228,7 +248,7 @@ static void a_new_job_is_all_added(void **state)
 	assert_non_null(strstr(text, FIELD("Added", "Driver", "", "raw_exec")));
 	assert_non_null(strstr(text, FIELD("Added", "KillTimeout", "", "2000000000")));
 	assert_non_null(strstr(text, FIELD("Added", "Env[NEW]", "", "1")));
-	assert_null(strstr(text, "\"None\""));
+	assert_null(strstr(text_of(diff(NULL, now, false)), "\"None\""));
 	d = diff(now, NULL, true);
 	assert_string_equal(d->type, "Deleted");
 	assert_string_equal(d->task_groups.at[0].tasks.at[0].type, "Deleted");
@@ -266,7 +286,8 @@ static void annotations_say_what_follows(void **state)
 	assert_int_equal(job_diff_annotate(d, &plan, &mem), 0);
 	assert_string_equal(d->task_groups.at[0].tasks.at[0].annotations.at[0], "forces create/destroy update");
 
-	d = diff(was, job("{\"ID\":\"j\"" TASK(",\"KillTimeout\":5,\"LogConfig\":{}") "}"), true);
+	was = job("{\"ID\":\"j\"" TASK(",\"LogConfig\":{}") "}");
+	d = diff(was, job("{\"ID\":\"j\"" TASK(",\"KillTimeout\":5,\"LogConfig\":{\"MaxFiles\":2}") "}"), true);
 	assert_int_equal(job_diff_annotate(d, &plan, &mem), 0);
 	assert_string_equal(d->task_groups.at[0].tasks.at[0].annotations.at[0], "forces in-place update");
 
@@ -316,6 +337,7 @@ int main(void)
 		cmocka_unit_test(lists_of_strings_are_sets),
 		cmocka_unit_test(lists_without_a_key_pair_what_is_equal),
 		cmocka_unit_test(context_shows_the_unchanged_fields_of_changed_objects),
+		cmocka_unit_test(what_a_task_has_from_its_group_is_told_there),
 		cmocka_unit_test(groups_and_tasks_are_all_listed_by_name),
 		cmocka_unit_test(configurations_are_flat),
 		cmocka_unit_test(nested_objects_have_the_names_of_the_tables),

@@ -190,6 +190,8 @@ static void handle(void *ctx, struct http_request *copy)
 
 		buf_put(&body, copy->body, copy->body_len);
 		http_answer_json(copy, &body, 7);
+	} else if (strcmp(copy->path, "/session") == 0) {
+		http_answer_text(copy, 200, "%s", copy->session);
 	} else if (strcmp(copy->path, "/park") == 0) {
 		world->parked = copy;
 		copy->gone_cb = parked_gone;
@@ -246,6 +248,23 @@ static void a_request_is_answered_by_the_other_thread(void **state)
 }
 
 /* An HTTP server sends them in a later turn, when the copy is gone. */
+static void a_sessions_name_goes_along(void **state)
+{
+	char name[] = "11111111-2222-3333-4444-555555555555";
+	struct world w;
+	struct asked a;
+
+	(void)state;
+	world_init(&w);
+	asked_init(&a, "/session", "");
+	a.req.session = name;
+	handover_http(&route, &a.req);
+	name[0] = 'x';
+	settle(&w, &a);
+	assert_string_equal(buf_text(&a.got), "11111111-2222-3333-4444-555555555555");
+	asked_close(&a);
+}
+
 static void the_texts_of_an_answer_outlive_the_copy(void **state)
 {
 	static const char *const targets[] = {"/lent", "/lent/stream"};
@@ -535,6 +554,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_request_is_answered_by_the_other_thread),
+	        cmocka_unit_test(a_sessions_name_goes_along),
 	        cmocka_unit_test(the_texts_of_an_answer_outlive_the_copy),
 	        cmocka_unit_test(a_full_way_is_answered_with_429),
 	        cmocka_unit_test(a_stream_comes_whole_however_slowly_it_is_taken),

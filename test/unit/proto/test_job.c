@@ -185,6 +185,38 @@ static void twice_is_once(void **state)
 	}
 }
 
+static void what_is_nested_gets_defaults_too(void **state)
+{
+	const struct job *j = canonical(sample(
+		"",
+		",\"Services\":[{\"PortLabel\":\"80\",\"CheckRestart\":{\"Limit\":3,\"Grace\":5},\"Checks\":[{},"
+		"{\"CheckRestart\":{\"Limit\":5}}]},{\"PortLabel\":\"81\",\"Checks\":[{\"CheckRestart\":{}},{}]}]",
+		",\"Templates\":[{\"ChangeMode\":\"signal\"},{\"ChangeSignal\":\"sigint\"},{}],\"Vault\":{},"
+		"\"Resources\":{\"NUMA\":{}},\"Artifacts\":[{\"GetterSource\":\"http://h/a/b.bin?x=/\",\"GetterMode\":"
+		"\"any\"},{\"GetterSource\":\"http://h/a/b.bin\",\"GetterMode\":\"file\"},{\"GetterSource\":\"http://h/a/\","
+		"\"GetterMode\":\"file\"}]"));
+	const struct service *s = j->task_groups.at[0].services.at;
+	const struct task *t = &j->task_groups.at[0].tasks.at[0];
+
+	(void)state;
+	/* What a service says of all its checks, and a second to begin with. */
+	assert_int_equal(s[0].checks.at[0].check_restart->limit, 3);
+	assert_int_equal(s[0].checks.at[0].check_restart->grace.at, 5);
+	assert_int_equal(s[0].checks.at[1].check_restart->limit, 5);
+	assert_int_equal(s[0].checks.at[1].check_restart->grace.at, 5);
+	assert_int_equal(s[1].checks.at[0].check_restart->grace.at, NS_PER_S);
+	assert_null(s[1].checks.at[1].check_restart);
+	assert_string_equal(t->templates.at[0].change_signal, "SIGHUP");
+	assert_string_equal(t->templates.at[1].change_signal, "SIGINT");
+	assert_string_equal(t->templates.at[2].change_signal, "");
+	assert_string_equal(t->vault->change_signal, "SIGHUP");
+	assert_string_equal(t->resources->numa->affinity, "none");
+	/* A single file has a name, all else a directory. */
+	assert_string_equal(t->artifacts.at[0].relative_dest, "local/");
+	assert_string_equal(t->artifacts.at[1].relative_dest, "local/b.bin");
+	assert_string_equal(t->artifacts.at[2].relative_dest, "local/");
+}
+
 static void services_get_names(void **state)
 {
 	struct job *j =
@@ -341,7 +373,8 @@ static void bad_jobs_are_refused(void **state)
 		 "Must specify a source path or have an embedded template"},
 		{"", "", ",\"Templates\":[{\"SourcePath\":\"a\",\"DestPath\":\"../a\"}]",
 		 "template destination escapes allocation directory"},
-		{"", "", ",\"Templates\":[{\"EmbeddedTmpl\":\"a\",\"DestPath\":\"a\",\"ChangeMode\":\"signal\"}]",
+		{"", "", ",\"Templates\":[{\"EmbeddedTmpl\":\"a\",\"DestPath\":\"a\",\"ChangeMode\":\"signal\","
+			 "\"ChangeSignal\":\"\"}]",
 		 "Must specify signal value"},
 		{"", "", ",\"Templates\":[{\"EmbeddedTmpl\":\"a\",\"DestPath\":\"a\",\"Perms\":\"9\"}]",
 		 "Failed to parse \"9\" as octal"},
@@ -364,6 +397,40 @@ static void bad_jobs_are_refused(void **state)
 		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"a\"},{\"Label\":\"a\"}]}]", "",
 		 "port label a already in use"},
 		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"a\",\"To\":70000}]}]", "", "greater than 65535"},
+		{"",
+		 ",\"Services\":[{\"Name\":\"s\",\"PortLabel\":\"80\"},{\"Name\":\"s\",\"PortLabel\":\"80\"},"
+		 "{\"Name\":\"s\",\"PortLabel\":\"80\"}]",
+		 "",
+		 "Task group service validation failed: 1 error occurred:\n\t* Services are not unique: group->s:80\n"},
+		{"",
+		 "",
+		 ",\"Services\":[{\"Name\":\"s\"},{\"Name\":\"s\"}]",
+		 "Services are not unique: t->s"},
+		{"",
+		 ",\"Services\":[{\"Name\":\"s\",\"Provider\":\"nomad\"}]",
+		 ",\"Services\":[{\"Name\":\"s\"}]",
+		 "Multiple service providers used: task group services must use the same provider"},
+		{"",
+		 ",\"Services\":[{\"Name\":\"s\",\"Checks\":[{\"Name\":\"c\",\"Type\":\"tcp\","
+		 "\"Interval\":1000000000,\"Timeout\":1000000000}]}]",
+		 "",
+		 "check requires a port but neither check nor service \"s\" have a port"},
+		{"",
+		 ",\"ReschedulePolicy\":{\"Attempts\":3,\"Interval\":3600000000000}",
+		 "",
+		 "Reschedule Policy with Attempts = 3, Interval = 1h0m0s, and Unlimited = true is ambiguous"},
+		{"",
+		 ",\"Disconnect\":{\"LostAfter\":5},\"MaxClientDisconnect\":5",
+		 "",
+		 "using both lost_after and max_client_disconnect is not allowed"},
+		{"",
+		 ",\"Disconnect\":{\"StopOnClientAfter\":5},\"StopAfterClientDisconnect\":5",
+		 "",
+		 "using both stop_after_client_disconnect and stop_on_client_after is not allowed"},
+		{"",
+		 "",
+		 ",\"Resources\":{\"Devices\":[{\"Name\":\"\"}]}",
+		 "device 1 failed validation: device name must be given"},
 		{"", ",\"Services\":[{\"Name\":\"a_b\"}]", "", "Service name must be valid per RFC 1123"},
 		{"", ",\"Services\":[{\"Name\":\"a\",\"PortLabel\":\"http\"}]", "",
 		 "port label \"http\" referenced by services a does not exist"},
@@ -474,6 +541,10 @@ static void warnings_are_told(void **state)
 {
 	(void)state;
 	assert_string_equal(warning(canonical(sample("", "", ""))), "");
+	assert_non_null(strstr(warning(canonical(sample("", ",\"Networks\":[{\"MBits\":5}]", ""))),
+			       "Group \"g\" has warnings: 1 error occurred:\n\t* mbits has been deprecated"));
+	assert_non_null(strstr(warning(canonical(sample("", "", ",\"Vault\":{}"))), "vault is not supported"));
+	assert_non_null(strstr(warning(canonical(sample(",\"Multiregion\":{}", "", ""))), "multiregion is not supported"));
 	assert_string_equal(
 		warning(canonical(sample("", "", ",\"Resources\":{\"IOPS\":5}"))),
 		"1 warning:\n\n* Group \"g\" has warnings: 1 error occurred:\n\t* Task \"t\" has warnings: 1 error "
@@ -543,6 +614,7 @@ int main(void)
 		cmocka_unit_test(the_type_of_a_job_decides_its_defaults),
 		cmocka_unit_test(what_is_given_stays),
 		cmocka_unit_test(twice_is_once),
+		cmocka_unit_test(what_is_nested_gets_defaults_too),
 		cmocka_unit_test(services_get_names),
 		cmocka_unit_test(all_faults_come_together),
 		cmocka_unit_test(faults_are_nested_by_group_and_task),

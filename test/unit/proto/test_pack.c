@@ -5,6 +5,7 @@
 
 #include "proto/error.h"
 #include "proto/packin.h"
+#include "proto/words.h"
 #include "test/unit/proto/all_types.h"
 #include "test/unit/proto/kinds.h"
 #include "test/unit/proto/random_object.h"
@@ -18,39 +19,104 @@ OBJECT_DEFINE(kinds, KINDS_FIELDS);
 
 static uint64_t seed;
 
-static void what_is_packed_unpacks_the_same_and_only_one_way(void **state)
+/* An object `a` of each type, some times, with room for another one; every other time `b`'s strings are in `mem`. */
+static void with_random_objects(uint64_t s, void (*try)(const struct type *type, void *a, void *b, struct arena *mem))
 {
-	uint64_t s = seed;
 	int i;
 	int k;
 
-	(void)state;
 	for (i = 0; i < TYPES; i++) {
 		void *a = malloc(types[i]->size);
 		void *b = malloc(types[i]->size);
 
 		for (k = 0; k < ROUNDS; k++) {
 			struct arena mem = {0};
-			struct buf one = {0};
-			struct buf two = {0};
 
 			random_object(types[i], a, &mem, &s, 3);
-			pack_encode(types[i], a, &one);
-			assert_int_equal(pack_decode(types[i], b, one.at, one.len, k % 2 ? &mem : NULL), 0);
-			assert_true(object_equal(types[i], a, b));
-			pack_encode(types[i], b, &two);
-			assert_int_equal(one.len, two.len);
-			assert_memory_equal(one.at, two.at, one.len);
+			try(types[i], a, b, k % 2 ? &mem : NULL);
 			if (k % 2 == 0) {
 				object_free(types[i], b);
 			}
-			buf_close(&one);
-			buf_close(&two);
 			arena_close(&mem);
 		}
 		free(a);
 		free(b);
 	}
+}
+
+static void pack_twice(const struct type *type, void *a, void *b, struct arena *mem)
+{
+	struct buf one = {0};
+	struct buf two = {0};
+
+	pack_encode(type, a, &one);
+	assert_int_equal(pack_decode(type, b, one.at, one.len, mem), 0);
+	assert_true(object_equal(type, a, b));
+	pack_encode(type, b, &two);
+	assert_int_equal(one.len, two.len);
+	assert_memory_equal(one.at, two.at, one.len);
+	buf_close(&one);
+	buf_close(&two);
+}
+
+static void what_is_packed_unpacks_the_same_and_only_one_way(void **state)
+{
+	(void)state;
+	with_random_objects(seed, pack_twice);
+}
+
+static void pack_in_short(const struct type *type, void *a, void *b, struct arena *mem)
+{
+	struct buf plain = {0};
+	struct buf brief = {0};
+
+	pack_encode(type, a, &plain);
+	pack_encode_short(type, a, &brief);
+	assert_true(brief.len <= plain.len);
+	assert_int_equal(pack_decode(type, b, brief.at, brief.len, mem), 0);
+	assert_true(object_equal(type, a, b));
+	buf_close(&plain);
+	buf_close(&brief);
+}
+
+static void in_short_it_is_the_same_and_no_longer(void **state)
+{
+	(void)state;
+	with_random_objects(seed + 1, pack_in_short);
+}
+
+/* Their numbers are in logs and snapshots: they must not change. */
+static void well_known_texts_have_numbers(void **state)
+{
+	struct arena mem = {0};
+	struct buf b = {0};
+	struct kinds a;
+	struct kinds back;
+
+	(void)state;
+	assert_int_equal(words_find("pending", 7), 1);
+	assert_int_equal(words_find("Task received by client", 23), 10);
+	assert_int_equal(words_find("Main tasks in the group died", 28), 56);
+	assert_int_equal(words_find("Main tasks in the group die", 27), 0);
+	assert_int_equal(words_find("", 0), 0);
+	assert_null(words_text(0));
+	assert_null(words_text(-1));
+	assert_null(words_text(INT64_MAX));
+	assert_null(words_text(57));
+	for (int64_t i = 1; words_text(i) != NULL; i++) {
+		assert_int_equal(words_find(words_text(i), strlen(words_text(i))), i); /* None comes twice. */
+	}
+	assert_int_equal(pack_decode(&kinds_type, &a, "\x80", 1, &mem), 0);
+	a.str = "Tasks are running";
+	pack_encode_short(&kinds_type, &a, &b);
+	assert_int_equal(b.len, 3);
+	assert_int_equal(b.at[2], 5);
+	assert_int_equal(pack_decode(&kinds_type, &back, b.at, b.len, &mem), 0);
+	assert_string_equal(back.str, a.str);
+	b.at[2] = 127; /* A word of a later version. */
+	assert_int_equal(pack_decode(&kinds_type, &back, b.at, b.len, &mem), ERR_TYPE);
+	buf_close(&b);
+	arena_close(&mem);
 }
 
 /* These bytes are in logs and snapshots: they must not change. */
@@ -324,6 +390,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_packed_unpacks_the_same_and_only_one_way),
+		cmocka_unit_test(in_short_it_is_the_same_and_no_longer),
+		cmocka_unit_test(well_known_texts_have_numbers),
 		cmocka_unit_test(the_bytes_of_every_kind_are_pinned),
 		cmocka_unit_test(pieces_make_the_same_bytes),
 		cmocka_unit_test(nothing_set_is_one_byte_and_brings_no_defaults),

@@ -356,6 +356,26 @@ static void a_read_whose_connection_is_lost_may_be_tried_again(void **state)
 	kept_close(&k);
 }
 
+/* It may have begun, and would run a command twice. */
+static void a_session_whose_connection_is_lost_is_not_begun_again(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	a.relay.again = keep_lost;
+	put_by = NULL;
+	assert_int_equal(kept_open(&k, "GET", "/wait"), 0);
+	k.req.session = "11111111-2222-3333-4444-555555555555";
+	relay_forward(&a.relay, &k.req, "leader", 1000);
+	settle();
+	rpc_conn_close(&a.end.conn, ERR_IO, "cable cut");
+	settle();
+	assert_null(put_by);
+	assert_int_equal(k.answers, 1);
+	assert_int_equal(k.res.status, 500);
+	kept_close(&k);
+}
+
 static void requests_that_went_round_are_refused(void **state)
 {
 	struct kept k;
@@ -427,6 +447,7 @@ int main(void)
 		TEST(a_slow_agent_is_not_waited_for_for_ever),
 		TEST(what_was_not_carried_out_may_be_tried_again),
 		TEST(a_read_whose_connection_is_lost_may_be_tried_again),
+		TEST(a_session_whose_connection_is_lost_is_not_begun_again),
 		TEST(requests_that_went_round_are_refused),
 		TEST(random_traffic_is_all_answered),
 	};

@@ -105,6 +105,7 @@ static void http_requests_travel_and_count_their_hops(void **state)
 	(void)state;
 	assert_int_equal(kept_open(&from, "PUT", "/v1/job/a%2Fb?x=1&y"), 0);
 	from.req.token = "secret";
+	from.req.session = "11111111-2222-3333-4444-555555555555";
 	from.req.body = "{\"Job\":null}";
 	from.req.body_len = 12;
 	rpc_put_http_request(&b, &from.req);
@@ -114,6 +115,7 @@ static void http_requests_travel_and_count_their_hops(void **state)
 	assert_string_equal(to.path, "/v1/job/a%2Fb");
 	assert_string_equal(http_query(&to, "x"), "1");
 	assert_string_equal(to.token, "secret");
+	assert_string_equal(to.session, "11111111-2222-3333-4444-555555555555");
 	assert_int_equal(to.hops, 1);
 	assert_int_equal(to.body_len, 12);
 	assert_string_equal(to.body, "{\"Job\":null}");
@@ -211,7 +213,7 @@ static void cut_http_payloads_are_refused(void **state)
 static void methods_have_names_and_numbers_of_their_own(void **state)
 {
 	static const uint32_t numbers[] = {
-#define X(name, number, request, reply) number,
+#define X(name, number, request, reply, callers) number,
 		RPC_METHOD_LIST(X)
 #undef X
 	};

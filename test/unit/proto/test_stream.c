@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "proto/error.h"
+#include "proto/channel.h"
 #include "proto/stream.h"
 
 /* --- A server on a thread of its own
@@ -156,7 +157,7 @@ static void first_byte(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 	}
 	uv_read_stop(tcp);
 	if (n == 1 && buf->base[0] == RPC_FIRST_BYTE) {
-		(void)rpc_adopt(&s->host, (uv_tcp_t *)tcp, s);
+		(void)rpc_adopt(&s->host, channel_new(NULL, (uv_tcp_t *)tcp), s);
 	} else {
 		uv_close((uv_handle_t *)tcp, free_handle);
 	}
@@ -638,6 +639,32 @@ static void many_idle_connections_cost_little(void **state)
 	assert_true(run_until(&client, &client.ready, MANY, 5000));
 }
 
+static void what_many_connections_are_told_at_once_leaves_over_several_turns(void **state)
+{
+	enum { MANY = 300, WRITES = 64 }; /* As stream.c has it. */
+	static struct rpc_conn *conns[MANY];
+	static struct asked q[MANY];
+	unsigned waiting = 0;
+
+	(void)state;
+	for (int i = 0; i < MANY; i++) {
+		connect_to(&client, "127.0.0.1", server.port);
+		conns[i] = client.conn;
+	}
+	assert_true(run_until(&client, &client.ready, MANY, 5000));
+	for (int i = 0; i < MANY; i++) {
+		client.conn = conns[i];
+		ask(&client, &q[i], ASK_ECHO, 10, 0);
+	}
+	uv_run(&client.loop, UV_RUN_NOWAIT);
+	for (int i = 0; i < MANY; i++) {
+		waiting += conns[i]->queued > 0;
+	}
+	assert_true(waiting >= MANY - 2 * WRITES && waiting < MANY);
+	assert_true(run_until(&client, &n_last, MANY, 5000));
+	assert_int_equal(n_right, MANY);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -654,6 +681,7 @@ int main(void)
 		TEST(a_server_that_hangs_up_in_the_middle_fails_what_is_under_way),
 		TEST(stopping_while_busy_is_clean),
 		TEST(many_idle_connections_cost_little),
+		TEST(what_many_connections_are_told_at_once_leaves_over_several_turns),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
