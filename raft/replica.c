@@ -63,18 +63,30 @@ static struct proposal *proposal_free_slot(struct replica *r)
 	return NULL;
 }
 
-static void on_applied(struct raft_apply *apply, int status, void *result)
+/* The callback may propose: the place is free before. */
+void replica_end_proposal(struct replica *r, struct proposal *p, int outcome)
+{
+	replica_propose_cb cb = p->cb;
+	void *data = p->cb_data;
+	uint64_t index = p->apply.index;
+
+	p->apply.data = NULL;
+	p->held = false;
+	r->n_proposals--;
+	cb(data, outcome, index);
+}
+
+static void on_committed(struct raft_apply *apply, int status, void *result)
 {
 	struct proposal *p = CONTAINER_OF(apply, struct proposal, apply);
 	struct replica *r = apply->data;
-	replica_propose_cb cb = p->cb;
-	void *data = p->cb_data;
-	uint64_t index = apply->index;
 
 	(void)result;
-	apply->data = NULL; /* The place is free: the callback may propose. */
-	r->n_proposals--;
-	cb(data, replica_outcome(status), index);
+	if (status == 0 && !p->applied && !r->closing) {
+		replica_hold_proposal(r, p);
+	} else {
+		replica_end_proposal(r, p, p->applied ? 0 : ERR_UNKNOWN);
+	}
 }
 
 /* 0, or why nothing can be proposed now. */
@@ -105,9 +117,9 @@ static int submit(struct replica *r, struct proposal *p, void *base, size_t len)
 	int rc;
 
 	p->term = raft_current_term(&r->raft);
-	rc = raft_apply(&r->raft, &p->apply, &buf, 1, on_applied);
+	rc = raft_apply(&r->raft, &p->apply, &buf, 1, on_committed);
 	if (rc == 0) {
-		return 0;
+		return mend_request(&r->raft, p->apply.queue) ? ERR_UNKNOWN : 0;
 	}
 	if (rc != RAFT_NOTLEADER && rc != RAFT_NOSPACE) {
 		log_error("raft", "a proposal: %s", raft_strerror(rc));
@@ -133,6 +145,7 @@ int replica_propose(struct replica *r, const void *data, size_t len, void *slot,
 	memcpy(base, data, len);
 	p = proposal_free_slot(r);
 	p->apply.data = r;
+	p->applied = false;
 	p->slot = slot;
 	p->cb = cb;
 	p->cb_data = cb_data;
@@ -156,29 +169,23 @@ static void note_turn(struct replica *r)
 {
 	uint64_t now = uv_hrtime();
 	uint64_t idle = uv_metrics_idle_time(r->config.loop);
-	uint64_t turn = now - r->turn_began - (idle - r->turn_idle);
-	unsigned bucket = 0;
 
-	if (r->turn_began > 0) {
-		while (bucket + 1 < REPLICA_TURN_BUCKETS && turn >> bucket >= 1000) {
-			bucket++;
-		}
-		r->turns.n++;
-		r->turns.buckets[bucket]++;
-		r->turns.longest_ns = turn > r->turns.longest_ns ? turn : r->turns.longest_ns;
+	if (r->measures) {
+		meter_note(&r->turns, now, idle);
+	} else {
+		meter_begin(&r->turns, now, idle);
+		r->measures = true;
 	}
-	r->turn_began = now;
-	r->turn_idle = idle;
 }
 
-struct replica_turns replica_turns(struct replica *r, bool reset)
+uint64_t replica_turn_ns(const struct replica *r)
 {
-	struct replica_turns turns = r->turns;
+	return r->measures ? meter_spent_ns(&r->turns) : 0;
+}
 
-	if (reset) {
-		r->turns.longest_ns = 0;
-	}
-	return turns;
+void replica_turns(struct replica *r, struct meter_stats *out)
+{
+	meter_look(&r->turns, out);
 }
 
 static void on_turn(void *ctx, bool ends)
@@ -190,6 +197,8 @@ static void on_turn(void *ctx, bool ends)
 	}
 	if (ends) {
 		note_turn(r);
+	} else {
+		replica_apply_slice(r);
 	}
 	replica_watch(r);
 	if (r->closing) {
@@ -197,7 +206,10 @@ static void on_turn(void *ctx, bool ends)
 	}
 	replica_watch_log(r);
 	if (r->config.callbacks.turn != NULL && !r->stopping) {
-		r->config.callbacks.turn(r->config.ctx);
+		r->config.callbacks.turn(r->config.ctx, ends);
+	}
+	if (ends && !r->closing) {
+		replica_apply_more(r);
 	}
 }
 
@@ -235,7 +247,7 @@ static void status_of_log(const struct replica *r, struct replica_status *s)
 	s->last_index = raft_last_index(raft);
 	s->stored_index = raft->last_stored;
 	s->commit_index = raft->commit_index;
-	s->applied_index = raft_last_applied(raft);
+	s->applied_index = r->applied;
 	s->term = raft_current_term(raft);
 }
 
@@ -298,11 +310,16 @@ static const char *config_fault(const struct replica_config *c)
 	return NULL;
 }
 
-static void on_other(void *ctx, uv_tcp_t *tcp, const char *listener, char first)
+static void on_other(void *ctx, struct channel *ch, const char *listener, char first)
 {
 	struct replica *r = ctx;
 
-	r->config.callbacks.connection(r->config.ctx, tcp, listener, first);
+	r->config.callbacks.connection(r->config.ctx, ch, listener, first);
+}
+
+static bool on_lag(void *ctx)
+{
+	return replica_lags(ctx);
 }
 
 static void io_config_of(struct replica *r, struct io_config *c)
@@ -316,10 +333,14 @@ static void io_config_of(struct replica *r, struct io_config *c)
 				.address = r->address,
 				.connect_ms = config->connect_ms,
 				.handshake_ms = config->handshake_ms,
+				.per_address = config->conns_per_address,
+				.channels = config->channels,
+				.region = config->region,
 				.ctx = r,
 				.restore_cb = replica_on_load,
 				.encode_cb = replica_on_encode,
 				.turn_cb = on_turn,
+				.lags_cb = on_lag,
 				.removed_cb = replica_on_removed,
 				.refused_cb = replica_on_refused,
 				.other_cb = config->callbacks.connection == NULL ? NULL : on_other};
@@ -367,6 +388,7 @@ int replica_new(const struct replica_config *config, struct replica **out, struc
 		return fail(f, ERR_NOMEM, "out of memory");
 	}
 	r->config = *config;
+	list_init(&r->held_barriers);
 	fill_defaults(&r->config);
 	r->dir = strdup(config->dir);
 	r->address = strdup(config->address);
@@ -414,6 +436,9 @@ int replica_start(struct replica *r, struct replica_fault *f)
 						 : ERR_IO,
 			    text[0] != 0 ? text : raft_strerror(rc));
 	}
+	uv_idle_init(r->config.loop, &r->idle);
+	r->idle.data = r;
+	r->has_idle = true;
 	r->started = true;
 	return 0;
 }
@@ -579,7 +604,7 @@ int replica_recover(const char *dir, const struct replica_server *servers, unsig
 
 static void finish(struct replica *r)
 {
-	if (r->closed && !r->has_timer) {
+	if (r->closed && !r->has_timer && !r->has_idle) {
 		r->stop_cb(r->stop_data);
 	}
 }
@@ -600,6 +625,14 @@ static void on_timer_closed(uv_handle_t *handle)
 	finish(r);
 }
 
+static void on_idle_closed(uv_handle_t *handle)
+{
+	struct replica *r = handle->data;
+
+	r->has_idle = false;
+	finish(r);
+}
+
 /* raft_close() fails what is open: those callbacks come before it returns, the last one later. */
 static void close_all(struct replica *r)
 {
@@ -613,7 +646,11 @@ static void close_all(struct replica *r)
 			r->config.callbacks.ready(r->config.ctx, false, raft_current_term(&r->raft));
 		}
 	}
+	replica_drop_held(r);
 	uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+	if (r->has_idle) {
+		uv_close((uv_handle_t *)&r->idle, on_idle_closed);
+	}
 	raft_close(&r->raft, on_raft_closed);
 }
 

@@ -18,8 +18,11 @@
  * that its state holds everything that any leader before it has committed. Only then are proposals taken. A leader
  * whose disk is full hands leadership to another server.
  *
+ * Applying. No turn of the loop applies more than there is time for, so a server that has many entries to apply at
+ * once does so over several turns. Until then commit_index is larger than applied_index, on a leader too.
+ *
  * A life: replica_new() checks and locks the directory and loads it; callbacks may come from replica_start() on, and
- * restore and apply come inside it. A server whose directory is empty is `uninitialized`: it waits until it is
+ * restore comes inside it. A server whose directory is empty is `uninitialized`: it waits until it is
  * bootstrapped or a leader adds it. replica_stop() ends in its callback, from anywhere and in the middle of anything;
  * then replica_free().
  *
@@ -35,6 +38,9 @@
 
 #include <uv.h>
 
+#include "lib/meter.h"
+#include "proto/channel.h"
+
 struct replica;
 
 enum {
@@ -43,7 +49,6 @@ enum {
 	REPLICA_ADDRESS_MAX = 264,   /* With the closing zero: a host name of 253 bytes, a colon and a port. */
 	REPLICA_DEFAULT_WINDOW = 4,  /* Proposals under way; one more is ERR_BUSY. */
 	REPLICA_WINDOW_MAX = 16,
-	REPLICA_TURN_BUCKETS = 24,
 };
 
 #define REPLICA_STATE_LIST(X)                                                                                          \
@@ -119,12 +124,14 @@ struct replica_callbacks {
 	/* Replace the whole state. The bytes have been verified. An error ends replica_start(), or the process. */
 	int (*restore)(void *ctx, struct replica_source *from);
 
-	/* A connection to one of our listeners whose first byte is not Raft's: `tcp`, from malloc(), is the callee's
-	 * to close and free; its `data` is NULL, it is not being read, `first` has been read off it. NULL: closed. */
-	void (*connection)(void *ctx, uv_tcp_t *tcp, const char *listener, char first);
+	/* A connection to one of our listeners whose first byte is not Raft's: `ch` is the callee's to close; its `data`
+	 * is NULL, it is not being read, `first` has been read off it. NULL: closed. */
+	void (*connection)(void *ctx, struct channel *ch, const char *listener, char first);
 
-	/* The end of the loop's turn: what came in during it may be proposed now, as one entry. calls; may be NULL. */
-	void (*turn)(void *ctx);
+	/* Twice in each turn of the loop: after its poll, and at its end. What came in may be proposed now, as one entry.
+	 * What is to be done in slices belongs into the first, where replica_turn_ns() knows what the turn has taken.
+	 * calls; may be NULL. */
+	void (*turn)(void *ctx, bool ends);
 };
 
 /* Strings are copied. A zero takes the default. */
@@ -138,6 +145,9 @@ struct replica_config {
 	unsigned heartbeat_ms;       /* 40. */
 	unsigned connect_ms;         /* 1000: to reach one address of a server. */
 	unsigned handshake_ms;       /* 5000: an accepted connection must say what it is. */
+	unsigned conns_per_address;  /* Accepted ones that are Raft's, or have not said what they are. 0: no limit. */
+	struct channels *channels;   /* How connections look on the wire; borrowed. NULL: plain text. */
+	const char *region;          /* Whose servers' certificates are good for Raft; borrowed. NULL: any. */
 	unsigned window;             /* Proposals under way: REPLICA_DEFAULT_WINDOW. */
 	uint64_t snapshot_log_bytes; /* 16 MiB: a snapshot is taken when the log since the last one is larger than
 				      * this and than half of that one, */
@@ -189,6 +199,10 @@ int replica_barrier(struct replica *r, replica_propose_cb cb, void *cb_data);
  * election timeout has passed (ERR_TIMEOUT). ERR_NOTLEADER, ERR_BUSY, ERR_NOTFOUND (no such voter). */
 int replica_transfer(struct replica *r, uint64_t id, replica_propose_cb cb, void *cb_data);
 
+/* Leadership is being handed on, or was tried to be in this term: what asked the other server to take it may still be on
+ * its way. It may be elected at once, whoever has heard of us. */
+bool replica_transferring(const struct replica *r);
+
 /* Changes of the configuration, by the leader. One at a time, else ERR_BUSY. `cb` status: 0 when committed,
  * ERR_UNKNOWN, or ERR_TIMEOUT when a server to be made a voter did not catch up. An added server begins as a spare:
  * assign STANDBY, and when it has caught up, VOTER. ERR_EXISTS: id or address is in use; ERR_NOTFOUND; ERR_INVALID: has
@@ -204,6 +218,8 @@ struct replica_peer {
 	struct replica_server server; /* The address is valid until the configuration changes. */
 	uint64_t match_index;         /* On the leader: what it has stored. 0 elsewhere. */
 	uint64_t contact_ms;          /* Since it was last heard of; UINT64_MAX: never. 0 for ourselves. */
+	uint64_t answered_ms;         /* On the leader: when (uv_hrtime()) it had sent the newest message that this one
+				       * has answered; 0: never. Now for ourselves. */
 };
 
 /* The servers, in the order of the configuration; at most `max` are stored. Returns how many there are. */
@@ -234,14 +250,11 @@ struct replica_status {
 
 struct replica_status replica_status(const struct replica *r);
 
-/* The loop's turns: the time from one wait to the next. */
-struct replica_turns {
-	uint64_t n;
-	uint64_t longest_ns;                    /* Since the last call with `reset`. */
-	uint64_t buckets[REPLICA_TURN_BUCKETS]; /* [i]: turns shorter than 2^i microseconds, and in no bucket before. */
-};
+/* What the present turn of the loop has taken of a processor's time so far. */
+uint64_t replica_turn_ns(const struct replica *r);
 
-struct replica_turns replica_turns(struct replica *r, bool reset);
+/* The loop's turns since the last look. */
+void replica_turns(struct replica *r, struct meter_stats *out);
 
 /* Hand on leadership (100 ms at most), then close everything. Proposals that are open end with ERR_UNKNOWN. `cb` comes
  * last, when nothing of the replica is left on the loop. Also for a replica that was never started. */

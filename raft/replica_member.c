@@ -59,11 +59,15 @@ unsigned replica_configuration(const struct replica *r, struct replica_peer *pee
 		const struct raft_server *s = &conf->servers[i];
 		raft_index match = 0;
 
-		raft_match_index(&r->raft, s->id, &match);
+		if (!r->closing) { /* libraft still calls itself the leader, but what it knows of the others is gone. */
+			raft_match_index(&r->raft, s->id, &match);
+		}
 		peers[i] = (struct replica_peer){
 			.server = {s->id, s->address, role_of(s->role)},
 			.match_index = match,
-			.contact_ms = s->id == r->config.id ? 0 : io_contact_ms((struct raft_io *)&r->io, s->id)};
+			.contact_ms = s->id == r->config.id ? 0 : io_contact_ms((struct raft_io *)&r->io, s->id),
+			.answered_ms = s->id == r->config.id ? uv_hrtime() / 1000000
+							     : io_answered_ms((struct raft_io *)&r->io, s->id)};
 	}
 	return conf->n;
 }
@@ -102,9 +106,15 @@ static void on_changed(struct raft_change *req, int status)
 	}
 }
 
-/* After raft_add() and the like. libraft keeps a request that it has refused in some cases. */
+/* After raft_add() and the like. libraft keeps a request that it has refused in some cases, and one in whose step this
+ * server ceased to lead (raft/mend.h). */
 static int change_begun(struct replica *r, int rc, replica_propose_cb cb, void *cb_data)
 {
+	if (rc == 0 && raft_state(&r->raft) != RAFT_LEADER && r->raft.legacy.change == &r->change) {
+		r->removing = 0;
+		r->raft.legacy.change = NULL;
+		return ERR_UNKNOWN;
+	}
 	if (rc == 0) {
 		r->changing = true;
 		r->change_cb = cb;
@@ -235,9 +245,16 @@ int replica_transfer(struct replica *r, uint64_t id, replica_propose_cb cb, void
 		return rc == RAFT_NOTLEADER ? ERR_NOTLEADER : rc == RAFT_NOMEM ? ERR_NOMEM : ERR_NOTFOUND;
 	}
 	r->transferring = true;
+	r->transfer_term = raft_current_term(&r->raft);
 	r->transfer_cb = cb;
 	r->transfer_data = cb_data;
 	return 0;
+}
+
+bool replica_transferring(const struct replica *r)
+{
+	return r->transferring || r->transfer_term == raft_current_term((struct raft *)&r->raft) ||
+	       raft_transferee((struct raft *)&r->raft) != 0;
 }
 
 /* A leader that cannot store what it proposes goes on committing through the others, until it runs out of memory. If
@@ -268,8 +285,20 @@ static void set_ready(struct replica *r, bool ready)
 
 static void on_barrier(struct raft_barrier *req, int status)
 {
-	struct replica *r = req->data;
+	struct barrier *b = CONTAINER_OF(req, struct barrier, req);
 
+	if (status == 0 && !b->r->closing) {
+		replica_hold_barrier(b->r, b);
+	} else {
+		replica_end_barrier(b, ERR_UNKNOWN);
+	}
+}
+
+static void on_leading(void *data, int status, uint64_t index)
+{
+	struct replica *r = data;
+
+	(void)index;
 	r->barrier_pending = false;
 	if (status == 0 && !r->stopping && raft_state(&r->raft) == RAFT_LEADER &&
 	    raft_current_term(&r->raft) == r->barrier_term) {
@@ -288,6 +317,7 @@ static void watch_leading(struct replica *r)
 		}
 		return;
 	}
+	mend_leader(&r->raft);
 	if (r->ready && stale) {
 		set_ready(r, false);
 	}
@@ -298,21 +328,23 @@ static void watch_leading(struct replica *r)
 	r->hand_on_ms = 0;
 	if (!r->barrier_pending && !r->ready && !r->closing) {
 		r->barrier_term = raft_current_term(&r->raft);
-		r->barrier.data = r;
-		r->barrier_pending = raft_barrier(&r->raft, &r->barrier, on_barrier) == 0;
+		r->barrier = (struct barrier){.r = r, .cb = on_leading, .cb_data = r};
+		r->barrier_pending = raft_barrier(&r->raft, &r->barrier.req, on_barrier) == 0 &&
+				     !mend_request(&r->raft, r->barrier.req.queue);
 	}
 }
 
 /* --- barriers for others --- */
 
-static void on_other_barrier(struct raft_barrier *req, int status)
+void replica_end_barrier(struct barrier *b, int outcome)
 {
-	struct barrier *b = CONTAINER_OF(req, struct barrier, req);
-	uint64_t index = req->index;
+	struct barrier ended = *b;
 
-	b->r->n_barriers--;
-	b->cb(b->cb_data, replica_outcome(status), index);
-	free(b);
+	if (b != &b->r->barrier) {
+		b->r->n_barriers--;
+		free(b);
+	}
+	ended.cb(ended.cb_data, outcome, ended.req.index);
 }
 
 int replica_barrier(struct replica *r, replica_propose_cb cb, void *cb_data)
@@ -334,7 +366,10 @@ int replica_barrier(struct replica *r, replica_propose_cb cb, void *cb_data)
 		return ERR_NOMEM;
 	}
 	*b = (struct barrier){.r = r, .cb = cb, .cb_data = cb_data};
-	rc = raft_barrier(&r->raft, &b->req, on_other_barrier);
+	rc = raft_barrier(&r->raft, &b->req, on_barrier);
+	if (rc == 0 && mend_request(&r->raft, b->req.queue)) {
+		rc = RAFT_NOTLEADER;
+	}
 	if (rc != 0) {
 		free(b);
 		return rc == RAFT_NOTLEADER ? ERR_NOTLEADER : rc == RAFT_NOSPACE ? ERR_NOSPACE : ERR_NOMEM;

@@ -1,9 +1,10 @@
-/** What the replica's files share: replica.c (life, turn, proposals), replica_state.c (the owner's state, as libraft's
- * fsm), replica_member.c (leadership and membership). */
+/** What the replica's files share: replica.c (life, turn, proposals), replica_apply.c (what is committed is applied),
+ * replica_state.c (the owner's state, as libraft's fsm), replica_member.c (leadership and membership). */
 #ifndef RAFT_REPLICA_PARTS_H_
 #define RAFT_REPLICA_PARTS_H_
 
 #include "raft/io.h"
+#include "raft/mend.h"
 #include "raft/replica.h"
 
 #include "lib/list.h"
@@ -19,6 +20,9 @@ enum {
 	HAND_ON_MS = 1000,         /* Between two attempts of a full leader, doubled up to */
 	HAND_ON_MAX_MS = 60000,    /* this. */
 	CAPTURE_RETRY_MS = 1000,
+	SLICE_NS = 2000000,     /* Entries are applied while the turn has taken less than this of a processor, one at least; */
+	SLICE_BYTES = 64 << 10, /* or until these have been. */
+	LAG_BYTES = 8 << 20,    /* Of what is committed; who has so much to apply takes no more entries from the leader. */
 	HURRY_TIMEOUTS = 5, /* Election timeouts in which a leader that is known to be gone should be replaced. */
 	REMOVED_TIMEOUTS =
 		5, /* Election timeouts without a leader, before a server out of the configuration is sure. */
@@ -27,6 +31,8 @@ enum {
 struct proposal {
 	struct raft_apply apply; /* `data` is the replica while it is under way, else NULL. */
 	uint64_t term;
+	bool applied; /* And its slot filled. */
+	bool held;    /* libraft calls it done, and it waits to be applied. */
 	void *slot;
 	replica_propose_cb cb;
 	void *cb_data;
@@ -34,6 +40,7 @@ struct proposal {
 
 struct barrier {
 	struct raft_barrier req;
+	struct list link; /* In held_barriers: libraft calls it done. */
 	struct replica *r;
 	replica_propose_cb cb;
 	void *cb_data;
@@ -55,13 +62,22 @@ struct replica {
 	struct proposal proposals[REPLICA_WINDOW_MAX];
 	unsigned n_proposals;
 	unsigned n_barriers;
+	unsigned n_held; /* Of the proposals. */
+	struct list held_barriers;
+
+	/* Applying. */
+	uint64_t applied; /* The state is that of this index. */
+	uint64_t slice_bytes;
+	uv_idle_t idle; /* Runs while there is more to apply. */
+	bool has_idle;
 
 	/* Leading. */
 	bool ready;
 	bool barrier_pending;
 	uint64_t barrier_term; /* Of the barrier that makes us ready. */
-	struct raft_barrier barrier;
+	struct barrier barrier;
 	bool transferring;
+	uint64_t transfer_term; /* In which leadership was handed on, or was tried to be. */
 	struct raft_transfer transfer;
 	replica_propose_cb transfer_cb; /* NULL: nobody asked. */
 	void *transfer_data;
@@ -96,9 +112,8 @@ struct replica {
 	uint64_t capture_retry_at;
 
 	/* Turns. */
-	struct replica_turns turns;
-	uint64_t turn_began;
-	uint64_t turn_idle;
+	struct meter turns;
+	bool measures; /* The first turn has begun. */
 
 	/* The end. */
 	uv_timer_t timer;
@@ -108,6 +123,25 @@ struct replica {
 };
 
 uint64_t replica_now(const struct replica *r);
+
+/* There are committed entries that are not yet applied; many of them. */
+bool replica_behind(const struct replica *r);
+bool replica_lags(const struct replica *r);
+
+/* Apply what there is time for in this turn; at its end, see to it that another one follows if that was not all. */
+void replica_apply_slice(struct replica *r);
+void replica_apply_more(struct replica *r);
+
+/* Apply all, however long it takes; who waits for it is told by the next slice. */
+void replica_apply_all(struct replica *r);
+
+/* libraft calls it done: it ends when the state has it. Or now, with an unknown outcome. */
+void replica_hold_proposal(struct replica *r, struct proposal *p);
+void replica_hold_barrier(struct replica *r, struct barrier *b);
+void replica_drop_held(struct replica *r);
+
+void replica_end_proposal(struct replica *r, struct proposal *p, int outcome);
+void replica_end_barrier(struct barrier *b, int outcome);
 
 /* A status of libraft's, of a request that had been accepted, as ours. */
 int replica_outcome(int status);

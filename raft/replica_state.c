@@ -7,27 +7,11 @@
 #include <limits.h>
 #include <stdlib.h>
 
-/* The slot of the proposal that is this entry, if its outcome is still awaited. */
-static void *slot_of(const struct replica *r, uint64_t index, uint64_t term)
-{
-	for (unsigned i = 0; i < r->config.window && r->n_proposals > 0; i++) {
-		const struct proposal *p = &r->proposals[i];
-
-		if (p->apply.data != NULL && p->apply.index == index && p->term == term) {
-			return p->slot;
-		}
-	}
-	return NULL;
-}
-
-/* libraft gives no index: it sets last_applied after this returns. */
+/* Not yet: see replica_apply.c. */
 static int on_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
 {
-	struct replica *r = fsm->data;
-	uint64_t index = raft_last_applied(&r->raft) + 1;
-	uint64_t term = io_term_of(&r->raft, index);
-
-	r->config.callbacks.apply(r->config.ctx, index, term, buf->base, buf->len, slot_of(r, index, term));
+	(void)fsm;
+	(void)buf;
 	*result = NULL;
 	return 0;
 }
@@ -45,6 +29,38 @@ static void set_trailing(struct replica *r)
 	raft_set_snapshot_trailing(&r->raft, applied > keep ? (unsigned)(applied - keep) : 1);
 }
 
+/* Whether the configuration that libraft has for committed is the one of the state's index. After a start it may be a
+ * later one: one that has another one behind it is taken for committed, before the commit index is known. And after
+ * many entries are committed at once it may be an earlier one, as libraft comes to the configurations only when it has
+ * applied them all: who restores such a snapshot may not know that it is a voter. */
+static bool configuration_is_known(const struct raft *raft)
+{
+	raft_index pending = raft->configuration_uncommitted_index;
+
+	return raft->configuration_committed_index <= raft->last_applied &&
+	       (pending == 0 || pending > raft->last_applied);
+}
+
+static uint64_t log_limit(const struct replica *r)
+{
+	uint64_t half = io_status((struct raft_io *)&r->io).snapshot_bytes / 2;
+
+	return half > r->config.snapshot_log_bytes ? half : r->config.snapshot_log_bytes;
+}
+
+static uint64_t log_bytes(const struct replica *r)
+{
+	struct raft_io *io = (struct raft_io *)&r->io;
+
+	return weight_above(io_weight(io), io_status(io).snapshot_index);
+}
+
+/* A state that is never quite up to its log must not keep it from being shortened. */
+static bool must_catch_up(const struct replica *r)
+{
+	return log_bytes(r) > 2 * log_limit(r);
+}
+
 /* Only references are taken here; io_snapshot.c has a worker call replica_on_encode(). */
 static int on_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n)
 {
@@ -53,6 +69,15 @@ static int on_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigne
 	raft_set_snapshot_threshold(&r->raft, UINT_MAX);
 	if (raft_last_applied(&r->raft) != raft_commit_index(&r->raft)) {
 		return RAFT_BUSY; /* The snapshot's index would not be the state's. */
+	}
+	if (!configuration_is_known(&r->raft)) {
+		return RAFT_BUSY;
+	}
+	if (replica_behind(r) && must_catch_up(r)) {
+		replica_apply_all(r);
+	}
+	if (replica_behind(r)) {
+		return RAFT_BUSY;
 	}
 	r->capture = r->config.callbacks.capture(r->config.ctx);
 	if (r->capture == NULL) {
@@ -149,6 +174,7 @@ static int on_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 		abort();
 	}
 	r->restored = false;
+	r->applied = io_status(&r->io).snapshot_index;
 	raft_free(buf->base);
 	return 0;
 }
@@ -167,13 +193,10 @@ void replica_fsm_init(struct replica *r)
 
 static bool is_due(struct replica *r)
 {
-	struct io_status s = io_status(&r->io);
-	uint64_t bytes = weight_above(io_weight(&r->io), s.snapshot_index);
-	uint64_t limit = r->config.snapshot_log_bytes;
+	uint64_t entries = raft_last_applied(&r->raft) - io_status(&r->io).snapshot_index;
 
-	limit = s.snapshot_bytes / 2 > limit ? s.snapshot_bytes / 2 : limit;
-	return r->snapshot_wanted || bytes > limit ||
-	       raft_last_applied(&r->raft) - s.snapshot_index > r->config.snapshot_entries;
+	return (r->snapshot_wanted || log_bytes(r) > log_limit(r) || entries > r->config.snapshot_entries) &&
+	       (!replica_behind(r) || must_catch_up(r));
 }
 
 /* libraft counts entries; it is told "now" when it is time by ours. */

@@ -3,7 +3,7 @@
 
 #include "lib/log.h"
 #include "proto/error.h"
-#include "raft/replica.h"
+#include "raft/replica_parts.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -29,7 +29,17 @@ struct owner {
 	uint64_t index;
 	unsigned n_done;
 	unsigned again; /* Proposals that its callback still makes. */
+	uint64_t burn_ns; /* What applying an entry takes of the processor. */
+	unsigned n_ticks;
 };
+
+static uint64_t thread_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
 
 static void on_apply(void *ctx, uint64_t index, uint64_t term, const void *data, size_t len, void *slot)
 {
@@ -40,6 +50,8 @@ static void on_apply(void *ctx, uint64_t index, uint64_t term, const void *data,
 	assert_true(index > o->last_index);
 	assert_int_equal(len, sizeof(number));
 	memcpy(&number, data, sizeof(number));
+	for (uint64_t begun = thread_ns(); o->burn_ns > 0 && thread_ns() - begun < o->burn_ns;) {
+	}
 	o->sum += number;
 	o->last_index = index;
 	o->n_applied++;
@@ -106,23 +118,19 @@ static int on_restore(void *ctx, struct replica_source *from)
 	return o->bad_restore ? ERR_CORRUPT : from->read(from, &o->sum, sizeof(o->sum));
 }
 
-static void free_handle(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static void on_connection(void *ctx, uv_tcp_t *tcp, const char *listener, char first)
+static void on_connection(void *ctx, struct channel *ch, const char *listener, char first)
 {
 	struct owner *o = ctx;
 
 	assert_string_equal(listener, "rpc");
 	assert_int_equal(first, 'D');
 	o->n_connections++;
-	uv_close((uv_handle_t *)tcp, free_handle);
+	channel_close(ch, NULL);
 }
 
-static void on_turn(void *ctx)
+static void on_turn(void *ctx, bool ends)
 {
+	(void)ends;
 	((struct owner *)ctx)->n_turns++;
 }
 
@@ -297,9 +305,9 @@ static void a_restart_applies_all_again(void **state)
 	owner_stop(&o);
 	o.n_applied = 0;
 	owner_start(&o);
-	assert_int_equal(o.sum, 5050); /* Alone, it knows at once that all is committed. */
-	assert_int_equal(o.n_applied, 100);
 	owner_lead(&o);
+	assert_int_equal(o.sum, 5050); /* A leader has all before it is ready. */
+	assert_int_equal(o.n_applied, 100);
 	owner_stop(&o);
 	dir_close(&o.dir);
 }
@@ -332,9 +340,94 @@ static void a_snapshot_takes_the_place_of_the_log(void **state)
 	owner_stop(&o);
 	o.n_applied = 0;
 	owner_start(&o);
-	assert_int_equal(o.sum, 6050);
+	RUN_UNTIL(o.sum == 6050);
 	assert_int_equal(o.n_applied, 1);
 	owner_stop(&o);
+	dir_close(&o.dir);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	((struct owner *)timer->data)->n_ticks++;
+}
+
+static void burn_fill(struct owner *o, unsigned n)
+{
+	o->again = n - REPLICA_DEFAULT_WINDOW;
+	for (unsigned i = 0; i < REPLICA_DEFAULT_WINDOW; i++) {
+		assert_int_equal(propose(o, 1, NULL), 0);
+	}
+	RUN_UNTIL(o->n_done == n);
+}
+
+static void what_is_committed_at_once_is_applied_over_several_turns(void **state)
+{
+	enum { N = 600, BURN_NS = 300000 };
+	struct replica_status s;
+	struct meter_stats t;
+	struct owner o;
+	uv_timer_t timer = {.data = &o};
+	unsigned behind = 0;
+
+	(void)state;
+	owner_init(&o);
+	owner_start(&o);
+	owner_lead(&o);
+	burn_fill(&o, N);
+	owner_stop(&o);
+	o.n_applied = 0;
+	o.burn_ns = BURN_NS;
+	uv_timer_init(&loop, &timer);
+	uv_timer_start(&timer, on_tick, 1, 1);
+	owner_start(&o); /* Alone, it knows at once that all is committed. */
+	replica_turns(o.r, &t);
+	replica_snapshot(o.r); /* Is taken when the state is that of its index, and not before. */
+	for (unsigned last = 0; o.n_applied < N; last = o.n_applied) {
+		uv_run(&loop, UV_RUN_ONCE);
+		s = replica_status(o.r);
+		assert_true(o.n_applied - last <= 16);
+		assert_true(s.applied_index <= s.commit_index);
+		assert_true(o.n_captured == 0 || o.n_applied == N);
+		behind += s.applied_index < s.commit_index;
+	}
+	assert_true(behind > 20);
+	assert_true(o.n_ticks > 20);
+	replica_turns(o.r, &t);
+	assert_true(t.cpu.longest_ns < (uint64_t)N * BURN_NS / 8);
+	RUN_UNTIL(o.n_released == 1);
+	assert_int_equal(replica_status(o.r).snapshot_index, replica_status(o.r).applied_index);
+	assert_int_equal(o.sum, N);
+	uv_close((uv_handle_t *)&timer, NULL);
+	owner_stop(&o);
+	dir_close(&o.dir);
+}
+
+static void what_is_committed_but_not_applied_at_the_end_is_unknown(void **state)
+{
+	struct owner o;
+	unsigned done;
+
+	(void)state;
+	owner_init(&o);
+	owner_start(&o);
+	owner_lead(&o);
+	o.burn_ns = 10000000; /* One a turn. */
+	for (unsigned i = 0; i < REPLICA_DEFAULT_WINDOW; i++) {
+		assert_int_equal(propose(&o, 1, NULL), 0);
+	}
+	assert_int_equal(replica_barrier(o.r, on_done, &o), 0);
+	RUN_UNTIL(o.n_done == 1);
+	assert_int_equal(o.status, 0);
+	assert_int_equal(o.n_applied, 1);
+	done = o.n_done;
+	replica_stop(o.r, on_stopped, &o);
+	while (!o.stopped) {
+		uv_run(&loop, UV_RUN_ONCE);
+	}
+	assert_int_equal(o.n_done, REPLICA_DEFAULT_WINDOW + 1); /* Each exactly once. */
+	assert_true(o.n_done > done);
+	assert_int_equal(o.status, o.n_applied == REPLICA_DEFAULT_WINDOW ? 0 : ERR_UNKNOWN);
+	replica_free(o.r);
 	dir_close(&o.dir);
 }
 
@@ -351,6 +444,35 @@ static void a_failed_encode_is_tried_again(void **state)
 	RUN_UNTIL(o.n_released == 1);
 	assert_int_equal(o.n_encoded, 2);
 	assert_int_equal(o.n_captured, 1);
+	owner_stop(&o);
+	dir_close(&o.dir);
+}
+
+/* Other servers refuse one whose configuration is behind its index, and so does a start; from one whose configuration
+ * was replaced before its index a server learns a role that it has no more. */
+static void a_snapshot_has_the_configuration_of_its_index(void **state)
+{
+	raft_index committed;
+	struct owner o;
+	unsigned turns;
+
+	(void)state;
+	owner_init(&o);
+	owner_start(&o);
+	owner_lead(&o);
+	committed = o.r->raft.configuration_committed_index;
+	o.r->raft.configuration_committed_index = raft_last_applied(&o.r->raft) + 1;
+	replica_snapshot(o.r);
+	turns = o.n_turns + 5;
+	RUN_UNTIL(o.n_turns >= turns);
+	assert_int_equal(o.n_captured, 0);
+	o.r->raft.configuration_committed_index = committed;
+	o.r->raft.configuration_uncommitted_index = raft_last_applied(&o.r->raft);
+	turns = o.n_turns + 5;
+	RUN_UNTIL(o.n_turns >= turns);
+	assert_int_equal(o.n_captured, 0);
+	o.r->raft.configuration_uncommitted_index = 0;
+	RUN_UNTIL(o.n_released == 1);
 	owner_stop(&o);
 	dir_close(&o.dir);
 }
@@ -438,6 +560,49 @@ static void it_can_be_stopped_before_it_is_started(void **state)
 	assert_int_equal(replica_listen(o.r, "127.0.0.1:0", "rpc", true, &o.fault), 0);
 	owner_stop(&o);
 	owner_start(&o);
+	owner_stop(&o);
+	dir_close(&o.dir);
+}
+
+/* A candidate asks for a vote. True: it was listened to, as its term was taken. */
+static bool asks_for_vote(struct owner *o, uint64_t term, bool disrupt_leader)
+{
+	struct transport *t = io_transport(&o->r->io);
+	struct wire_message m = {.type = WIRE_RAFT,
+				 .raft = {.type = RAFT_REQUEST_VOTE, .server_id = 2, .server_address = "127.0.0.1:2"}};
+
+	m.raft.request_vote = (struct raft_request_vote){
+		.version = 2, .term = term, .candidate_id = 2, .last_log_index = 1000, .last_log_term = term - 1,
+		.disrupt_leader = disrupt_leader};
+	t->recv_cb(t, &m);
+	return raft_current_term(&o->r->raft) == term;
+}
+
+/* It may have told a leader, just before it ended, that it votes for nobody for so long. */
+static void who_was_just_started_does_not_vote_for_an_election_timeout(void **state)
+{
+	const struct replica_server two[] = {{1, "127.0.0.1:1", REPLICA_VOTER}, {2, "127.0.0.1:2", REPLICA_VOTER}};
+	struct owner o;
+	uint64_t began;
+
+	(void)state;
+	owner_init(&o);
+	o.config.election_ms = 1000; /* Longer than a busy machine may keep us from asking. */
+	owner_start(&o);
+	assert_int_equal(replica_bootstrap(o.r, two, 2), 0);
+	assert_true(asks_for_vote(&o, 10, false)); /* One that is new has told nobody anything. */
+	RUN_UNTIL(o.n_turns > 5);		   /* The term is on disk, so it may have answered. */
+	owner_stop(&o);
+
+	owner_start(&o);
+	began = uv_hrtime();
+	assert_false(asks_for_vote(&o, 100, false));
+	assert_true(asks_for_vote(&o, 101, true)); /* Its leader has asked for it. */
+	while (!asks_for_vote(&o, 200, false)) {
+		assert_true(uv_hrtime() - began < 5000000000ULL);
+		uv_run(&loop, UV_RUN_ONCE);
+	}
+	assert_true(uv_hrtime() - began > (o.config.election_ms - 10) * 1000000ULL);
 	owner_stop(&o);
 	dir_close(&o.dir);
 }
@@ -539,21 +704,20 @@ static void other_connections_are_handed_over(void **state)
 
 static void turns_are_measured(void **state)
 {
-	struct replica_turns t;
+	struct meter_stats t;
 	struct owner o;
-	uint64_t sum = 0;
 
 	(void)state;
 	owner_init(&o);
 	owner_start(&o);
 	owner_lead(&o);
-	t = replica_turns(o.r, true);
-	for (unsigned i = 0; i < REPLICA_TURN_BUCKETS; i++) {
-		sum += t.buckets[i];
-	}
-	assert_true(t.n > 0 && sum == t.n);
-	assert_true(t.longest_ns > 0 && t.longest_ns < 5000000000ULL);
-	assert_int_equal(replica_turns(o.r, false).longest_ns, 0);
+	replica_turns(o.r, &t);
+	assert_true(t.n > 0);
+	assert_true(t.clock.longest_ns > 0 && t.clock.longest_ns < 5000000000ULL);
+	assert_true(t.clock.p99_ns <= t.clock.p999_ns && t.clock.p999_ns <= t.clock.longest_ns);
+	assert_true(t.cpu.longest_ns > 0);
+	replica_turns(o.r, &t);
+	assert_int_equal(t.clock.longest_ns, 0);
 	owner_stop(&o);
 	dir_close(&o.dir);
 }
@@ -579,11 +743,15 @@ int main(void)
 		cmocka_unit_test(what_is_too_big_is_refused),
 		cmocka_unit_test(a_restart_applies_all_again),
 		cmocka_unit_test(a_snapshot_takes_the_place_of_the_log),
+		cmocka_unit_test(what_is_committed_at_once_is_applied_over_several_turns),
+		cmocka_unit_test(what_is_committed_but_not_applied_at_the_end_is_unknown),
 		cmocka_unit_test(a_failed_encode_is_tried_again),
+		cmocka_unit_test(a_snapshot_has_the_configuration_of_its_index),
 		cmocka_unit_test(a_state_that_cannot_be_restored_ends_the_start),
 		cmocka_unit_test(a_barrier_comes_after_what_was_proposed),
 		cmocka_unit_test(what_is_open_at_the_end_is_unknown),
 		cmocka_unit_test(it_can_be_stopped_before_it_is_started),
+		cmocka_unit_test(who_was_just_started_does_not_vote_for_an_election_timeout),
 		cmocka_unit_test(a_wrong_configuration_is_refused),
 		cmocka_unit_test(changes_are_checked),
 		cmocka_unit_test(other_connections_are_handed_over),
