@@ -71,27 +71,40 @@ static void bulk_next(struct bulk *b)
 	uv_queue_work(t->loop, &b->work, read_piece, on_read_done);
 }
 
-static void on_written(uv_write_t *write, int status)
-{
-	struct bulk *b = CONTAINER_OF(write, struct link, write)->bulk;
+static void write_rest(struct bulk *b);
 
-	if (b == NULL) {
-		return;
-	}
+static void on_written(struct channel *ch, int status)
+{
+	struct link *l = ch->data;
+	struct bulk *b = l->bulk;
+
 	if (status != 0) {
 		bulk_end(b, RAFT_NOCONNECTION);
+		return;
+	}
+	b->written += l->taken;
+	if (b->written < b->size) {
+		b->moved = l->taken > 0 ? uv_now(b->peer->t->loop) : b->moved;
+		write_rest(b);
 	} else {
 		bulk_next(b);
 	}
 }
 
-static void bulk_write(struct bulk *b, size_t size)
+static void write_rest(struct bulk *b)
 {
-	uv_buf_t buf = uv_buf_init(b->buf, (unsigned)size);
+	uv_buf_t buf = uv_buf_init(b->buf + b->written, (unsigned)(b->size - b->written));
 
-	if (uv_write(&b->link->write, (uv_stream_t *)b->link->tcp, &buf, 1, on_written) != 0) {
+	if (channel_write(b->link->ch, &buf, 1, &b->link->taken, on_written) != 0) {
 		bulk_end(b, RAFT_NOCONNECTION);
 	}
+}
+
+static void bulk_write(struct bulk *b, size_t size)
+{
+	b->size = size;
+	b->written = 0;
+	write_rest(b);
 }
 
 static void on_read_done(uv_work_t *work, int status)
@@ -111,37 +124,36 @@ static void on_read_done(uv_work_t *work, int status)
 
 /* --- the connection --- */
 
-static void on_link_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
+static void on_link_alloc(struct channel *ch, uv_buf_t *buf)
 {
-	struct link *l = handle->data;
+	struct link *l = ch->data;
 
-	(void)size;
 	*buf = uv_buf_init(l->t->scratch, TRANSPORT_SCRATCH);
 }
 
-static void on_link_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void on_link_read(struct channel *ch, ssize_t n, const uv_buf_t *buf)
 {
-	struct bulk *b = ((struct link *)stream->data)->bulk;
-
+	(void)n;
 	(void)buf;
-	if (n != 0 && b != NULL) {
-		bulk_end(b, 0);
-	}
+	bulk_end(((struct link *)ch->data)->bulk, 0);
 }
 
-static void on_connected(void *data, uv_tcp_t *tcp, int status)
+static void on_connected(void *data, struct channel *ch, int status)
 {
 	struct bulk *b = data;
 
 	b->dial = NULL;
-	if (tcp == NULL) {
+	if (ch == NULL) {
 		log_debug("raft", "%s: %s", b->peer->address, uv_strerror(status));
 		bulk_end(b, RAFT_NOCONNECTION);
 		return;
 	}
-	b->link = link_new(b->peer->t, tcp);
+	b->link = link_new(b->peer->t, ch);
 	b->link->bulk = b;
-	uv_read_start((uv_stream_t *)tcp, on_link_alloc, on_link_read);
+	if (channel_read_start(ch, on_link_alloc, on_link_read) != 0) {
+		bulk_end(b, RAFT_NOCONNECTION);
+		return;
+	}
 	bulk_write(b, b->head_size);
 }
 
@@ -217,11 +229,9 @@ void bulk_flush(struct peer *p)
 		return;
 	}
 	b->started = true;
-	b->dial = dial_start(p->t->loop, p->address, p->t->connect_ms, on_connected, b, transport_gone_cb, p->t);
+	b->dial = transport_dial(p->t, p->address, on_connected, b);
 	if (b->dial == NULL) {
 		bulk_end(b, RAFT_NOCONNECTION);
-	} else {
-		p->t->n_handles++;
 	}
 }
 

@@ -81,10 +81,19 @@ int disk_allocate(enum disk_file file, int fd, size_t len)
 
 int disk_rename(enum disk_file file, int dirfd, const char *from, const char *to)
 {
+	int rc;
+
 	if (faulty(DISK_RENAME, file, 0, 0) || renameat(dirfd, from, dirfd, to) != 0) {
 		return disk_error();
 	}
-	return disk_sync_all(DISK_DIR, dirfd);
+	rc = disk_sync_all(DISK_DIR, dirfd);
+	if (rc != 0) {
+		int code = errno;
+
+		renameat(dirfd, to, dirfd, from);
+		errno = code;
+	}
+	return rc;
 }
 
 ssize_t disk_pread(int fd, void *data, size_t len, uint64_t at)

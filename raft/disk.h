@@ -41,7 +41,8 @@ int disk_sync_all(enum disk_file file, int fd);
 /* Make sure that the first len bytes can be written. */
 int disk_allocate(enum disk_file file, int fd, size_t len);
 
-/* Rename within the directory, durably. */
+/* Rename within the directory, durably. After a failure the file has its old name, so that it can be tried again, or
+ * removed; but a power cut may bring the new one. */
 int disk_rename(enum disk_file file, int dirfd, const char *from, const char *to);
 
 /* Reads up to len bytes from a place; the number, less only at the end of the file; -1 and errno. */

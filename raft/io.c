@@ -14,7 +14,7 @@
  *  - Entries given by load may have buffers of their own, without a batch. They should: for each batch that it frees
  *    libraft walks the whole log, 10 s for 100,000 entries.
  *  - Where its release build has dropped an assert, a message must not break it: see wire.c, and is_welcome() here.
- *  - The commit index goes back when a leader sends old entries again: see keep_commit().
+ *  - What it gets wrong about messages is put right by mend.c.
  *  - The same entry (index and term) that comes again while an older copy is being sent or written is refused in the
  *    middle of an update, which leaves its two pictures of the log different. Entries of an ended term are therefore
  * not sent; and when it happens all the same, the process ends and loads the log anew.
@@ -43,6 +43,7 @@
  *    20  file systems that do not sync            cannot be seen from here; README says so
  */
 #include "raft/io_parts.h"
+#include "raft/mend.h"
 
 #include "lib/log.h"
 #include "proto/error.h"
@@ -407,7 +408,7 @@ static struct contact *contact_of(struct backend *b, uint64_t id)
 }
 
 /* In a full table the one heard of longest ago makes place. */
-static void contact_note(struct backend *b, uint64_t id)
+static struct contact *contact_note(struct backend *b, uint64_t id)
 {
 	struct contact *c = contact_of(b, id);
 
@@ -420,7 +421,11 @@ static void contact_note(struct backend *b, uint64_t id)
 			c = b->contacts[i].at < c->at ? &b->contacts[i] : c;
 		}
 	}
-	*c = (struct contact){id, uv_now(b->config.loop)};
+	if (c->id != id) {
+		*c = (struct contact){.id = id};
+	}
+	c->at = uv_now(b->config.loop);
+	return c;
 }
 
 uint64_t io_contact_ms(struct raft_io *io, uint64_t id)
@@ -429,6 +434,59 @@ uint64_t io_contact_ms(struct raft_io *io, uint64_t id)
 	struct contact *c = contact_of(b, id);
 
 	return c == NULL ? UINT64_MAX : uv_now(b->config.loop) - c->at;
+}
+
+/* --- stamps ---
+ *
+ * A follower votes for nobody until an election timeout after it has heard of its leader. So a leader knows until when
+ * nobody else can have been elected, if it knows when it sent what followers have heard: each message carries its time,
+ * and followers send back that of the newest one they had in the term. How long wires, disks and pauses of processes
+ * make an answer wait does not matter, and nobody compares two clocks. See server/lease.h. */
+
+static uint64_t stamp_now(void)
+{
+	return uv_hrtime() / 1000000;
+}
+
+static void note_stamp(uint64_t *known_term, uint64_t *known, uint64_t term, uint64_t stamp)
+{
+	if (term != *known_term || stamp > *known) {
+		*known_term = term;
+		*known = stamp;
+	}
+}
+
+/* Before libraft gets the message: its answer may leave at once. */
+static void take_stamp(struct backend *b, struct contact *c, const struct wire_message *m)
+{
+	const struct raft *raft = b->io->data;
+
+	if (m->raft.type == RAFT_APPEND_ENTRIES && m->raft.append_entries.term >= raft->current_term) {
+		note_stamp(&c->heard_term, &c->heard_stamp, m->raft.append_entries.term, m->stamp);
+	}
+	if (m->raft.type == RAFT_APPEND_ENTRIES_RESULT && m->raft.append_entries_result.term == raft->current_term) {
+		note_stamp(&c->answered_term, &c->answered_stamp, raft->current_term, m->stamp);
+	}
+}
+
+static uint64_t stamp_for(struct backend *b, const struct raft_message *m)
+{
+	struct contact *c;
+
+	if (m->type == RAFT_APPEND_ENTRIES) {
+		return stamp_now();
+	}
+	c = m->type == RAFT_APPEND_ENTRIES_RESULT ? contact_of(b, m->server_id) : NULL;
+	return c != NULL && c->heard_term == m->append_entries_result.term ? c->heard_stamp : 0;
+}
+
+uint64_t io_answered_ms(struct raft_io *io, uint64_t id)
+{
+	struct backend *b = io->impl;
+	const struct raft *raft = io->data;
+	struct contact *c = contact_of(b, id);
+
+	return c != NULL && raft->state == RAFT_LEADER && c->answered_term == raft->current_term ? c->answered_stamp : 0;
 }
 
 /* Would this message, which is well-formed, break a promise that libraft relies on without looking? */
@@ -451,37 +509,25 @@ static bool is_welcome(struct backend *b, const struct raft_message *m)
 		}
 		return true;
 	case RAFT_REQUEST_VOTE:
+		if (uv_now(b->config.loop) < b->deaf_until && !m->request_vote.disrupt_leader) {
+			return false; /* What we may have told a leader before we were started holds still. */
+		}
 		return m->request_vote.candidate_id == m->server_id;
 	default:
 		return true;
 	}
 }
 
-/* Entries that we have, sent once more: libraft would take the last of them for the commit index, which would go back,
- * and a snapshot of the state would then bear too low an index. A lower leader_commit is always legal. */
-static void keep_commit(struct backend *b, struct raft_message *m)
-{
-	struct raft_append_entries *a = &m->append_entries;
-	uint64_t commit = raft_commit_index(b->io->data);
-
-	if (a->leader_commit > commit && a->prev_log_index + a->n_entries < commit) {
-		a->leader_commit = commit;
-	}
-}
-
-/* A disk that is behind or full bounds what we take: fewer entries are a legal message too, which says that the leader
- * is there; it will send the others again. */
+/* A disk that is behind or full bounds what we take, and so does a state that is: fewer entries are a legal message too,
+ * which says that the leader is there; it will send the others again. */
 static void shed_entries(struct backend *b, struct raft_message *m)
 {
 	struct raft_append_entries *a = &m->append_entries;
 
-	if (a->n_entries == 0 || journal_status(&b->journal).backlog < MAX_FOLLOWER_BACKLOG) {
-		return;
+	if (a->n_entries > 0 && (journal_status(&b->journal).backlog >= MAX_FOLLOWER_BACKLOG ||
+				 b->config.lags_cb(b->config.ctx))) {
+		mend_drop_entries(a);
 	}
-	raft_free(a->entries[0].batch);
-	raft_free(a->entries);
-	a->entries = NULL;
-	a->n_entries = 0;
 }
 
 void io_deliver(struct raft_io *io, struct raft_message *m)
@@ -520,10 +566,26 @@ static void tell_removed(struct backend *b, const struct raft_message *m)
 	}
 }
 
+static void deliver_parts(struct backend *b, struct raft_message *m)
+{
+	struct raft_message rest = *m;
+
+	while (m->type == RAFT_APPEND_ENTRIES && mend_split(&m->append_entries, &rest.append_entries)) {
+		io_deliver(b->io, m);
+		*m = rest;
+		if (b->closing) {
+			mend_drop_entries(&m->append_entries);
+			return;
+		}
+	}
+	io_deliver(b->io, m);
+}
+
 static bool on_message(struct transport *t, struct wire_message *m)
 {
 	struct backend *b = t->data;
 	struct put *before = b->put;
+	struct contact *c;
 
 	if (!b->started || b->closing) {
 		wire_message_close(m);
@@ -533,17 +595,20 @@ static bool on_message(struct transport *t, struct wire_message *m)
 		b->config.removed_cb(b->config.ctx, m->conf_index);
 		return false;
 	}
-	contact_note(b, m->raft.server_id);
+	/* The turn may have begun long ago, and a leader is heard now: not before it has sent this. */
+	uv_update_time(b->config.loop);
+	c = contact_note(b, m->raft.server_id);
 	if (!is_welcome(b, &m->raft)) {
 		wire_message_close(m);
 		return false;
 	}
+	take_stamp(b, c, m);
 	if (m->raft.type == RAFT_APPEND_ENTRIES) {
 		shed_entries(b, &m->raft);
-		keep_commit(b, &m->raft);
+		mend_append(b->io->data, &m->raft.append_entries);
 	}
 	tell_removed(b, &m->raft);
-	io_deliver(b->io, &m->raft);
+	deliver_parts(b, &m->raft);
 	return b->put != before && b->put != NULL && b->put->trailing == 0;
 }
 
@@ -572,19 +637,25 @@ static void on_refused(struct transport *t, uint64_t id)
 	}
 }
 
-static void on_other(struct transport *t, uv_tcp_t *tcp, const char *listener, char first)
+static void on_other(struct transport *t, struct channel *ch, const char *listener, char first)
 {
 	struct backend *b = t->data;
 
-	b->config.other_cb(b->config.ctx, tcp, listener, first);
+	b->config.other_cb(b->config.ctx, ch, listener, first);
 }
 
 static int on_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *m, raft_io_send_cb cb)
 {
 	struct backend *b = io->impl;
+	struct raft_message mended = *m;
 
 	req->cb = cb;
-	transport_send(&b->transport, req, m);
+	if (m->type == RAFT_APPEND_ENTRIES_RESULT) {
+		mend_answer(io->data, &mended.append_entries_result);
+	} else if (m->type == RAFT_REQUEST_VOTE_RESULT) {
+		mend_vote(io->data, &mended.request_vote_result);
+	}
+	transport_send(&b->transport, req, &mended, stamp_for(b, &mended));
 	return 0;
 }
 
@@ -732,9 +803,9 @@ static void finish_items(struct backend *b, struct journal_item *item, int statu
 	}
 }
 
-static void on_wake(uv_async_t *async)
+static void on_wake(struct bell *bell)
 {
-	struct backend *b = async->data;
+	struct backend *b = bell->data;
 
 	if (!b->closed) {
 		finish_items(b, journal_finished(&b->journal), 0);
@@ -743,7 +814,7 @@ static void on_wake(uv_async_t *async)
 
 static void wake(void *data)
 {
-	uv_async_send(&((struct backend *)data)->wake);
+	bell_ring(&((struct backend *)data)->wake);
 }
 
 void io_run(struct backend *b)
@@ -752,11 +823,9 @@ void io_run(struct backend *b)
 		return;
 	}
 	b->running = true;
-	uv_async_init(b->config.loop, &b->wake, on_wake);
-	b->wake.data = b;
 	b->n_handles++;
-	if (journal_start(&b->journal, wake, b) != 0) {
-		abort(); /* No threads: nothing can be done. */
+	if (bell_open(&b->wake, b->config.loop, on_wake, b) != 0 || journal_start(&b->journal, wake, b) != 0) {
+		abort(); /* No descriptor or no threads: nothing can be done. */
 	}
 	if (b->void_log) {
 		b->reset = (struct journal_item){.type = JOURNAL_RESET, .index = b->snapshot.index + 1};
@@ -784,6 +853,7 @@ static int on_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, ra
 	b->started = true;
 	io_run(b);
 	uv_update_time(loop); /* Loading took its time. */
+	b->deaf_until = b->term > 0 ? uv_now(loop) + ((struct raft *)io->data)->election_timeout : 0;
 	arm(b, MIN_TICK_MS);
 	return 0;
 }
@@ -807,6 +877,11 @@ static void on_handle_closed(uv_handle_t *handle)
 	io_gone(handle->data);
 }
 
+static void on_bell_closed(struct bell *bell)
+{
+	io_gone(bell->data);
+}
+
 static void join_work(uv_work_t *work)
 {
 	struct backend *b = work->data;
@@ -822,7 +897,7 @@ void io_close_journal(struct backend *b)
 	finish_items(b, journal_finished(&b->journal), RAFT_CANCELED);
 	b->closed = true;
 	finish_items(b, journal_close(&b->journal), RAFT_CANCELED);
-	uv_close((uv_handle_t *)&b->wake, on_handle_closed);
+	bell_close(&b->wake, on_bell_closed);
 }
 
 static void on_joined(uv_work_t *work, int status)
@@ -951,6 +1026,9 @@ static void transport_setup(struct backend *b)
 					  .origin = b->vote.origin,
 					  .connect_ms = b->config.connect_ms,
 					  .handshake_ms = b->config.handshake_ms,
+					  .per_address = b->config.per_address,
+					  .channels = b->config.channels,
+					  .region = b->config.region,
 					  .data = b,
 					  .recv_cb = on_message,
 					  .origin_cb = on_origin,

@@ -22,6 +22,9 @@ struct io_config {
 	const char *address;
 	unsigned connect_ms;
 	unsigned handshake_ms;
+	unsigned per_address;
+	struct channels *channels;
+	const char *region;
 	void *ctx;
 
 	/* Inside raft_start(): restores the state from the newest snapshot, in place of fsm.restore, which is called
@@ -32,12 +35,14 @@ struct io_config {
 	/* Twice in each turn of the loop, after its poll and at its end; what was queued is sent after it. Requests of
 	 * libraft have been fired. */
 	void (*turn_cb)(void *ctx, bool ends);
+	/* The state is so far behind the log that no more entries are wanted now. */
+	bool (*lags_cb)(void *ctx);
 	/* A server tells us that the committed configuration of conf_index is without us. */
 	void (*removed_cb)(void *ctx, uint64_t conf_index);
 	/* Nothing listens any more where this server was. */
 	void (*refused_cb)(void *ctx, uint64_t id);
 	/* NULL: connections that are not Raft's are closed. */
-	void (*other_cb)(void *ctx, uv_tcp_t *tcp, const char *listener, char first);
+	void (*other_cb)(void *ctx, struct channel *ch, const char *listener, char first);
 };
 
 struct io_status {
@@ -73,6 +78,10 @@ void io_deliver(struct raft_io *io, struct raft_message *m);
 
 /* Milliseconds since the server was heard of; UINT64_MAX: never. */
 uint64_t io_contact_ms(struct raft_io *io, uint64_t id);
+
+/* When this leader had sent the newest message that the server has answered in this term, in monotonic milliseconds
+ * (uv_hrtime()); 0: it has answered none. */
+uint64_t io_answered_ms(struct raft_io *io, uint64_t id);
 
 /* Look at libraft's clock again: its next time-out has been moved. */
 void io_rearm(struct raft_io *io);

@@ -5,6 +5,7 @@
 #include "raft/io.h"
 #include "raft/journal.h"
 
+#include "lib/bell.h"
 #include "lib/list.h"
 
 #include <stdatomic.h>
@@ -37,9 +38,15 @@ struct put {
 	struct journal_item reset;
 };
 
+/* What is known of another server. Stamps are monotonic milliseconds of whoever led in that term: of the newest message
+ * that we have had from it, and of the newest of ours that it has had. */
 struct contact {
 	uint64_t id;
 	uint64_t at;
+	uint64_t heard_term;
+	uint64_t heard_stamp;
+	uint64_t answered_term;
+	uint64_t answered_stamp;
 };
 
 struct backend {
@@ -70,13 +77,14 @@ struct backend {
 	struct journal_item reset;
 	struct contact contacts[MAX_CONTACTS];
 	unsigned n_contacts;
+	uint64_t deaf_until; /* To candidates. */
 	unsigned tick_ms;
 	uint64_t tick_due;
 	bool late; /* The last tick was, and has been put off once. */
 	uv_timer_t timer;
 	uv_prepare_t prepare;
 	uv_check_t check;
-	uv_async_t wake;
+	struct bell wake;
 	raft_io_tick_cb tick_cb;
 	raft_io_recv_cb recv_cb;
 	raft_io_close_cb close_cb;

@@ -387,12 +387,18 @@ static size_t encode_record(struct journal *j, const struct journal_item *first,
 	return size;
 }
 
+static void mark_store(struct journal *j);
+
+/* The mark has a segment's first record before anybody is told of it: if the file is lost later, that is seen. */
 static void record_done(struct journal *j, const struct record *r, size_t size)
 {
 	struct journal_segment *seg;
 	uint64_t last = r->index + r->n - 1;
 
 	j->seq = r->seq;
+	if (j->used == sizeof(struct segment_header)) {
+		mark_store(j);
+	}
 	j->reset = false;
 	j->used += size;
 	j->room -= size;
@@ -643,7 +649,17 @@ static struct journal_segment *take_old(struct journal *j, uint64_t keep_from)
 	return seg;
 }
 
-/* Each removal is made durable before the next: a gap would be taken for a lost segment. */
+/* It could not be removed: the next call tries again. */
+static void put_back(struct journal *j, struct journal_segment *seg)
+{
+	pthread_mutex_lock(&j->mutex);
+	seg->next = j->segments;
+	j->segments = seg;
+	pthread_mutex_unlock(&j->mutex);
+}
+
+/* Each removal is made durable before the next: a gap would be taken for a lost segment. So one that fails is the last,
+ * and where it cannot be known whether it is durable, nothing may be removed by this process any more. */
 void journal_prune(struct journal *j, uint64_t keep_from)
 {
 	struct journal_segment *seg;
@@ -651,8 +667,14 @@ void journal_prune(struct journal *j, uint64_t keep_from)
 
 	while ((seg = take_old(j, keep_from)) != NULL) {
 		journal_segment_name(name, seg->first_seq);
-		unlinkat(j->dirfd, name, 0);
-		disk_sync_all(DISK_DIR, j->dirfd);
+		if (unlinkat(j->dirfd, name, 0) != 0 && errno != ENOENT) {
+			log_warn("raft", "%s cannot be removed: %s", name, strerror(errno));
+			put_back(j, seg);
+			return;
+		}
+		if (disk_sync_all(DISK_DIR, j->dirfd) != 0) {
+			disk_die(name);
+		}
 		free(seg);
 	}
 }

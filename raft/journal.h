@@ -148,7 +148,8 @@ struct journal_status {
 
 struct journal_status journal_status(struct journal *j);
 
-/* Removes segments that hold nothing at or above keep_from. Blocks; any thread. */
+/* Removes segments that hold nothing at or above keep_from; one that cannot be removed is kept, with all behind it.
+ * Blocks; any thread, but one at a time. */
 void journal_prune(struct journal *j, uint64_t keep_from);
 
 /* Tells the threads to end. What is pending stays so, but for the record that is being written. */

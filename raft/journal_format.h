@@ -84,6 +84,7 @@ struct load {
 	char name[SEGMENT_NAME]; /* Of the file being read. */
 	uint64_t synced;         /* By the mark: records up to here were durable. */
 	size_t max_entries;      /* Room in j->entries. */
+	size_t last_at;          /* Where the last good record of the file begins. */
 };
 
 /* Reads one segment's bytes. On success *end is where the good records end. Pure, for the fuzzer. */

@@ -218,6 +218,7 @@ int journal_load_records(struct load *ld, const char *p, size_t size, bool last,
 	size_t at = sizeof(h);
 	int rc = load_header(ld, p, size, seg, &h);
 
+	ld->last_at = at;
 	while (rc == 0 && is_record(p, size, at, h.salt, j->seq + 1, &r)) {
 		rc = load_record(ld, &r, p + at + sizeof(r));
 		if (rc == ERR_CORRUPT) {
@@ -228,6 +229,7 @@ int journal_load_records(struct load *ld, const char *p, size_t size, bool last,
 		if (j->next_index - 1 > seg->max_index) {
 			seg->max_index = j->next_index - 1;
 		}
+		ld->last_at = at;
 		at += sizeof(r) + r.size;
 	}
 	if (rc != 0) {
@@ -260,6 +262,15 @@ static char *read_file(int fd, size_t *size)
 	return p;
 }
 
+/* The last record may be on its way to the disk still, if the process before was killed. If it ended because its sync
+ * had failed, the kernel takes the pages for clean: so they are written once more. */
+static int keep_last(const struct load *ld, int fd, const char *p, size_t end)
+{
+	int rc = disk_put(DISK_LOG, fd, p + ld->last_at, end - ld->last_at, ld->last_at);
+
+	return rc != 0 ? rc : disk_sync_all(DISK_LOG, fd);
+}
+
 /* A segment longer than its records is cut: the cut must be durable before the next segment exists. */
 static int load_segment(struct load *ld, struct journal_segment *seg, bool last)
 {
@@ -273,7 +284,10 @@ static int load_segment(struct load *ld, struct journal_segment *seg, bool last)
 	fd = disk_open(DISK_LOG, ld->j->dirfd, ld->name, O_RDWR);
 	p = read_file(fd, &size);
 	rc = p == NULL ? failed(ld) : journal_load_records(ld, p, size, last, seg, &end);
-	if (rc == 0 && end < size && (ftruncate(fd, (off_t)end) != 0 || disk_sync_all(DISK_LOG, fd) != 0)) {
+	if (rc == 0 && end < size && ftruncate(fd, (off_t)end) != 0) {
+		rc = failed(ld);
+	}
+	if (rc == 0 && (last || end < size) && keep_last(ld, fd, p, end) != 0) {
 		rc = failed(ld);
 	}
 	free(p);

@@ -588,6 +588,37 @@ static bool service_fits(const struct service_row *r)
 	       strnlen(r->key + before, r->row.text_len - before) == r->row.text_len - before - 1;
 }
 
+/* Its key is two texts. */
+static bool pair_fits(const struct object_row *r)
+{
+	size_t first = strnlen(r->key, r->row.text_len) + 1;
+
+	return r->object != NULL && first < r->row.text_len &&
+	       strnlen(r->key + first, r->row.text_len - first) == r->row.text_len - first - 1;
+}
+
+/* A secret is found where it is looked for. */
+static bool token_fits(const struct acl_token_row *r)
+{
+	uint8_t lookup[16];
+
+	acl_lookup(&r->secret, lookup);
+	return r->rest != NULL && r->row.text_len == 0 && memcmp(lookup, r->lookup, sizeof(lookup)) == 0;
+}
+
+static bool role_fits(const struct acl_role_row *r)
+{
+	return r->rest != NULL && r->row.text_len > 1 && strnlen(r->name, r->row.text_len) == r->row.text_len - 1u;
+}
+
+static bool once_fits(const struct acl_once_row *r)
+{
+	uint8_t lookup[16];
+
+	acl_lookup(&r->secret, lookup);
+	return r->row.text_len == 0 && memcmp(lookup, r->lookup, sizeof(lookup)) == 0;
+}
+
 static bool row_fits(const struct row *row)
 {
 	switch ((enum table)row->table) {
@@ -605,6 +636,15 @@ static bool row_fits(const struct row *row)
 		return deployment_fits((const struct deployment_row *)row);
 	case TABLE_SERVICES:
 		return service_fits((const struct service_row *)row);
+	case TABLE_ACL_TOKENS:
+		return token_fits((const struct acl_token_row *)row);
+	case TABLE_ACL_ROLES:
+		return role_fits((const struct acl_role_row *)row);
+	case TABLE_ACL_ONCE:
+		return once_fits((const struct acl_once_row *)row);
+	case TABLE_VARIABLES:
+	case TABLE_VARIABLE_HOLDS:
+		return pair_fits((const struct object_row *)row);
 	default:
 		return ((const struct object_row *)row)->object != NULL && row->text_len > 0;
 	}

@@ -73,6 +73,31 @@ static int load(struct vote *v)
 	return v->version > 0 || blank > 0 ? 0 : ERR_CORRUPT;
 }
 
+static int slot_put(const struct vote *v)
+{
+	struct slot s = {.magic = MAGIC,
+			 .version = v->version,
+			 .term = v->term,
+			 .voted_for = v->voted_for,
+			 .origin = v->origin};
+
+	s.crc = slot_crc(&s);
+	return disk_put(DISK_VOTE, v->fd, &s, sizeof(s), s.version % 2 * SLOT);
+}
+
+/* What is read, and the file's name, may be on their way to the disk still, if the process before was killed: nobody
+ * must hear of a vote that a power cut could take back. It is written once more, for if the process before ended because its
+ * sync had failed, the kernel takes the page for clean, and a sync alone would do nothing. */
+static int keep(const struct vote *v, int dirfd)
+{
+	int rc = v->version > 0 ? slot_put(v) : 0;
+
+	if (rc == 0) {
+		rc = disk_sync(DISK_VOTE, v->fd);
+	}
+	return rc != 0 ? rc : disk_sync_all(DISK_DIR, dirfd);
+}
+
 int vote_open(struct vote *v, int dirfd)
 {
 	int rc;
@@ -85,6 +110,9 @@ int vote_open(struct vote *v, int dirfd)
 		return disk_error();
 	}
 	rc = load(v);
+	if (rc == 0) {
+		rc = keep(v, dirfd);
+	}
 	if (rc != 0) {
 		vote_close(v);
 	}
@@ -93,17 +121,13 @@ int vote_open(struct vote *v, int dirfd)
 
 int vote_put(struct vote *v, uint64_t term, uint64_t voted_for, uint64_t origin)
 {
-	struct slot s = {
-		.magic = MAGIC, .version = v->version + 1, .term = term, .voted_for = voted_for, .origin = origin};
+	struct vote next = {
+		.fd = v->fd, .version = v->version + 1, .term = term, .voted_for = voted_for, .origin = origin};
 
-	s.crc = slot_crc(&s);
-	if (disk_put(DISK_VOTE, v->fd, &s, sizeof(s), s.version % 2 * SLOT) != 0 || disk_sync(DISK_VOTE, v->fd) != 0) {
+	if (slot_put(&next) != 0 || disk_sync(DISK_VOTE, v->fd) != 0) {
 		return ERR_IO;
 	}
-	v->version = s.version;
-	v->term = term;
-	v->voted_for = voted_for;
-	v->origin = origin;
+	*v = next;
 	return 0;
 }
 

@@ -558,6 +558,35 @@ static void a_missing_segment_is_refused(void **state)
 	log_end(&l);
 }
 
+/* As a process that is killed then leaves it: later the mark would say more. */
+static void a_missing_segment_is_refused_from_its_first_record_on(void **state)
+{
+	char mark[2 * MARK_SLOT] = {0};
+	char newest[256];
+	struct log l;
+	ssize_t len;
+	int fd;
+
+	(void)state;
+	log_init(&l);
+	append(&l, 1, 1, 1);
+	while (l.j.segments->next == NULL) {
+		fill_segments(&l, l.j.seq + 1, l.j.seq + 1);
+		fd = openat(l.dir.fd, "mark", O_RDONLY);
+		len = pread(fd, mark, sizeof(mark), 0);
+		close(fd);
+	}
+	log_unload(&l);
+	fd = openat(l.dir.fd, "mark", O_WRONLY);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pwrite(fd, mark, (size_t)len, 0), len);
+	close(fd);
+	file_count(&l.dir, "log-", newest);
+	unlinkat(l.dir.fd, newest, 0);
+	assert_int_equal(log_load(&l), ERR_CORRUPT);
+	log_end(&l);
+}
+
 static void damage_in_a_closed_segment_is_refused(void **state)
 {
 	char name[SEGMENT_NAME];
@@ -727,7 +756,7 @@ static void a_failed_write_ends_the_process(void **state)
 	ends_the_process(DISK_WRITE, DISK_SPARE, 1);
 	ends_the_process(DISK_SYNC, DISK_SPARE, 0);
 	ends_the_process(DISK_WRITE, DISK_VOTE, 1);
-	ends_the_process(DISK_SYNC, DISK_VOTE, 1);
+	ends_the_process(DISK_SYNC, DISK_VOTE, 2); /* Behind those of a file that is made, and opened. */
 }
 
 /* --- random runs --- */
@@ -860,6 +889,7 @@ int main(void)
 		cmocka_unit_test(a_page_that_did_not_reach_the_disk_is_a_torn_end),
 		cmocka_unit_test(a_synced_record_that_is_gone_is_refused),
 		cmocka_unit_test(a_missing_segment_is_refused),
+		cmocka_unit_test(a_missing_segment_is_refused_from_its_first_record_on),
 		cmocka_unit_test(damage_in_a_closed_segment_is_refused),
 		cmocka_unit_test(a_newest_vote_that_is_damaged_is_refused),
 		cmocka_unit_test(a_full_disk_is_waited_for),

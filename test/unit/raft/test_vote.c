@@ -1,6 +1,9 @@
 #include "test/unit/raft/files.h"
 
+#include <errno.h>
+
 #include "proto/error.h"
+#include "raft/disk.h"
 #include "raft/vote.h"
 
 enum { SLOT = 4096 };
@@ -89,12 +92,52 @@ static void a_crash_while_the_file_is_made_leaves_nothing(void **state)
 	dir_close(&d);
 }
 
+static unsigned vote_syncs, dir_syncs;
+
+static int count_sync(enum disk_op op, enum disk_file file, uint64_t at, size_t len)
+{
+	(void)at;
+	(void)len;
+	vote_syncs += op == DISK_SYNC && file == DISK_VOTE;
+	dir_syncs += op == DISK_SYNC && file == DISK_DIR;
+	return 0;
+}
+
+static int fail_sync(enum disk_op op, enum disk_file file, uint64_t at, size_t len)
+{
+	(void)at;
+	(void)len;
+	return op == DISK_SYNC && file == DISK_VOTE ? EIO : 0;
+}
+
+/* The process that wrote it may have been killed before it was. */
+static void what_was_read_is_durable_before_it_counts(void **state)
+{
+	struct dir d;
+	struct vote v;
+
+	(void)state;
+	put_two(&d);
+	vote_syncs = dir_syncs = 0;
+	disk_fault = count_sync;
+	assert_int_equal(vote_open(&v, d.fd), 0);
+	assert_int_equal(vote_syncs, 1);
+	assert_int_equal(dir_syncs, 1);
+	vote_close(&v);
+	disk_fault = fail_sync;
+	assert_int_equal(vote_open(&v, d.fd), ERR_IO);
+	assert_int_equal(v.fd, -1);
+	disk_fault = NULL;
+	dir_close(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_put_is_there_again),
 		cmocka_unit_test(a_damaged_slot_leaves_the_one_before),
 		cmocka_unit_test(two_damaged_slots_are_refused),
+		cmocka_unit_test(what_was_read_is_durable_before_it_counts),
 		cmocka_unit_test(a_crash_while_the_file_is_made_leaves_nothing),
 	};
 
