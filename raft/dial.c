@@ -28,7 +28,10 @@ struct dial {
 	struct sockaddr_storage addresses[MAX_ADDRESSES];
 	unsigned n;
 	unsigned next;
-	uv_tcp_t *tcp; /* Being connected. */
+	struct channels *channels;
+	const char *region;
+	uv_tcp_t *tcp;      /* Being connected, */
+	struct channel *ch; /* or, connected, being opened. */
 	uint64_t started;
 	unsigned refs; /* Handles not yet closed, and one while in use. */
 	int status;    /* Of the last attempt. */
@@ -43,13 +46,13 @@ static void dial_put(struct dial *d)
 }
 
 /* The end: the caller is told, and the dial goes when its handles have. */
-static void dial_finish(struct dial *d, uv_tcp_t *tcp)
+static void dial_finish(struct dial *d, struct channel *ch)
 {
 	dial_cb cb = d->cb;
 
 	d->cb = NULL;
 	if (cb != NULL) {
-		cb(d->data, tcp, tcp != NULL ? 0 : d->status);
+		cb(d->data, ch, ch != NULL ? 0 : d->status);
 	}
 	dial_put(d);
 }
@@ -62,34 +65,71 @@ static void on_tcp_closed(uv_handle_t *handle)
 	dial_put(d);
 }
 
+static void on_channel_closed(void *data)
+{
+	dial_put(data);
+}
+
 static void tcp_drop(struct dial *d)
 {
 	if (d->tcp != NULL) {
 		uv_close((uv_handle_t *)d->tcp, on_tcp_closed);
 	}
+	if (d->ch != NULL) {
+		channel_close(d->ch, on_channel_closed);
+	}
 	d->tcp = NULL;
+	d->ch = NULL;
 }
 
 static void dial_next(struct dial *d);
 
+static void attempt_failed(struct dial *d, int status)
+{
+	d->status = status;
+	tcp_drop(d);
+	dial_next(d);
+}
+
+static void on_opened(struct channel *ch, int status)
+{
+	struct dial *d = ch->data;
+
+	if (status != 0) {
+		attempt_failed(d, status);
+		return;
+	}
+	d->ch = NULL;
+	d->refs--; /* The handle's, which is the caller's now. */
+	ch->data = NULL;
+	dial_finish(d, ch);
+}
+
 static void on_connected(uv_connect_t *connect, int status)
 {
 	uv_tcp_t *tcp = (uv_tcp_t *)connect->handle;
-	struct dial *d = tcp->data;
+	struct dial *d;
+	int rv = UV_ENOMEM;
 
-	if (tcp != d->tcp) {
+	if (status == UV_ECANCELED || tcp != ((struct dial *)tcp->data)->tcp) {
 		return; /* Given up; it is being closed. */
 	}
+	d = tcp->data;
 	if (status != 0) {
-		d->status = status;
-		tcp_drop(d);
-		dial_next(d);
+		attempt_failed(d, status);
 		return;
 	}
-	d->tcp = NULL;
-	d->refs--; /* The handle's, which is the caller's now. */
-	tcp->data = NULL;
-	dial_finish(d, tcp);
+	d->ch = channel_new(d->channels, tcp);
+	if (d->ch != NULL) {
+		d->tcp = NULL;
+		d->ch->data = d;
+		rv = channel_connect(d->ch, d->region, on_opened);
+	}
+	if (rv == 1) {
+		on_opened(d->ch, 0);
+	} else if (rv != 0) {
+		attempt_failed(d, rv);
+	}
 }
 
 /* The request belongs to the handle's attempt: libuv gives it back before the handle is closed. */
@@ -194,21 +234,22 @@ static bool take_numeric(struct dial *d)
 	return d->n > 0;
 }
 
-struct dial *dial_start(uv_loop_t *loop, const char *address, unsigned timeout_ms, dial_cb cb, void *data,
-			void (*gone_cb)(void *), void *gone_data)
+struct dial *dial_start(const struct dial_to *to, dial_cb cb, void *data, void (*gone_cb)(void *), void *gone_data)
 {
 	struct dial *d = calloc(1, sizeof(*d));
 
-	if (d == NULL || !address_split(address, d->host, &d->port)) {
+	if (d == NULL || !address_split(to->address, d->host, &d->port)) {
 		free(d);
 		return NULL;
 	}
-	d->loop = loop;
+	d->loop = to->loop;
+	d->channels = to->channels;
+	d->region = to->region;
 	d->cb = cb;
 	d->data = data;
 	d->gone_cb = gone_cb;
 	d->gone_data = gone_data;
-	d->timeout_ms = timeout_ms;
+	d->timeout_ms = to->timeout_ms;
 	d->refs = 1;
 	d->status = take_numeric(d) ? dial_try(d, (struct sockaddr *)&d->addresses[d->next++]) : look_up(d);
 	return d; /* What failed already is told by dial_tick(). */
@@ -219,7 +260,7 @@ void dial_tick(struct dial *d)
 	if (d->lookup != NULL) {
 		return;
 	}
-	if (d->tcp != NULL) {
+	if (d->tcp != NULL || d->ch != NULL) {
 		if (uv_now(d->loop) - d->started <= d->timeout_ms) {
 			return;
 		}

@@ -30,13 +30,12 @@ static void inlet_free(struct inlet *c)
 	free(c);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_closed(void *inlet)
 {
-	struct inlet *c = handle->data;
+	struct inlet *c = inlet;
 	struct transport *t = c->t;
 
-	free(handle);
-	c->tcp = NULL;
+	c->ch = NULL;
 	if (!c->working) {
 		inlet_free(c); /* Else file_done() does. */
 	}
@@ -80,7 +79,7 @@ void inlet_close(struct inlet *c)
 		file_drop(c);
 	}
 	unlist(c);
-	uv_close((uv_handle_t *)c->tcp, on_closed);
+	channel_close(c->ch, on_closed);
 	if (was_server && !c->t->closing) {
 		c->t->lost_cb(c->t, c->id);
 	}
@@ -133,7 +132,7 @@ static bool on_hello(struct inlet *c, const struct wire_hello *h)
 	memcpy(c->address, h->address, sizeof(c->address));
 	c->stage = INLET_FRAMES;
 	c->t->n_strangers--;
-	uv_tcp_keepalive(c->tcp, 1, KEEPALIVE_S);
+	uv_tcp_keepalive(c->ch->tcp, 1, KEEPALIVE_S);
 	if (c->kind == WIRE_MESSAGES) {
 		close_older(c);
 	}
@@ -205,7 +204,7 @@ static void file_failed(struct inlet *c)
 		return;
 	}
 	file_drop(c); /* inlet_close() left it to us. */
-	if (c->tcp == NULL) {
+	if (c->ch == NULL) {
 		inlet_free(c);
 	}
 }
@@ -230,7 +229,7 @@ static void file_done(uv_work_t *work, int status)
 
 static void file_push(struct inlet *c)
 {
-	uv_read_stop((uv_stream_t *)c->tcp);
+	channel_read_stop(c->ch);
 	c->working = true;
 	c->t->n_handles++;
 	uv_queue_work(c->t->loop, &c->work, file_work, file_done);
@@ -339,6 +338,7 @@ static bool inlet_keep(struct inlet *c, const char *p, size_t n, size_t need)
 {
 	c->fill = n;
 	if (n == 0) {
+		c->begun = 0;
 		free(c->buf);
 		c->buf = NULL;
 		c->cap = 0;
@@ -401,8 +401,10 @@ static bool on_bytes(struct inlet *c, const char *p, size_t n)
 			return false;
 		}
 		if (taken == 0) {
+			c->begun = c->begun != 0 ? c->begun : uv_now(c->t->loop);
 			return inlet_keep(c, p, n, need);
 		}
+		c->begun = 0;
 		p += taken;
 		n -= (size_t)taken;
 	}
@@ -412,38 +414,40 @@ static bool on_bytes(struct inlet *c, const char *p, size_t n)
 	return c->stage == INLET_FILE_DATA && file_bytes(c, p, n);
 }
 
-/* Not ours: the handle goes to whoever serves such connections. */
+/* Not ours: the channel goes to whoever serves such connections. */
 static void hand_over(struct inlet *c)
 {
 	struct transport *t = c->t;
-	uv_tcp_t *tcp = c->tcp;
+	struct channel *ch = c->ch;
 
 	if (t->other_cb == NULL) {
 		inlet_close(c);
 		return;
 	}
-	uv_read_stop((uv_stream_t *)tcp);
+	channel_read_stop(ch);
 	unlist(c);
-	tcp->data = NULL;
+	ch->data = NULL;
 	t->n_handles--;
-	t->other_cb(t, tcp, c->listener->name, c->first);
+	t->other_cb(t, ch, c->listener->name, c->first);
 	inlet_free(c);
 }
 
 static void on_first_byte(struct inlet *c)
 {
-	if (c->first == WIRE_FIRST && c->listener->raft) {
+	if (c->first != WIRE_FIRST || !c->listener->raft) {
+		hand_over(c);
+	} else if (channel_may(c->ch, CHANNEL_SERVER, c->t->region)) {
 		c->stage = INLET_HELLO;
 	} else {
-		hand_over(c);
+		channel_odd(c->ch, "Raft is for servers of this region, which its certificate is not of");
+		inlet_close(c);
 	}
 }
 
-static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
+static void on_alloc(struct channel *ch, uv_buf_t *buf)
 {
-	struct inlet *c = handle->data;
+	struct inlet *c = ch->data;
 
-	(void)size;
 	if (c->stage == INLET_FIRST_BYTE) {
 		*buf = uv_buf_init(&c->first, 1);
 	} else if (c->buf != NULL) {
@@ -453,14 +457,10 @@ static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
 	}
 }
 
-/* The one place where bytes come in; TLS: decrypt here. */
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void on_read(struct channel *ch, ssize_t n, const uv_buf_t *buf)
 {
-	struct inlet *c = stream->data;
+	struct inlet *c = ch->data;
 
-	if (n == 0) {
-		return;
-	}
 	if (n < 0) {
 		inlet_close(c);
 	} else if (c->stage == INLET_FIRST_BYTE) {
@@ -477,7 +477,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 static void inlet_read(struct inlet *c)
 {
-	if (uv_read_start((uv_stream_t *)c->tcp, on_alloc, on_read) != 0) {
+	if (channel_read_start(c->ch, on_alloc, on_read) != 0) {
 		inlet_close(c);
 	}
 }
@@ -487,6 +487,32 @@ static void inlet_read(struct inlet *c)
 static bool is_full(const struct transport *t)
 {
 	return t->n_strangers >= TRANSPORT_MAX_STRANGERS || t->n_inlets - t->n_strangers >= TRANSPORT_MAX_INLETS;
+}
+
+static void learn_from(struct inlet *c)
+{
+	struct sockaddr_storage addr;
+	int len = sizeof(addr);
+
+	if (uv_tcp_getpeername(c->ch->tcp, (struct sockaddr *)&addr, &len) != 0) {
+		return;
+	}
+	if (addr.ss_family == AF_INET6) {
+		memcpy(c->from, &((struct sockaddr_in6 *)(void *)&addr)->sin6_addr, 16);
+	} else {
+		memcpy(c->from, &((struct sockaddr_in *)(void *)&addr)->sin_addr, 4);
+	}
+}
+
+/* One address alone must not be able to fill the places that all share. */
+static bool too_many_from(const struct inlet *new)
+{
+	unsigned n = 0;
+
+	for (const struct inlet *c = new->t->inlets; c != NULL; c = c->next) {
+		n += memcmp(c->from, new->from, sizeof(c->from)) == 0;
+	}
+	return new->t->per_address > 0 && n > new->t->per_address;
 }
 
 static void inlet_list(struct inlet *c)
@@ -509,18 +535,23 @@ void inlet_accept(struct transport *t, struct listener *l)
 	struct inlet *c = calloc(1, sizeof(*c));
 	bool full = is_full(t);
 
-	if (tcp == NULL || c == NULL || uv_tcp_init(t->loop, tcp) != 0) {
+	if (tcp == NULL || c == NULL || uv_tcp_init(t->loop, tcp) != 0 ||
+	    (c->ch = channel_new(t->channels, tcp)) == NULL || !channel_serve(c->ch)) {
 		abort(); /* As libraft's own: it cannot go on without memory. */
 	}
 	t->n_handles++;
-	tcp->data = c;
+	c->ch->data = c;
 	c->t = t;
 	c->listener = l;
-	c->tcp = tcp;
 	c->fd = -1;
 	c->accepted = uv_now(t->loop);
 	inlet_list(c);
 	if (uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)tcp) != 0 || full) {
+		inlet_close(c);
+		return;
+	}
+	learn_from(c);
+	if (too_many_from(c)) {
 		inlet_close(c);
 		return;
 	}

@@ -1,9 +1,11 @@
 # What is in raft/: added to by its modules.
 noinst_LIBRARIES += raft/libstate.a
 raft_libstate_a_SOURCES = \
+	raft/admission.c raft/admission.h \
 	raft/archive.c raft/archive.h \
 	raft/command.c raft/command.h \
 	raft/fsm.c raft/fsm.h raft/fsm_work.h \
+	raft/fsm_acl.c \
 	raft/fsm_alloc.c \
 	raft/fsm_config.c \
 	raft/fsm_deployment.c \
@@ -14,9 +16,11 @@ raft_libstate_a_SOURCES = \
 	raft/fsm_restore.c \
 	raft/fsm_service.c \
 	raft/fsm_summary.c \
+	raft/fsm_variable.c \
 	raft/persist.c raft/persist.h \
 	raft/spec.c raft/spec.h \
 	raft/state.c raft/state.h raft/table.h \
+	raft/state_acl.c \
 	raft/state_check.c \
 	raft/state_find.c \
 	raft/state_get.c \
@@ -25,7 +29,7 @@ raft_libstate_a_SOURCES = \
 	raft/writer.c raft/writer.h
 
 # The state without the log, and what it needs.
-STATE_LIBS = raft/libstate.a $(PROTO_LIBS) $(ZLIB_LIBS)
+STATE_LIBS = raft/libstate.a $(PROTO_LIBS) $(ZLIB_LIBS) $(OPENSSL_LIBS)
 
 # The replicated log: libraft, which is linked statically, on an I/O back end of our own.
 noinst_LIBRARIES += raft/libreplica.a
@@ -38,8 +42,10 @@ raft_libreplica_a_SOURCES = \
 	raft/io_snapshot.c \
 	raft/journal.c raft/journal.h raft/journal_format.h \
 	raft/journal_load.c \
+	raft/mend.c raft/mend.h \
 	raft/peer.c \
 	raft/replica.c raft/replica.h raft/replica_parts.h \
+	raft/replica_apply.c \
 	raft/replica_member.c \
 	raft/replica_state.c \
 	raft/snapshot.c raft/snapshot.h \
@@ -47,4 +53,4 @@ raft_libreplica_a_SOURCES = \
 	raft/vote.c raft/vote.h \
 	raft/weight.c raft/weight.h \
 	raft/wire.c raft/wire.h
-REPLICA_LIBS = raft/libreplica.a $(PROTO_LIBS) $(RAFT_A) $(UV_LIBS) $(LZ4_LIBS) -lpthread
+REPLICA_LIBS = raft/libreplica.a $(CHANNEL_LIBS) $(PROTO_LIBS) $(RAFT_A) $(UV_LIBS) $(LZ4_LIBS) -lpthread

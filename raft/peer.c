@@ -197,39 +197,33 @@ void peer_drop(struct peer *p)
 	back_off(p);
 }
 
-static void on_written(uv_write_t *write, int status)
+static void on_written(struct channel *ch, int status)
 {
-	struct link *l = CONTAINER_OF(write, struct link, write);
+	struct link *l = ch->data;
 	struct peer *p = l->peer;
 
-	if (p == NULL) {
-		return;
-	}
 	if (status != 0) {
 		peer_drop(p);
 		return;
 	}
-	peer_sent(p, l->writing);
-	l->writing = 0;
+	l->writing = false;
+	peer_sent(p, l->taken);
 	peer_flush(p);
 }
 
-/* The one place where bytes go out; TLS: encrypt here. The number written at once, 0 when none could be, or an error.
- */
-static int peer_write(struct link *l, uv_buf_t *bufs, unsigned n)
-{
-	int sent = uv_try_write((uv_stream_t *)l->tcp, bufs, n);
-
-	return sent == UV_EAGAIN ? 0 : sent;
-}
-
-/* Leave the rest to libuv. */
+/* Leave the rest to the channel. */
 static void write_later(struct peer *p, uv_buf_t bufs[MAX_IOV])
 {
-	unsigned n = gather(p, bufs, &p->link->writing);
+	size_t total;
+	unsigned n = gather(p, bufs, &total);
 
-	if (n > 0 && uv_write(&p->link->write, (uv_stream_t *)p->link->tcp, bufs, n, on_written) != 0) {
+	if (n == 0) {
+		return;
+	}
+	if (channel_write(p->link->ch, bufs, n, &p->link->taken, on_written) != 0) {
 		peer_drop(p);
+	} else {
+		p->link->writing = true;
 	}
 }
 
@@ -239,9 +233,9 @@ void peer_flush(struct peer *p)
 	size_t budget = TURN_BUDGET; /* The loop has other things to do. */
 	size_t total;
 
-	while (p->link != NULL && p->link->writing == 0 && p->head != NULL && !p->t->held) {
+	while (p->link != NULL && !p->link->writing && p->head != NULL && !p->t->held) {
 		unsigned n = gather(p, bufs, &total);
-		int sent = budget > 0 ? peer_write(p->link, bufs, n) : 0;
+		ssize_t sent = budget > 0 ? channel_try_write(p->link->ch, bufs, n) : 0;
 
 		if (sent < 0) {
 			peer_drop(p);
@@ -257,31 +251,29 @@ void peer_flush(struct peer *p)
 }
 
 /* The other side never speaks here: a byte or an end means that it went away. */
-static void on_link_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
+static void on_link_alloc(struct channel *ch, uv_buf_t *buf)
 {
-	struct link *l = handle->data;
+	struct link *l = ch->data;
 
-	(void)size;
 	*buf = uv_buf_init(l->t->scratch, TRANSPORT_SCRATCH);
 }
 
-static void on_link_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void on_link_read(struct channel *ch, ssize_t n, const uv_buf_t *buf)
 {
-	struct peer *p = ((struct link *)stream->data)->peer;
+	struct peer *p = ((struct link *)ch->data)->peer;
 
+	(void)n;
 	(void)buf;
-	if (n != 0 && p != NULL) {
-		peer_drop(p);
-		p->t->lost_cb(p->t, p->id);
-	}
+	peer_drop(p);
+	p->t->lost_cb(p->t, p->id);
 }
 
-static void on_connected(void *data, uv_tcp_t *tcp, int status)
+static void on_connected(void *data, struct channel *ch, int status)
 {
 	struct peer *p = data;
 
 	p->dial = NULL;
-	if (tcp == NULL) {
+	if (ch == NULL) {
 		back_off(p);
 		drop_queue(p);
 		log_debug("raft", "%s: %s", p->address, uv_strerror(status));
@@ -290,12 +282,15 @@ static void on_connected(void *data, uv_tcp_t *tcp, int status)
 		}
 		return;
 	}
-	p->link = link_new(p->t, tcp);
+	p->link = link_new(p->t, ch);
 	p->link->peer = p;
 	p->n_waiting = 0;
 	p->connected = p->moved = uv_now(p->t->loop);
 	push_front(p, out_hello(p->t));
-	uv_read_start((uv_stream_t *)tcp, on_link_alloc, on_link_read);
+	if (channel_read_start(ch, on_link_alloc, on_link_read) != 0) {
+		peer_drop(p);
+		return;
+	}
 	peer_flush(p);
 }
 
@@ -305,10 +300,7 @@ static void peer_connect(struct peer *p)
 		return;
 	}
 	p->next_try = uv_now(p->t->loop) + p->backoff_ms;
-	p->dial = dial_start(p->t->loop, p->address, p->t->connect_ms, on_connected, p, transport_gone_cb, p->t);
-	if (p->dial != NULL) {
-		p->t->n_handles++;
-	}
+	p->dial = transport_dial(p->t, p->address, on_connected, p);
 }
 
 /* A process that ends may have accepted a connection just before: the end of that one is the next hint. */
@@ -417,7 +409,7 @@ void peer_greeted(struct transport *t, uint64_t id, const char *address)
 }
 
 /* Several messages of at most TRANSPORT_SPLIT (or one entry) say the same as one long one. */
-static void push_entries(struct peer *p, struct raft_io_send *req, const struct raft_message *m)
+static void push_entries(struct peer *p, struct raft_io_send *req, const struct raft_message *m, uint64_t stamp)
 {
 	struct raft_message part = *m;
 	struct raft_append_entries *a = &part.append_entries;
@@ -434,7 +426,7 @@ static void push_entries(struct peer *p, struct raft_io_send *req, const struct 
 		}
 		a->n_entries = n;
 		left -= n;
-		wire_words(&part, w);
+		wire_words(&part, stamp, w);
 		o = out_message(w, a->entries, n);
 		o->req = left == 0 ? req : NULL;
 		push(p, o);
@@ -454,7 +446,7 @@ static bool has_room(struct peer *p)
 	return p->queued <= TRANSPORT_MAX_QUEUE;
 }
 
-void peer_send(struct peer *p, struct raft_io_send *req, const struct raft_message *m)
+void peer_send(struct peer *p, struct raft_io_send *req, const struct raft_message *m, uint64_t stamp)
 {
 	uint64_t w[WIRE_WORDS];
 	struct out *o;
@@ -465,10 +457,10 @@ void peer_send(struct peer *p, struct raft_io_send *req, const struct raft_messa
 		return;
 	}
 	if (m->type == RAFT_APPEND_ENTRIES && m->append_entries.n_entries > 0) {
-		push_entries(p, req, m);
+		push_entries(p, req, m, stamp);
 		return;
 	}
-	wire_words(m, w);
+	wire_words(m, stamp, w);
 	o = out_message(w, NULL, 0);
 	o->req = req;
 	push(p, o);
@@ -490,7 +482,7 @@ void transport_send_removed(struct transport *t, uint64_t id, const char *addres
 void peer_forget(struct peer *p)
 {
 	struct out **slot = &p->head;
-	bool writing = p->link != NULL && p->link->writing > 0;
+	bool writing = p->link != NULL && p->link->writing;
 
 	for (struct out *o = p->head; o != NULL; o = o->next) {
 		if (o->entries && (writing || o->sent > 0)) {

@@ -23,6 +23,7 @@ void transport_gone_cb(void *transport)
 int transport_init(struct transport *t)
 {
 	t->scratch = malloc(TRANSPORT_SCRATCH);
+	t->frame_ms = t->frame_ms != 0 ? t->frame_ms : TRANSPORT_FRAME_MS;
 	return t->scratch == NULL ? ERR_NOMEM : 0;
 }
 
@@ -138,7 +139,16 @@ unsigned transport_port(const struct transport *t, const char *name)
 
 /* --- links --- */
 
-struct link *link_new(struct transport *t, uv_tcp_t *tcp)
+struct dial *transport_dial(struct transport *t, const char *address, dial_cb cb, void *data)
+{
+	const struct dial_to to = {t->loop, t->channels, t->region, address, t->connect_ms};
+	struct dial *d = dial_start(&to, cb, data, transport_gone_cb, t);
+
+	t->n_handles += d != NULL;
+	return d;
+}
+
+struct link *link_new(struct transport *t, struct channel *ch)
 {
 	struct link *l = calloc(1, sizeof(*l));
 
@@ -146,18 +156,17 @@ struct link *link_new(struct transport *t, uv_tcp_t *tcp)
 		abort(); /* As libraft's own: it cannot go on without memory. */
 	}
 	l->t = t;
-	l->tcp = tcp;
-	tcp->data = l;
+	l->ch = ch;
+	ch->data = l;
 	t->n_handles++;
 	return l;
 }
 
-static void on_link_closed(uv_handle_t *handle)
+static void on_link_closed(void *link)
 {
-	struct link *l = handle->data;
+	struct link *l = link;
 	struct transport *t = l->t;
 
-	free(handle);
 	free(l);
 	transport_gone(t);
 }
@@ -166,12 +175,12 @@ void link_close(struct link *l)
 {
 	l->peer = NULL;
 	l->bulk = NULL;
-	uv_close((uv_handle_t *)l->tcp, on_link_closed);
+	channel_close(l->ch, on_link_closed);
 }
 
 /* --- the turn --- */
 
-void transport_send(struct transport *t, struct raft_io_send *req, const struct raft_message *m)
+void transport_send(struct transport *t, struct raft_io_send *req, const struct raft_message *m, uint64_t stamp)
 {
 	struct peer *p = t->closing || m->server_id == t->id ? NULL : peer_get(t, m->server_id, m->server_address);
 
@@ -181,7 +190,7 @@ void transport_send(struct transport *t, struct raft_io_send *req, const struct 
 	} else if (m->type == RAFT_INSTALL_SNAPSHOT) {
 		bulk_send(p, req, m);
 	} else {
-		peer_send(p, req, m);
+		peer_send(p, req, m, stamp);
 	}
 }
 
@@ -196,15 +205,22 @@ void transport_flush(struct transport *t)
 	}
 }
 
-/* Strangers must say in time what they are. */
-static void check_strangers(struct transport *t)
+/* What it has begun to say is a frame, or the greeting, which must come with a certain speed. */
+static bool is_slow(const struct inlet *c, uint64_t now)
+{
+	return c->stage == INLET_FRAMES && c->fill > 0 &&
+	       now - c->begun > c->t->frame_ms + c->fill * 1000 / TRANSPORT_BYTES_PER_S_MIN;
+}
+
+/* Strangers must say in time what they are, and servers what they have begun to say. */
+static void check_inlets(struct transport *t)
 {
 	uint64_t now = uv_now(t->loop);
 	struct inlet *next;
 
 	for (struct inlet *c = t->inlets; c != NULL; c = next) {
 		next = c->next;
-		if (c->stage < INLET_FRAMES && now - c->accepted > t->handshake_ms) {
+		if ((c->stage < INLET_FRAMES && now - c->accepted > t->handshake_ms) || is_slow(c, now)) {
 			inlet_close(c);
 		}
 	}
@@ -216,8 +232,8 @@ void transport_tick(struct transport *t)
 		bulk_tick(t->peers[i]);
 		peer_tick(t->peers[i]);
 	}
-	if (t->n_strangers > 0) {
-		check_strangers(t);
+	if (t->n_inlets > 0) {
+		check_inlets(t);
 	}
 }
 

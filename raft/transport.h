@@ -1,20 +1,21 @@
 /**
  * Connections between servers, on listeners that other protocols share.
  *
- * The first byte of a connection tells the protocol: 'R' is ours, with any other the handle goes to other_cb. A
+ * The first byte of a connection tells the protocol: 'R' is ours, with any other the channel goes to other_cb. A
  * connection carries messages one way, from the server that opened it: one lasting connection per server for messages,
  * and one of its own for a snapshot, so that heartbeats flow while it is sent. A server's address is what its own
  * greeting says, or else what the configuration says.
  *
- *     transport.c   listeners, the turn, the end        peer.c   messages out       (bytes out: peer_write)
- *     inlet.c        everything in (bytes in: on_read)   bulk.c   snapshots out
+ *     transport.c   listeners, the turn, the end        peer.c   messages out
+ *     inlet.c       everything in                       bulk.c   snapshots out
  *
  * An idle connection holds no buffer: bytes are read into one that all share, and only what is left of an incomplete
- * frame is kept. There is no authentication yet; TLS goes below peer_write() and on_read().
+ * frame is kept. How bytes look on the wire is proto/channel.h; with TLS only servers of our region are listened to.
  */
 #ifndef RAFT_TRANSPORT_H_
 #define RAFT_TRANSPORT_H_
 
+#include "proto/channel.h"
 #include "raft/wire.h"
 
 #include <stdbool.h>
@@ -31,6 +32,8 @@ enum {
 	TRANSPORT_MAX_INLETS = 256,     /* Of Raft's; further ones are closed. */
 	TRANSPORT_MAX_STRANGERS = 1024, /* That have not said yet what they are; further ones are closed. */
 	TRANSPORT_MAX_LISTENERS = 8,
+	TRANSPORT_FRAME_MS = 10000,     /* A frame must have come in this time, plus a second for each */
+	TRANSPORT_BYTES_PER_S_MIN = 64 << 10, /* so many of its bytes. */
 	TRANSPORT_STALL_MS = 10000, /* A server that takes nothing for so long is disconnected. */
 	TRANSPORT_BULK_MS = 60000,  /* The same while it installs a snapshot. */
 	TRANSPORT_LISTENER_NAME = 16,
@@ -50,10 +53,14 @@ struct transport {
 	int dirfd; /* Where snapshots are. */
 	uint64_t id;
 	const char *address; /* Ours, in our greeting. */
+	struct channels *channels; /* NULL: plain text. Borrowed, */
+	const char *region;        /* and so is this: whose servers may speak to us. NULL: any. */
 	uint64_t cluster;
 	uint64_t origin; /* 0: in no cluster yet. */
 	unsigned connect_ms;
 	unsigned handshake_ms;
+	unsigned frame_ms;    /* 0: TRANSPORT_FRAME_MS. */
+	unsigned per_address; /* Accepted connections from one; further ones are closed. 0: no limit. */
 	void *data;
 
 	/* The message and all it points to, but the address, belong to the callee. Of a file, true: it is being
@@ -64,8 +71,8 @@ struct transport {
 	/* A connection from or to a server has ended. / Nothing listens at its address. */
 	void (*lost_cb)(struct transport *t, uint64_t id);
 	void (*refused_cb)(struct transport *t, uint64_t id);
-	/* Owns tcp, from malloc(). NULL: such connections are closed. */
-	void (*other_cb)(struct transport *t, uv_tcp_t *tcp, const char *listener, char first);
+	/* Owns the channel. NULL: such connections are closed. */
+	void (*other_cb)(struct transport *t, struct channel *ch, const char *listener, char first);
 	void (*close_cb)(struct transport *t);
 
 	/* Set by transport_init() to nothing. */
@@ -92,8 +99,9 @@ int transport_listen(struct transport *t, const char *address, const char *name,
 
 unsigned transport_port(const struct transport *t, const char *name);
 
-/* Never fails: whatever happens, req->cb is called once, maybe before this returns. */
-void transport_send(struct transport *t, struct raft_io_send *req, const struct raft_message *m);
+/* Never fails: whatever happens, req->cb is called once, maybe before this returns. The stamp comes with the message:
+ * see wire_words(). */
+void transport_send(struct transport *t, struct raft_io_send *req, const struct raft_message *m, uint64_t stamp);
 
 /* A note that the server is no longer in the configuration; lost if it cannot be reached soon. */
 void transport_send_removed(struct transport *t, uint64_t id, const char *address, uint64_t conf_index);

@@ -26,12 +26,12 @@ struct out {
 	uv_buf_t bufs[];
 };
 
-/* An outgoing connection, freed when its handle is closed. */
+/* An outgoing connection, freed when its channel is closed. */
 struct link {
 	struct transport *t;
-	uv_tcp_t *tcp; /* Its `data` is the link. */
-	uv_write_t write;
-	size_t writing;    /* Bytes in the write request. */
+	struct channel *ch; /* Its `data` is the link. */
+	bool writing;       /* A write is under way, */
+	size_t taken;       /* of so many bytes. */
 	struct peer *peer; /* One of the two, or none once it is given up. */
 	struct bulk *bulk;
 };
@@ -70,6 +70,7 @@ struct bulk {
 	uint64_t file_at;
 	char *buf;
 	size_t head_size;
+	size_t size, written; /* Of the piece in `buf`. */
 	bool started;
 	bool working;
 	bool dead;
@@ -90,9 +91,11 @@ struct inlet {
 	struct inlet *next;
 	struct inlet **prev;
 	const struct listener *listener;
-	uv_tcp_t *tcp; /* From malloc(); NULL once closed. */
+	struct channel *ch; /* NULL once closed. */
 	enum inlet_stage stage;
-	uint64_t accepted; /* When. */
+	uint8_t from[16];  /* The other side's IP address. */
+	uint64_t accepted; /* When, */
+	uint64_t begun;    /* and when the incomplete frame began. */
 	uint64_t id;       /* From the greeting. */
 	uint32_t kind;
 	char address[WIRE_ADDRESS];
@@ -118,7 +121,10 @@ void transport_gone(struct transport *t);
 void transport_gone_cb(void *transport);
 
 /* A link around a connection; never NULL. */
-struct link *link_new(struct transport *t, uv_tcp_t *tcp);
+struct link *link_new(struct transport *t, struct channel *ch);
+
+/* Connect to a server. As dial_start(). */
+struct dial *transport_dial(struct transport *t, const char *address, dial_cb cb, void *data);
 
 /* Close it; whatever it belongs to has let go of it. */
 void link_close(struct link *l);
@@ -129,7 +135,7 @@ struct peer *peer_get(struct transport *t, uint64_t id, const char *address);
 
 /* A server has greeted us, and says where it is. */
 void peer_greeted(struct transport *t, uint64_t id, const char *address);
-void peer_send(struct peer *p, struct raft_io_send *req, const struct raft_message *m);
+void peer_send(struct peer *p, struct raft_io_send *req, const struct raft_message *m, uint64_t stamp);
 void peer_flush(struct peer *p);
 void peer_tick(struct peer *p);
 void peer_drop(struct peer *p);

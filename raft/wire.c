@@ -62,7 +62,8 @@ static uint64_t pair(uint64_t low, uint64_t high)
 	return low | high << 16;
 }
 
-/* For each message: its members, in the order of words 1 to 6; word 7 is its version. */
+/* For each message: its members, in the order of words 1 to 6; word 7 is its version. Word 6 of AppendEntries and of
+ * their results is the stamp, which the first version did not send and does not look at. */
 static void append_entries_words(const struct raft_append_entries *m, uint64_t w[WIRE_WORDS])
 {
 	w[1] = m->term;
@@ -119,16 +120,18 @@ static void install_snapshot_words(const struct raft_install_snapshot *m, uint64
 	w[7] = m->version;
 }
 
-void wire_words(const struct raft_message *m, uint64_t w[WIRE_WORDS])
+void wire_words(const struct raft_message *m, uint64_t stamp, uint64_t w[WIRE_WORDS])
 {
 	memset(w, 0, WIRE_WORDS * sizeof(*w));
 	w[0] = m->type;
 	switch (m->type) {
 	case RAFT_APPEND_ENTRIES:
 		append_entries_words(&m->append_entries, w);
+		w[6] = stamp;
 		break;
 	case RAFT_APPEND_ENTRIES_RESULT:
 		append_entries_result_words(&m->append_entries_result, w);
+		w[6] = stamp;
 		break;
 	case RAFT_REQUEST_VOTE:
 		request_vote_words(&m->request_vote, w);
@@ -147,7 +150,7 @@ void wire_words(const struct raft_message *m, uint64_t w[WIRE_WORDS])
 
 void wire_words_file(const struct raft_message *m, size_t conf_len, uint64_t file_size, uint64_t w[WIRE_WORDS])
 {
-	wire_words(m, w);
+	wire_words(m, 0, w);
 	w[5] = conf_len;
 	w[6] = file_size;
 }
@@ -369,6 +372,9 @@ int wire_decode(const char *body, size_t size, struct wire_message *m)
 		return size == 0 ? 0 : ERR_CORRUPT;
 	}
 	m->raft.type = (enum raft_message_type)w[0];
+	if (w[0] == RAFT_APPEND_ENTRIES || w[0] == RAFT_APPEND_ENTRIES_RESULT) {
+		m->stamp = w[6];
+	}
 	if (w[0] == RAFT_APPEND_ENTRIES) {
 		return decode_append_entries(w, body, size, &m->raft.append_entries);
 	}

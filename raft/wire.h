@@ -59,6 +59,7 @@ struct wire_message {
 	struct raft_message raft; /* But for WIRE_REMOVED. What it points to is from raft_malloc(). */
 	uint64_t file_size;
 	uint64_t conf_index;
+	uint64_t stamp; /* See wire_words(); 0: none. */
 };
 
 /* Hashes of a name, and of an encoded configuration; never 0. */
@@ -70,8 +71,9 @@ void wire_hello_make(struct wire_hello *h, enum wire_kind kind, uint64_t cluster
 /* Is it whole and of our version, with an address that can be connected to? */
 bool wire_hello_valid(const struct wire_hello *h);
 
-/* The words of a message, which wire_decode() reads back. */
-void wire_words(const struct raft_message *m, uint64_t w[WIRE_WORDS]);
+/* The words of a message, which wire_decode() reads back. AppendEntries carry a stamp, by the clock of who sends them,
+ * and their results one that they answer to (see io.c); in other messages it is lost. */
+void wire_words(const struct raft_message *m, uint64_t stamp, uint64_t w[WIRE_WORDS]);
 void wire_words_file(const struct raft_message *m, size_t conf_len, uint64_t file_size, uint64_t w[WIRE_WORDS]);
 void wire_words_removed(uint64_t conf_index, uint64_t w[WIRE_WORDS]);
 

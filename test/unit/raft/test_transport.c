@@ -1,8 +1,9 @@
-/* Two transports on one loop, and strangers. SEED=N chooses other garbage. */
+/* Two transports on one loop, in plain text and in TLS, and strangers. SEED=N chooses other garbage. */
 #include "test/unit/raft/files.h"
 
 #include "lib/list.h"
 #include "lib/log.h"
+#include "lib/tls.h"
 #include "proto/error.h"
 #include "raft/transport_parts.h"
 
@@ -11,7 +12,10 @@
 #include <raft.h>
 #include <sys/socket.h>
 
+#include "test/unit/certs.h"
+
 static uv_loop_t loop;
+static struct channels *channels, *of_client; /* NULL: plain text. */
 
 /* --- a side --- */
 
@@ -82,19 +86,14 @@ static void on_refused(struct transport *t, uint64_t id)
 	((struct side *)t->data)->n_refused++;
 }
 
-static void free_handle(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static void on_other(struct transport *t, uv_tcp_t *tcp, const char *listener, char first)
+static void on_other(struct transport *t, struct channel *ch, const char *listener, char first)
 {
 	struct side *s = t->data;
 
 	s->n_others++;
 	s->other_first = first;
 	snprintf(s->other_listener, sizeof(s->other_listener), "%s", listener);
-	uv_close((uv_handle_t *)tcp, free_handle);
+	channel_close(ch, NULL);
 }
 
 static void on_close(struct transport *t)
@@ -121,6 +120,8 @@ static void side_init(struct side *s, uint64_t id, const char *host)
 				  .id = id,
 				  .address = s->address,
 				  .cluster = 5,
+				  .channels = channels,
+				  .region = "global",
 				  .connect_ms = 300,
 				  .handshake_ms = 200,
 				  .data = s,
@@ -179,7 +180,7 @@ static void send_message(struct side *from, struct side *to, const struct raft_m
 	m.server_id = to->t.id;
 	m.server_address = to->address;
 	req->cb = on_sent;
-	transport_send(&from->t, req, &m);
+	transport_send(&from->t, req, &m, 0);
 }
 
 static void send_vote(struct side *from, struct side *to)
@@ -540,6 +541,59 @@ static void too_many_connections_are_closed(void **state)
 	side_close(&a);
 }
 
+static void one_address_alone_cannot_take_all_places(void **state)
+{
+	int fds[8];
+	unsigned ended = 0;
+	struct side a;
+	int other;
+
+	(void)state;
+	side_init(&a, 1, "127.0.0.1");
+	a.t.handshake_ms = 60000;
+	a.t.per_address = 5;
+	for (unsigned i = 0; i < 8; i++) {
+		fds[i] = stranger(&a, "", 0);
+	}
+	RUN_UNTIL(a.t.n_inlets == 5 && is_ended(fds[7]), 1000, &a);
+	for (unsigned i = 0; i < 8; i++) {
+		ended += is_ended(fds[i]);
+	}
+	assert_int_equal(ended, 3);
+	close(fds[0]);
+	RUN_UNTIL(a.t.n_inlets == 4, 1000, &a);
+	other = greeted(&a, 9, "", 0);
+	RUN_UNTIL(a.t.n_inlets == 5 && a.t.n_strangers == 4, 1000, &a);
+	assert_false(is_ended(other));
+	for (unsigned i = 1; i < 8; i++) {
+		close(fds[i]);
+	}
+	close(other);
+	side_close(&a);
+}
+
+static void a_frame_that_comes_too_slowly_ends_the_connection(void **state)
+{
+	const uint32_t frame[2] = {1000, 0};
+	struct side a;
+	int slow, idle;
+
+	(void)state;
+	side_init(&a, 1, "127.0.0.1");
+	a.t.frame_ms = 200;
+	idle = greeted(&a, 8, "", 0);
+	slow = greeted(&a, 9, frame, sizeof(frame));
+	for (int i = 0; i < 100 && !is_ended(slow); i++) {
+		(void)send(slow, "x", 1, MSG_NOSIGNAL);
+		RUN_UNTIL(false, 10, &a);
+	}
+	assert_true(is_ended(slow));
+	assert_false(is_ended(idle));
+	close(slow);
+	close(idle);
+	side_close(&a);
+}
+
 static void a_server_that_comes_back_replaces_its_old_connection(void **state)
 {
 	struct side a;
@@ -684,6 +738,78 @@ static void the_end_may_come_at_any_step_of_a_snapshot(void **state)
 	}
 }
 
+static void the_certificate_of_a_client_does_not_reach_raft(void **state)
+{
+	struct side a, b;
+
+	(void)state;
+	side_init(&a, 1, "127.0.0.1");
+	side_init(&b, 2, "127.0.0.2");
+	send_vote(&b, &a);
+	RUN_UNTIL(a.n_received == 1, 1000, &a, &b);
+	assert_int_equal(a.n_received, 1);
+	side_close(&b);
+	side_init(&b, 2, "127.0.0.2");
+	b.t.channels = of_client;
+	RUN_UNTIL(a.t.n_inlets == 0, 1000, &a);
+	send_vote(&b, &a);
+	RUN_UNTIL(b.n_lost == 1, 1000, &a, &b);
+	assert_int_equal(b.n_lost, 1);
+	assert_int_equal(a.n_received, 1);
+	assert_int_equal(a.t.n_inlets, 0);
+	side_close(&a);
+	side_close(&b);
+}
+
+static void a_handshake_that_takes_too_long_is_cut(void **state)
+{
+	struct side a;
+	int fd;
+
+	(void)state;
+	side_init(&a, 1, "127.0.0.1");
+	fd = stranger(&a, "\x16\x03\x01\x02", 4);
+	RUN_UNTIL(a.t.n_strangers == 1, 1000, &a);
+	RUN_UNTIL(false, 100, &a);
+	assert_false(is_ended(fd));
+	RUN_UNTIL(is_ended(fd), 1000, &a);
+	assert_true(is_ended(fd));
+	assert_int_equal(a.t.n_strangers, 0);
+	close(fd);
+	side_close(&a);
+}
+
+static char certs[64];
+static struct tls *tls[2];
+
+static struct channels *secured(const char *cert, const char *key, struct tls **set)
+{
+	const struct tls_config config = {.ca_file = certs_path(certs, "ca.pem"),
+					  .cert_file = certs_path(certs, cert),
+					  .key_file = certs_path(certs, key),
+					  .clients = TLS_CLIENTS_KNOWN};
+	char why[TLS_WHY] = "";
+
+	*set = tls_new(&config, why);
+	assert_string_equal(why, "");
+	return channels_new(&(struct channels_config){.tls = *set, .verify_names = true, .region = "global"});
+}
+
+static int secure_open(void **state)
+{
+	struct authority a;
+
+	(void)state;
+	certs_directory(certs);
+	a = certs_authority(certs, "ca");
+	certs_make(&a, certs, "server", "server.global.nomad", 30);
+	certs_make(&a, certs, "client", "client.global.nomad", 30);
+	certs_authority_close(&a);
+	channels = secured("server.pem", "server-key.pem", &tls[0]);
+	of_client = secured("client.pem", "client-key.pem", &tls[1]);
+	return uv_loop_init(&loop);
+}
+
 static int loop_open(void **state)
 {
 	(void)state;
@@ -695,6 +821,18 @@ static int loop_end(void **state)
 	(void)state;
 	uv_run(&loop, UV_RUN_DEFAULT);
 	return uv_loop_close(&loop);
+}
+
+static int secure_end(void **state)
+{
+	int rv = loop_end(state);
+
+	channels_free(channels);
+	channels_free(of_client);
+	tls_free(tls[0]);
+	tls_free(tls[1]);
+	certs_remove(certs);
+	return rv;
 }
 
 int main(void)
@@ -713,6 +851,8 @@ int main(void)
 		cmocka_unit_test(a_frame_longer_than_allowed_ends_the_connection),
 		cmocka_unit_test(garbage_ends_the_connection),
 		cmocka_unit_test(too_many_connections_are_closed),
+		cmocka_unit_test(one_address_alone_cannot_take_all_places),
+		cmocka_unit_test(a_frame_that_comes_too_slowly_ends_the_connection),
 		cmocka_unit_test(a_server_that_comes_back_replaces_its_old_connection),
 		cmocka_unit_test(a_snapshot_arrives_whole_and_once),
 		cmocka_unit_test(a_snapshot_that_is_not_wanted_is_removed),
@@ -720,6 +860,25 @@ int main(void)
 		cmocka_unit_test(the_end_may_come_at_any_step_of_a_snapshot),
 	};
 
+	const struct CMUnitTest in_tls[] = {
+		cmocka_unit_test(addresses_are_numbers_or_names),
+		cmocka_unit_test(a_long_message_is_cut_and_arrives_whole),
+		cmocka_unit_test(nothing_leaves_while_it_is_held),
+		cmocka_unit_test(entries_of_an_ended_term_are_forgotten),
+		cmocka_unit_test(a_server_that_is_not_there_costs_nothing),
+		cmocka_unit_test(servers_of_another_cluster_are_turned_away),
+		cmocka_unit_test(the_end_of_a_server_is_noticed),
+		cmocka_unit_test(a_snapshot_arrives_whole_and_once),
+		cmocka_unit_test(a_snapshot_that_is_not_wanted_is_removed),
+		cmocka_unit_test(a_damaged_snapshot_does_not_arrive),
+		cmocka_unit_test(the_end_may_come_at_any_step_of_a_snapshot),
+		cmocka_unit_test(who_does_not_say_what_it_is_must_go),
+		cmocka_unit_test(the_certificate_of_a_client_does_not_reach_raft),
+		cmocka_unit_test(a_handshake_that_takes_too_long_is_cut),
+	};
+	int failed;
+
 	log_set_level(LOG_OFF);
-	return cmocka_run_group_tests(tests, loop_open, loop_end);
+	failed = cmocka_run_group_tests(tests, loop_open, loop_end);
+	return failed + cmocka_run_group_tests(in_tls, secure_open, secure_end);
 }

@@ -34,12 +34,14 @@ static void body_put(struct body *b, const void *data, size_t len)
 	b->len += len;
 }
 
+enum { STAMP = 77777 };
+
 static void body_of(struct body *b, const struct raft_message *m)
 {
 	uint64_t w[WIRE_WORDS];
 
 	b->len = 0;
-	wire_words(m, w);
+	wire_words(m, STAMP, w);
 	body_put(b, w, sizeof(w));
 	if (m->type != RAFT_APPEND_ENTRIES) {
 		return;
@@ -86,12 +88,14 @@ static void numbers_come_back(void **state)
 		assert_memory_equal(&got.raft.append_entries_result.term, &m.append_entries_result.term, 24);
 		assert_int_equal(got.raft.append_entries_result.capacity, 65535);
 		assert_int_equal(got.raft.append_entries_result.features, 3);
+		assert_int_equal(got.stamp, STAMP);
 
 		m = (struct raft_message){.type = RAFT_REQUEST_VOTE};
 		m.request_vote = (struct raft_request_vote){2, a, a + 1, a + 2, a, a & 1, a & 2};
 		body_of(&b, &m);
 		assert_int_equal(decode(&b, &got), 0);
 		assert_int_equal(got.raft.request_vote.candidate_id, a + 1);
+		assert_int_equal(got.stamp, 0);
 		assert_int_equal(got.raft.request_vote.last_log_index, a + 2);
 		assert_int_equal(got.raft.request_vote.disrupt_leader, (a & 1) != 0);
 		assert_int_equal(got.raft.request_vote.pre_vote, (a & 2) != 0);
