@@ -50,6 +50,19 @@ OBJECT_DEFINE(server_put, SERVER_PUT_FIELDS);
 OBJECT_DEFINE(server_delete, SERVER_DELETE_FIELDS);
 OBJECT_DEFINE(no_payload, NO_PAYLOAD_FIELDS);
 OBJECT_DEFINE(service_delete, SERVICE_DELETE_FIELDS);
+OBJECT_DEFINE(variable_put, VARIABLE_PUT_FIELDS);
+OBJECT_DEFINE(variable_delete, VARIABLE_DELETE_FIELDS);
+OBJECT_DEFINE(variable_lock_ref, VARIABLE_LOCK_REF_FIELDS);
+OBJECT_DEFINE(variable_rekey, VARIABLE_REKEY_FIELDS);
+OBJECT_DEFINE(variables_rekey, VARIABLES_REKEY_FIELDS);
+OBJECT_DEFINE(root_key_put, ROOT_KEY_PUT_FIELDS);
+OBJECT_DEFINE(acl_bootstrap, ACL_BOOTSTRAP_FIELDS);
+OBJECT_DEFINE(acl_policy_put, ACL_POLICY_PUT_FIELDS);
+OBJECT_DEFINE(acl_token_put, ACL_TOKEN_PUT_FIELDS);
+OBJECT_DEFINE(acl_id, ACL_ID_FIELDS);
+OBJECT_DEFINE(acl_role_put, ACL_ROLE_PUT_FIELDS);
+OBJECT_DEFINE(acl_once_put, ACL_ONCE_PUT_FIELDS);
+OBJECT_DEFINE(acl_expire, ACL_EXPIRE_FIELDS);
 
 const char *command_name(enum command type)
 {
@@ -179,7 +192,7 @@ int alloc_report_fill(struct alloc_report *out, const struct alloc_update *updat
 	reported.task_states.keys = update->task_states.keys;
 	reported.task_states.at = update->task_states.at;
 	reported.task_states.n = update->task_states.n;
-	pack_encode(&alloc_reported_type, &reported, &b);
+	pack_encode_short(&alloc_reported_type, &reported, &b);
 	return take_bytes(&b, &out->reported, mem);
 }
 

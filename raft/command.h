@@ -63,7 +63,25 @@
 	X(RESTORE_PART, restore_part)                      \
 	X(RESTORE_COMMIT, restore_commit)                  \
 	X(RESTORE_DROP, restore_drop)                      \
-	X(SERVICE_DELETE, service_delete)
+	X(SERVICE_DELETE, service_delete)                  \
+	X(VARIABLE_PUT, variable_put)                      \
+	X(VARIABLE_DELETE, variable_delete)                \
+	X(VARIABLE_RENEW, variable_lock_ref)               \
+	X(VARIABLE_EXPIRE, variable_lock_ref)              \
+	X(VARIABLES_REKEY, variables_rekey)                \
+	X(ROOT_KEY_PUT, root_key_put)                      \
+	X(ROOT_KEY_RETIRE, name_delete)                    \
+	X(ROOT_KEY_DELETE, name_delete)                    \
+	X(ACL_BOOTSTRAP, acl_bootstrap)                    \
+	X(ACL_POLICY_PUT, acl_policy_put)                  \
+	X(ACL_POLICY_DELETE, name_delete)                  \
+	X(ACL_TOKEN_PUT, acl_token_put)                    \
+	X(ACL_TOKEN_DELETE, acl_id)                        \
+	X(ACL_ROLE_PUT, acl_role_put)                      \
+	X(ACL_ROLE_DELETE, acl_id)                         \
+	X(ACL_ONCE_PUT, acl_once_put)                      \
+	X(ACL_ONCE_EXCHANGE, acl_id)                       \
+	X(ACL_EXPIRE, acl_expire)
 
 enum command {
 #define X(id, payload) COMMAND_##id,
@@ -260,6 +278,69 @@ const struct type *command_payload(enum command type); /* NULL for other numbers
 	X(T, STR, name, "ServiceName")                                                   \
 	X(T, STR, id, "ID")
 
+/* ---- variables ---- */
+
+enum variable_op {
+	VARIABLE_WRITE,   /* The items; the lock stays. */
+	VARIABLE_ACQUIRE, /* Lock it; also one that is not there, which then is, without items unless they are given. */
+	VARIABLE_RELEASE,
+	VARIABLE_OPS
+};
+
+/* Write a variable, and take or give back its lock. Without `data` the items stay. Who does not hold the lock of one that
+ * is locked changes nothing; when a lock has run out nobody may take one for its delay.
+ *
+ * Result: create_index, create_time_ns, time_ns; made_id: the lock's ID, on acquire. ERR_CONFLICT: the lock, or
+ * check-and-set (0: it must not be there). ERR_NOTFOUND: there is nothing to release. ERR_INVALID: a bad path, no such
+ * namespace; ERR_BUSY: no such root key, any more: seal it anew. */
+#define VARIABLE_PUT_FIELDS(X, T)                                                        \
+	X(T, STR, namespace_, "Namespace")                                               \
+	X(T, STR, path, "Path")                                                          \
+	X(T, STR, key_id, "KeyID")                                                       \
+	X(T, BYTES, data, "Data")     /* Sealed. */                                      \
+	X(T, BOOL, enforce, "Enforce")                                                   \
+	X(T, INT, modify_index, "ModifyIndex")                                           \
+	X(T, INT, op, "Op")           /* enum variable_op */                             \
+	X(T, STR, lock_id, "LockID")                                                     \
+	X(T, INT, ttl_ns, "TTL")                                                         \
+	X(T, INT, lock_delay_ns, "LockDelay")
+
+/* Not there: nothing happens. ERR_CONFLICT as above. */
+#define VARIABLE_DELETE_FIELDS(X, T)                                                     \
+	X(T, STR, namespace_, "Namespace")                                               \
+	X(T, STR, path, "Path")                                                          \
+	X(T, BOOL, enforce, "Enforce")                                                   \
+	X(T, INT, modify_index, "ModifyIndex")                                           \
+	X(T, STR, lock_id, "LockID")
+
+/* Hold a lock for another TTL, which is no change of the variable; or end one whose time is up. ERR_NOTFOUND;
+ * ERR_CONFLICT: it is not held, not any more, or by somebody else; or its time is not up. */
+#define VARIABLE_LOCK_REF_FIELDS(X, T)                                                   \
+	X(T, STR, namespace_, "Namespace")                                               \
+	X(T, STR, path, "Path")                                                          \
+	X(T, STR, lock_id, "LockID")
+
+/* The same items, sealed by another root key: no change of the variable. Those that have changed since they were read
+ * are passed over. Result: count, rejected. */
+#define VARIABLE_REKEY_FIELDS(X, T)                                                      \
+	X(T, STR, namespace_, "Namespace")                                               \
+	X(T, STR, path, "Path")                                                          \
+	X(T, INT, modify_index, "ModifyIndex")                                           \
+	X(T, BYTES, data, "Data")
+#define VARIABLES_REKEY_FIELDS(X, T)                                                     \
+	X(T, STR, key_id, "KeyID")                                                       \
+	X(T, LIST(variable_rekey), variables, "Variables")
+
+/* A new root key, the active one from now on. The one before becomes inactive, or rekeying if it is to be replaced
+ * everywhere. `first`: nothing happens if there is one. ERR_INVALID, ERR_EXISTS. */
+#define ROOT_KEY_PUT_FIELDS(X, T)                                                        \
+	X(T, OBJ(root_key), key, "Key")                                                  \
+	X(T, BOOL, full, "Full")                                                         \
+	X(T, BOOL, first, "First")
+
+/* ROOT_KEY_RETIRE: what was rekeying is inactive. ROOT_KEY_DELETE: it is gone, and what it has sealed is lost.
+ * ERR_NOTFOUND; ERR_INVALID: it is active. */
+
 /* ---- plans ---- */
 
 /* What a scheduler decided and the plan applier accepted; a large plan is several of these, the evaluation's new state
@@ -377,6 +458,45 @@ const struct type *command_payload(enum command type); /* NULL for other numbers
 	X(T, BOOL, enforce, "Enforce")                                                   \
 	X(T, INT, modify_index, "ModifyIndex")
 
+/* ---- access control: raft/fsm_acl.c ---- */
+
+/* The first token, with its accessor and secret; once in a cluster's life, or again when `reset_index` is the index of
+ * the last time. ERR_CONFLICT: it was done, with the API's text; ERR_INVALID: what the token must not be. */
+#define ACL_BOOTSTRAP_FIELDS(X, T)                                                       \
+	X(T, OBJ(acl_token), token, "Token")                                             \
+	X(T, INT, reset_index, "ResetIndex")
+
+/* ERR_INVALID with the API's text. Result: changed. */
+#define ACL_POLICY_PUT_FIELDS(X, T) X(T, OBJ(acl_policy), policy, "Policy")
+
+/* A token with its accessor; a new one (`create`) has a secret and an expiration time, if it ends. Of one that is there
+ * secret, creation and end stay, and what the payload says of them must be nothing or the same. Roles are given by ID
+ * or name. Result: create_index. ERR_NOTFOUND: no such token; ERR_EXISTS: the accessor or the secret is taken;
+ * ERR_INVALID: also an unknown role. */
+#define ACL_TOKEN_PUT_FIELDS(X, T)                                                       \
+	X(T, OBJ(acl_token), token, "Token")                                             \
+	X(T, BOOL, create, "Create")
+
+/* Of a token, a role, or a secret that is good for once; 16 bytes. ERR_NOTFOUND. An exchange takes the row away and has
+ * the token's accessor as made_id; ERR_REFUSED: nothing has this secret, or not any more. */
+#define ACL_ID_FIELDS(X, T) X(T, BYTES, id, "ID")
+
+/* A role with its ID, new or again. Its policies are there. Result: create_index. ERR_INVALID. */
+#define ACL_ROLE_PUT_FIELDS(X, T)                                                        \
+	X(T, OBJ(acl_role), role, "Role")                                                \
+	X(T, BOOL, create, "Create")
+
+/* In place of one that the token has. Result: time_ns, its end. ERR_NOTFOUND: no such token. */
+#define ACL_ONCE_PUT_FIELDS(X, T)                                                        \
+	X(T, BYTES, accessor, "AccessorID")                                              \
+	X(T, BYTES, secret, "SecretID")                                                  \
+	X(T, INT, ttl_ns, "TTL")
+
+/* Collect tokens and secrets (by accessor) whose time is over. Result: count, rejected. */
+#define ACL_EXPIRE_FIELDS(X, T)                                                          \
+	X(T, LIST(acl_id), tokens, "Tokens")                                             \
+	X(T, LIST(acl_id), once, "Once")
+
 /* ---- another state in place of this one: see raft/fsm_restore.c ---- */
 
 /* A piece of an archive (raft/archive.h). Number 0 begins, and drops what another restore has left; each further one
@@ -448,6 +568,19 @@ OBJECT_DECLARE(server_put, SERVER_PUT_FIELDS);
 OBJECT_DECLARE(server_delete, SERVER_DELETE_FIELDS);
 OBJECT_DECLARE(no_payload, NO_PAYLOAD_FIELDS);
 OBJECT_DECLARE(service_delete, SERVICE_DELETE_FIELDS);
+OBJECT_DECLARE(variable_put, VARIABLE_PUT_FIELDS);
+OBJECT_DECLARE(variable_delete, VARIABLE_DELETE_FIELDS);
+OBJECT_DECLARE(variable_lock_ref, VARIABLE_LOCK_REF_FIELDS);
+OBJECT_DECLARE(variable_rekey, VARIABLE_REKEY_FIELDS);
+OBJECT_DECLARE(variables_rekey, VARIABLES_REKEY_FIELDS);
+OBJECT_DECLARE(root_key_put, ROOT_KEY_PUT_FIELDS);
+OBJECT_DECLARE(acl_bootstrap, ACL_BOOTSTRAP_FIELDS);
+OBJECT_DECLARE(acl_policy_put, ACL_POLICY_PUT_FIELDS);
+OBJECT_DECLARE(acl_token_put, ACL_TOKEN_PUT_FIELDS);
+OBJECT_DECLARE(acl_id, ACL_ID_FIELDS);
+OBJECT_DECLARE(acl_role_put, ACL_ROLE_PUT_FIELDS);
+OBJECT_DECLARE(acl_once_put, ACL_ONCE_PUT_FIELDS);
+OBJECT_DECLARE(acl_expire, ACL_EXPIRE_FIELDS);
 
 /* ---- making payloads ---- */
 
@@ -469,7 +602,7 @@ int alloc_report_fill(struct alloc_report *out, const struct alloc_update *updat
 enum {
 	COMMAND_HEADER = 32,
 	ENTRY_HEADER = 8,
-	ENTRY_BEST = 64 << 10, /* A batch grows to this; an entry of one command may be larger. */
+	ENTRY_BEST = 16 << 10, /* A batch grows to this, as several entries may be applied in one turn; an entry of one command may be larger. */
 	ENTRY_MAX = 8 << 20,   /* One for which this is too little is ERR_TOOBIG. */
 	RESTORE_PART_MAX = 256 << 10, /* Bytes of a restore's part. */
 	RESTORE_PARTS_MAX = 4096,

@@ -204,12 +204,35 @@ static void publish(struct fsm *fsm)
 		publish_notices(fsm, f->w.changes, n);
 	}
 	if (fsm->changed != NULL) {
+		fsm->before = before;
 		fsm->changed(fsm->ctx, f->w.changes, n);
+		fsm->before = NULL;
 	}
 	if (before != NULL) {
 		view_release(before);
 	}
 	writer_reset(&f->w);
+}
+
+/* What the entry's commands are, for those who are told of its changes. */
+static void note_kinds(struct fsm *fsm, const struct command_in *commands, unsigned n)
+{
+	uint8_t *kinds = fsm_scratch(fsm->work, n + 1);
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		kinds[i] = (uint8_t)commands[i].type;
+	}
+	fsm->first_index = fsm->state->index + 1;
+	fsm->kinds = kinds;
+	fsm->n_kinds = n;
+}
+
+enum command fsm_command_at(const struct fsm *fsm, uint64_t index)
+{
+	bool known = index >= fsm->first_index && index - fsm->first_index < fsm->n_kinds;
+
+	return known ? (enum command)fsm->kinds[index - fsm->first_index] : N_COMMANDS;
 }
 
 int fsm_apply(struct fsm *fsm, const void *entry, size_t len, struct apply_result *results)
@@ -225,11 +248,13 @@ int fsm_apply(struct fsm *fsm, const void *entry, size_t len, struct apply_resul
 		state_malloc(SIZE_MAX);
 	}
 	if (rv == 0) {
+		note_kinds(fsm, commands, n);
 		for (i = 0; i < n; i++) {
 			apply_one(fsm, &commands[i], results != NULL ? &results[i] : &unwanted);
 		}
 		fsm->stats.entries++;
 		publish(fsm);
+		fsm->n_kinds = 0;
 	} else {
 		fsm->stats.malformed++;
 		log_error("state", "an entry of %zu bytes is passed over: %s", len, error_text(rv));

@@ -23,6 +23,10 @@ struct apply_result {
 	uint64_t job_modify_index;
 	uint64_t version;
 	struct uuid eval_id;
+	uint64_t create_index;
+	int64_t create_time_ns;
+	int64_t time_ns;
+	struct uuid made_id;
 	uint32_t count;
 	uint32_t rejected;
 	char text[RESULT_TEXT]; /* For the client; cut at the end when it is too long. */
@@ -56,6 +60,11 @@ struct fsm {
 	 * fsm_init(), on all servers or on none. */
 	void (*replace)(void *ctx, struct state *fresh);
 	void *ctx;
+	/* For `changed`, during the call: the view before the entry, and the entry's commands. */
+	const struct view *before;
+	uint64_t first_index;  /* Of the first of the commands. */
+	const uint8_t *kinds;  /* enum command of each. */
+	unsigned n_kinds;
 	struct fsm_stats stats;
 	struct fsm_work *work; /* Private. */
 };
@@ -68,6 +77,9 @@ void fsm_close(struct fsm *fsm);
  * NULL. 0, or ERR_SYNTAX or ERR_TYPE: the entry is malformed, on every server; it has changed nothing and takes no
  * index. */
 int fsm_apply(struct fsm *fsm, const void *entry, size_t len, struct apply_result *results);
+
+/* In `changed`: the command that has this index; N_COMMANDS when it is not of this entry. */
+enum command fsm_command_at(const struct fsm *fsm, uint64_t index);
 
 /* Another state takes the place of this one (restore): everything may have changed. The old one is the caller's to
  * close when no thread takes views of it any more. */

@@ -284,12 +284,16 @@ static uint32_t transition_flags(uint32_t flags, const struct desired_transition
 	return flags;
 }
 
-static void transition(struct fsm_work *f, const struct alloc_row *alloc, const struct desired_transition *t)
+void fsm_alloc_set_flags(struct fsm_work *f, const struct alloc_row *alloc, uint32_t flags)
 {
+	bool hurries = (flags & ~alloc->flags & ALLOC_NO_SHUTDOWN_DELAY) != 0;
 	struct alloc_edit e;
 
 	fsm_alloc_begin(f, &e, alloc);
-	e.row->flags = transition_flags(e.row->flags, t);
+	e.row->flags = flags;
+	if (hurries && alloc->desired != ALLOC_DESIRED_RUN) {
+		e.row->alloc_modify_index = index_of(f);
+	}
 	fsm_alloc_end(f, &e);
 }
 
@@ -330,7 +334,7 @@ void fsm_ALLOC_TRANSITIONS(struct fsm_work *f, const struct alloc_transitions *p
 			continue;
 		}
 		if (p->allocs.at[i].transition != NULL) {
-			transition(f, alloc, p->allocs.at[i].transition);
+			fsm_alloc_set_flags(f, alloc, transition_flags(alloc->flags, p->allocs.at[i].transition));
 		}
 		job = state_job(view_of(f), job_row_ns(alloc->job), job_row_id(alloc->job));
 		if (job != NULL && fsm_job_set_add(f, &seen, job->create_index)) {

@@ -132,6 +132,14 @@ static bool has_live_jobs(struct fsm_work *f, const char *ns)
 	return job != NULL;
 }
 
+static bool has_variables(struct fsm_work *f, const char *ns)
+{
+	struct rows r;
+
+	rows_variables(&r, view_of(f), ns, "");
+	return object_next(&r) != NULL;
+}
+
 void fsm_NAMESPACE_DELETE(struct fsm_work *f, const struct name_delete *p)
 {
 	struct key key;
@@ -143,6 +151,8 @@ void fsm_NAMESPACE_DELETE(struct fsm_work *f, const struct name_delete *p)
 		fsm_fail(f, ERR_NOTFOUND, "namespace \"%.200s\" not found", p->name);
 	} else if (has_live_jobs(f, p->name)) {
 		fsm_fail(f, ERR_INVALID, "namespace \"%s\" has non-terminal jobs", p->name);
+	} else if (has_variables(f, p->name)) {
+		fsm_fail(f, ERR_INVALID, "namespace \"%s\" has variables", p->name);
 	} else {
 		fsm_object_remove(f, TABLE_NAMESPACES, &key);
 	}
@@ -169,13 +179,29 @@ static bool built_in(const char *pool)
 	return strcmp(pool, "all") == 0 || strcmp(pool, "default") == 0;
 }
 
+enum { POOL_DESCRIPTION_MAX = 256 };
+
+static bool is_pool_name(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+
+	return n > 0 && n <= NAMESPACE_MAX && name[n] == '\0';
+}
+
 void fsm_NODE_POOL_PUT(struct fsm_work *f, const struct node_pool_put *p)
 {
 	struct node_pool pool;
 	struct key key;
 
-	if (p->pool == NULL || p->pool->name[0] == '\0' || strlen(p->pool->name) > NAMESPACE_MAX) {
-		fsm_fail(f, ERR_INVALID, "invalid name of a node pool");
+	if (p->pool == NULL || !is_pool_name(p->pool->name)) {
+		const char *name = p->pool != NULL ? p->pool->name : "";
+
+		fsm_fail(f, ERR_INVALID,
+			 "invalid node pool \"%.128s\": invalid name \"%.128s\", must match regex ^[a-zA-Z0-9-_]{1,128}$",
+			 name, name);
+	} else if (strlen(p->pool->description) > POOL_DESCRIPTION_MAX) {
+		fsm_fail(f, ERR_INVALID, "invalid node pool \"%s\": description longer than %d", p->pool->name,
+			 POOL_DESCRIPTION_MAX);
 	} else if (built_in(p->pool->name)) {
 		fsm_fail(f, ERR_INVALID, "modifying node pool \"%s\" is not allowed", p->pool->name);
 	} else {

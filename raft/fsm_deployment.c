@@ -277,9 +277,9 @@ static const struct job_row *revert(struct fsm_work *f, const struct job_row *jo
 	if (to == NULL || to == job) {
 		return job;
 	}
+	f->result->version = to->version;
 	now = fsm_job_revert(f, job, to, p->versions_kept);
 	f->result->changed = now != job;
-	f->result->version = now->version;
 	return now;
 }
 

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "raft/admission.h"
 #include "raft/fsm_work.h"
 
 /* ---- versions ---- */
@@ -154,6 +155,17 @@ static bool says_the_same(const struct job_row *job, const void *spec, size_t le
 	return ((job->flags ^ flags) & JOB_STOP) == 0 && spec_is(job->spec, spec, len);
 }
 
+static void put_submission(struct fsm_work *f, const struct job_row *job, const struct submission *submission)
+{
+	struct key key = {.len = 0};
+
+	if (submission != NULL) {
+		key_put(&key, job->key, job->row.text_len);
+		fsm_object_put(f, TABLE_SUBMISSIONS, &key, &submission_type, submission);
+	}
+}
+
+/* The source of the older version is the new one's too. */
 const struct job_row *fsm_job_revert(struct fsm_work *f, const struct job_row *job, const struct job_row *to,
 				     int64_t versions_kept)
 {
@@ -161,12 +173,20 @@ const struct job_row *fsm_job_revert(struct fsm_work *f, const struct job_row *j
 			    .priority = to->priority,
 			    .flags = to->flags & (JOB_NATURE | JOB_STOP),
 			    .token_id = ""};
+	const struct object_row *source =
+		state_submission(view_of(f), job_row_ns(to), job_row_id(to), (uint64_t)to->version);
+	struct submission submission;
 
 	if (says_the_same(job, to->spec->data, to->spec->len, to->flags)) {
 		return job;
 	}
+	if (source != NULL) { /* It may go with its version. */
+		fsm_unpack(f, &submission_type, source->object, &submission);
+	}
 	blob_ref(to->spec);
-	return update_from(f, job, &v, versions_kept);
+	job = update_from(f, job, &v, versions_kept);
+	put_submission(f, job, source != NULL ? &submission : NULL);
+	return job;
 }
 
 /* ---- changes of a version ---- */
@@ -275,26 +295,12 @@ void fsm_JOBS_DELETE(struct fsm_work *f, const struct jobs_delete *p)
 
 /* ---- registering ---- */
 
-/* Whether a job's new form is of the nature of its old one; false after telling what is wrong. */
 static bool nature_allows(struct fsm_work *f, const struct job_row *job, const struct job_register *p)
 {
-	unsigned changed = job->flags ^ (unsigned)p->flags;
-	bool was_periodic = (job->flags & JOB_PERIODIC) != 0;
-	bool was_parameterized = (job->flags & JOB_PARAMETERIZED) != 0;
+	char why[ADMISSION_WHY];
 
-	if (job->type != p->type) {
-		fsm_fail(f, ERR_INVALID, "cannot update job from type \"%s\" to \"%s\"", job_type_text(job->type),
-			 job_type_text((int)p->type));
-	} else if ((changed & JOB_PERIODIC) != 0) {
-		fsm_fail(f, ERR_INVALID,
-			 was_periodic ? "cannot update periodic job to being non-periodic"
-				      : "cannot update non-periodic job to being periodic");
-	} else if ((changed & JOB_PARAMETERIZED) != 0) {
-		fsm_fail(f, ERR_INVALID,
-			 was_parameterized ? "cannot update parameterized job to being non-parameterized"
-					   : "cannot update non-parameterized job to being parameterized");
-	} else if ((changed & JOB_DISPATCHED) != 0) {
-		fsm_fail(f, ERR_INVALID, "field 'Dispatched' is read-only");
+	if (!admission_nature(job, p, why)) {
+		fsm_fail(f, ERR_INVALID, "%s", why);
 	}
 	return f->result->status == 0;
 }
@@ -335,11 +341,10 @@ static bool well_formed(struct fsm_work *f, const struct job_register *p)
 static bool surroundings_allow(struct fsm_work *f, const struct job_register *p)
 {
 	const struct job_row *parent;
+	char why[ADMISSION_WHY];
 
-	if (state_namespace(view_of(f), p->namespace_) == NULL) {
-		fsm_fail(f, ERR_INVALID, "job \"%s\" is in nonexistent namespace \"%s\"", p->id, p->namespace_);
-	} else if (p->node_pool[0] != '\0' && state_node_pool(view_of(f), p->node_pool) == NULL) {
-		fsm_fail(f, ERR_INVALID, "job \"%s\" is in nonexistent node pool \"%s\"", p->id, p->node_pool);
+	if (!admission_place(view_of(f), p, why)) {
+		fsm_fail(f, ERR_INVALID, "%s", why);
 	} else if ((p->flags & JOB_DISPATCHED) != 0) {
 		parent = state_job(view_of(f), p->namespace_, p->parent);
 		if (parent == NULL || (parent->flags & (JOB_PARAMETERIZED | JOB_STOP)) != JOB_PARAMETERIZED) {
@@ -400,16 +405,6 @@ static const struct job_row *register_changed(struct fsm_work *f, const struct j
 	};
 
 	return update_from(f, job, &v, p->versions_kept);
-}
-
-static void put_submission(struct fsm_work *f, const struct job_row *job, const struct submission *submission)
-{
-	struct key key = {.len = 0};
-
-	if (submission != NULL) {
-		key_put(&key, job->key, job->row.text_len);
-		fsm_object_put(f, TABLE_SUBMISSIONS, &key, &submission_type, submission);
-	}
 }
 
 /* A summary is touched, so that the job gets its status also when it gets no evaluation. */
@@ -477,6 +472,7 @@ void fsm_JOB_REGISTER(struct fsm_work *f, const struct job_register *p)
 
 /* ---- stopping ---- */
 
+/* Also those that are being stopped already: their delay is cut short. */
 static void mark_no_shutdown_delay(struct fsm_work *f, const struct job_row *job)
 {
 	size_t n;
@@ -487,12 +483,10 @@ static void mark_no_shutdown_delay(struct fsm_work *f, const struct job_row *job
 	rows_allocs_of_job(&r, view_of(f), job);
 	allocs = fsm_collect(f, &r, &n);
 	for (i = 0; i < n; i++) {
-		struct alloc_edit e;
+		const struct alloc_row *alloc = (const struct alloc_row *)allocs[i];
 
-		if (!alloc_row_terminal((const struct alloc_row *)allocs[i])) {
-			fsm_alloc_begin(f, &e, (const struct alloc_row *)allocs[i]);
-			e.row->flags |= ALLOC_NO_SHUTDOWN_DELAY;
-			fsm_alloc_end(f, &e);
+		if (!alloc_row_client_terminal(alloc)) {
+			fsm_alloc_set_flags(f, alloc, alloc->flags | ALLOC_NO_SHUTDOWN_DELAY);
 		}
 	}
 }

@@ -398,31 +398,40 @@ static void drain_end(struct fsm_work *f, struct node_edit *e, const struct node
 	tell(f, &e->extra, "Drain", p->complete ? "Node drain complete" : "Node drain disabled");
 }
 
+static void note_drain(struct fsm_work *f, struct node_edit *e, const struct node_drain *p, struct drain_metadata *last)
+{
+	last->updated_at = now_of(f);
+	if (p->meta.n > 0) {
+		last->meta = p->meta;
+	}
+	if (p->accessor_id[0] != '\0') {
+		last->accessor_id = p->accessor_id;
+	}
+	e->extra.last_drain = last;
+}
+
 void fsm_NODE_DRAIN(struct fsm_work *f, const struct node_drain *p)
 {
 	const struct node_row *node = find(f, &p->id);
 	struct drain_metadata last = {.status = "", .accessor_id = ""};
+	bool was_eligible = node != NULL && (node->flags & NODE_ELIGIBLE) != 0;
+	bool drains = node != NULL && (node->flags & NODE_DRAIN) != 0;
 	struct node_edit e;
-	bool was_eligible;
 
-	if (node == NULL || (p->strategy == NULL && (node->flags & NODE_DRAIN) == 0 && !p->mark_eligible)) {
+	if (node == NULL || (p->strategy == NULL && !drains && (was_eligible || !p->mark_eligible))) {
 		return;
 	}
-	was_eligible = (node->flags & NODE_ELIGIBLE) != 0;
 	edit_begin(f, &e, node);
 	if (p->strategy != NULL) {
 		drain_begin(f, &e, p, &last);
-	} else {
+		note_drain(f, &e, p, &last);
+	} else if (drains) {
 		drain_end(f, &e, p, &last);
+		note_drain(f, &e, p, &last);
+	} else { /* The last one is over, and stays what it was. */
+		e.row->flags = (uint8_t)(e.row->flags | NODE_ELIGIBLE);
+		tell(f, &e.extra, "Cluster", "Node marked as eligible for scheduling");
 	}
-	last.updated_at = now_of(f);
-	if (p->meta.n > 0) {
-		last.meta = p->meta;
-	}
-	if (p->accessor_id[0] != '\0') {
-		last.accessor_id = p->accessor_id;
-	}
-	e.extra.last_drain = &last;
 	edit_end(f, &e);
 	f->result->changed = true;
 	if (!was_eligible && (e.row->flags & NODE_ELIGIBLE) != 0) {

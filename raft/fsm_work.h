@@ -9,7 +9,8 @@
  *     fsm_alloc.c       allocations          fsm_plan.c          what schedulers decided
  *     fsm_deployment.c  deployments          fsm_config.c        the small tables
  *     fsm_restore.c     another state in place of this one
- *     fsm_service.c     services
+ *     fsm_service.c     services           fsm_variable.c      variables, their locks, root keys
+ *     fsm_acl.c         policies, tokens, roles
  *
  * All checks of a command come before its first change: a refused command changes nothing.
  */
@@ -179,6 +180,9 @@ struct alloc_edit {
 
 void fsm_alloc_begin(struct fsm_work *f, struct alloc_edit *e, const struct alloc_row *row);
 void fsm_alloc_end(struct fsm_work *f, struct alloc_edit *e);
+
+/* Flags alone. One that is being stopped already is told to its client anew when its delay is to be cut short. */
+void fsm_alloc_set_flags(struct fsm_work *f, const struct alloc_row *alloc, uint32_t flags);
 
 /* Count a step of one allocation in a summary being edited; clients are enum alloc_client or -1. */
 void fsm_alloc_count(struct summary_row *s, const char *group, int old, int now);

@@ -45,10 +45,20 @@ static bool disconnects(const struct task_group *group)
 	       group->max_client_disconnect.at > 0;
 }
 
+static bool scales(const struct task_group *group)
+{
+	uint32_t i = 0;
+
+	while (i < group->tasks.n && group->tasks.at[i].scaling_policies.n == 0) {
+		i++;
+	}
+	return group->scaling != NULL || i < group->tasks.n;
+}
+
 static char group_flags(const struct task_group *group)
 {
 	return (char)((reschedules(group) ? SPEC_GROUP_RESCHEDULES : 0) |
-		      (disconnects(group) ? SPEC_GROUP_DISCONNECTS : 0));
+		      (disconnects(group) ? SPEC_GROUP_DISCONNECTS : 0) | (scales(group) ? SPEC_GROUP_SCALES : 0));
 }
 
 /* What a user specifies, and what is not told elsewhere. */

@@ -7,6 +7,7 @@
 enum {
 	SPEC_GROUP_RESCHEDULES = 1, /* A failed allocation may be replaced. */
 	SPEC_GROUP_DISCONNECTS = 2, /* One whose node is cut off may go on for a while. */
+	SPEC_GROUP_SCALES = 4,      /* It, or a task of it, has a scaling policy. */
 };
 
 unsigned job_row_group_flags(const struct job_row *row, unsigned i);

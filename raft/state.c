@@ -43,6 +43,16 @@ const struct table_info tables[N_TABLES] = {
 	[TABLE_RESTORES] = OBJECT_TABLE,
 	[TABLE_SERVICES] =
 		TABLE(service_row, tags, 2, offsetof(struct service_row, key), INDEXES(1, INDEX_SERVICES_ALLOC)),
+	[TABLE_VARIABLES] = OBJECT_TABLE,
+	[TABLE_VARIABLE_HOLDS] = OBJECT_TABLE,
+	[TABLE_ROOT_KEYS] = OBJECT_TABLE,
+	[TABLE_ACL_POLICIES] = OBJECT_TABLE,
+	[TABLE_ACL_TOKENS] = TABLE(acl_token_row, rest, 1, sizeof(struct acl_token_row),
+				   INDEXES(2, INDEX_ACL_TOKENS_SECRET, INDEX_ACL_TOKENS_EXPIRY)),
+	[TABLE_ACL_ROLES] =
+		TABLE(acl_role_row, rest, 1, offsetof(struct acl_role_row, name), INDEXES(1, INDEX_ACL_ROLES_NAME)),
+	[TABLE_ACL_ONCE] = TABLE(acl_once_row, end, 0, offsetof(struct acl_once_row, end),
+				 INDEXES(2, INDEX_ACL_ONCE_SECRET, INDEX_ACL_ONCE_EXPIRY)),
 };
 
 /* A plain part without padding: the members' sizes add up. */
@@ -53,6 +63,9 @@ _Static_assert(PLAIN(alloc_row, node_name) == 4 * 16 + 4 * 8 + 7 * 8 + 5 * 4 + 4
 _Static_assert(PLAIN(node_row, name) == 16 + 6 * 8 + 6 * 4 + 2 + 6, "node_row has a hole");
 _Static_assert(PLAIN(deployment_row, rest) == 16 + 6 * 8 + 2 * 2 + 1 + 3, "deployment_row has a hole");
 _Static_assert(PLAIN(service_row, tags) == 16 + 8 + 2 * 8 + 2 * 2 + 4, "service_row has a hole");
+_Static_assert(PLAIN(acl_token_row, rest) == 3 * 16 + 4 * 8 + 2 + 6, "acl_token_row has a hole");
+_Static_assert(PLAIN(acl_role_row, rest) == 16 + 2 * 8, "acl_role_row has a hole");
+_Static_assert(PLAIN(acl_once_row, end) == 3 * 16 + 3 * 8, "acl_once_row has a hole");
 _Static_assert(PLAIN(object_row, object) == 2 * 8, "object_row has a hole");
 _Static_assert(sizeof(struct alloc_row) <= 256, "there are a million of them");
 
@@ -131,6 +144,14 @@ KEY_FN(deployment_job_key, deployment_row, row->key, row->row.text_len)
 KEY_FN(service_key, service_row, row->key, row->row.text_len)
 KEY_FN(service_alloc_key, service_row, &row->alloc_id, sizeof(row->alloc_id) + sizeof(row->serial))
 KEY_FN(object_key, object_row, row->key, row->row.text_len)
+KEY_FN(token_key, acl_token_row, &row->accessor, sizeof(row->accessor))
+KEY_FN(token_secret_key, acl_token_row, row->lookup, sizeof(row->lookup))
+KEY_FN(token_expiry_key, acl_token_row, row->expiry, sizeof(row->expiry) + sizeof(row->accessor))
+KEY_FN(role_key, acl_role_row, &row->id, sizeof(row->id))
+KEY_FN(role_name_key, acl_role_row, row->name, row->row.text_len)
+KEY_FN(once_key, acl_once_row, &row->accessor, sizeof(row->accessor))
+KEY_FN(once_secret_key, acl_once_row, row->lookup, sizeof(row->lookup))
+KEY_FN(once_expiry_key, acl_once_row, row->expiry, sizeof(row->expiry) + sizeof(row->accessor))
 
 static const struct tree_type types[N_TREES] = {
 	[TABLE_JOBS] = {job_key, true},
@@ -148,6 +169,13 @@ static const struct tree_type types[N_TREES] = {
 	[TABLE_SERVERS] = {object_key, true},
 	[TABLE_RESTORES] = {object_key, true},
 	[TABLE_SERVICES] = {service_key, true},
+	[TABLE_VARIABLES] = {object_key, true},
+	[TABLE_VARIABLE_HOLDS] = {object_key, true},
+	[TABLE_ROOT_KEYS] = {object_key, true},
+	[TABLE_ACL_POLICIES] = {object_key, true},
+	[TABLE_ACL_TOKENS] = {token_key, true},
+	[TABLE_ACL_ROLES] = {role_key, true},
+	[TABLE_ACL_ONCE] = {once_key, true},
 	[INDEX_JOBS_CURRENT] = {job_current_key, false},
 	[INDEX_JOBS_SYSTEM] = {job_current_key, false},
 	[INDEX_EVALS_JOB] = {eval_job_key, false},
@@ -157,6 +185,11 @@ static const struct tree_type types[N_TREES] = {
 	[INDEX_ALLOCS_DEPLOYMENT] = {alloc_deployment_key, false},
 	[INDEX_DEPLOYMENTS_JOB] = {deployment_job_key, false},
 	[INDEX_SERVICES_ALLOC] = {service_alloc_key, false},
+	[INDEX_ACL_TOKENS_SECRET] = {token_secret_key, false},
+	[INDEX_ACL_TOKENS_EXPIRY] = {token_expiry_key, false},
+	[INDEX_ACL_ROLES_NAME] = {role_name_key, false},
+	[INDEX_ACL_ONCE_SECRET] = {once_secret_key, false},
+	[INDEX_ACL_ONCE_EXPIRY] = {once_expiry_key, false},
 	[TREE_STATE_INDEX] = {object_key, false},
 	[TREE_STATE_HASH] = {object_key, false},
 };
@@ -170,6 +203,9 @@ bool row_indexed(const struct row *row, enum tree index)
 {
 	if (index == INDEX_ALLOCS_DEPLOYMENT) {
 		return !uuid_is_zero(&((const struct alloc_row *)row)->deployment_id);
+	}
+	if (index == INDEX_ACL_TOKENS_EXPIRY) {
+		return acl_token_row_expiry((const struct acl_token_row *)row) != 0;
 	}
 	if (index == INDEX_JOBS_SYSTEM) {
 		const struct job_row *job = (const struct job_row *)row;

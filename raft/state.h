@@ -34,7 +34,9 @@
 #define RAFT_STATE_H_
 
 #include "lib/uuid.h"
+#include "proto/acl.h"
 #include "proto/cluster.h"
+#include "proto/variable.h"
 #include "raft/tree.h"
 
 /* Numbers and names are stored: only append. The names are those of watches and metrics. */
@@ -53,7 +55,14 @@
 	X(CONFIGS, "config")               \
 	X(SERVERS, "servers")              \
 	X(RESTORES, "restore")             \
-	X(SERVICES, "service_registrations")
+	X(SERVICES, "service_registrations") \
+	X(VARIABLES, "variables")          \
+	X(VARIABLE_HOLDS, "variable_locks") \
+	X(ROOT_KEYS, "root_key_meta")      \
+	X(ACL_POLICIES, "acl_policy")      \
+	X(ACL_TOKENS, "acl_token")         \
+	X(ACL_ROLES, "acl_roles")          \
+	X(ACL_ONCE, "one_time_token")
 
 /* An index, and the table over whose rows it is. The keys are given beside the rows. */
 #define INDEX_LIST(X)                      \
@@ -65,7 +74,12 @@
 	X(ALLOCS_EVAL, ALLOCS)             \
 	X(ALLOCS_DEPLOYMENT, ALLOCS)       \
 	X(DEPLOYMENTS_JOB, DEPLOYMENTS)    \
-	X(SERVICES_ALLOC, SERVICES)
+	X(SERVICES_ALLOC, SERVICES)        \
+	X(ACL_TOKENS_SECRET, ACL_TOKENS)   \
+	X(ACL_TOKENS_EXPIRY, ACL_TOKENS)   \
+	X(ACL_ROLES_NAME, ACL_ROLES)       \
+	X(ACL_ONCE_SECRET, ACL_ONCE)       \
+	X(ACL_ONCE_EXPIRY, ACL_ONCE)
 
 enum table {
 #define X(id, name) TABLE_##id,
@@ -509,6 +523,64 @@ static inline const char *service_row_id(const struct service_row *row)
 	return row->key + row->ns_len + row->name_len + 2;
 }
 
+/* ---- access control ---- */
+
+enum acl_token_flag {
+	ACL_TOKEN_MANAGEMENT = 1,
+	ACL_TOKEN_GLOBAL = 2,
+};
+
+/* By accessor. INDEX_ACL_TOKENS_SECRET: `lookup`, the first half of the SHA-256 of the secret's 16 bytes, so that the
+ * time that a search takes says nothing of the secrets there are. INDEX_ACL_TOKENS_EXPIRY, those that expire: the time,
+ * the highest byte first, and the accessor. */
+struct acl_token_row {
+	struct row row;
+	struct uuid secret;
+	uint8_t lookup[16];
+	uint8_t expiry[8]; /* Unix nanoseconds; 0: never. */
+	struct uuid accessor;
+	uint64_t create_index;
+	uint64_t modify_index;
+	int64_t create_time_ns;
+	uint16_t flags; /* enum acl_token_flag */
+	uint8_t pad[6];
+	struct blob *rest; /* The other members, a packed acl_token; of roles the IDs alone. Never NULL. */
+};
+
+/* By ID. INDEX_ACL_ROLES_NAME: the name, zero. */
+struct acl_role_row {
+	struct row row;
+	struct uuid id;
+	uint64_t create_index;
+	uint64_t modify_index;
+	struct blob *rest; /* The other members, a packed acl_role. Never NULL. */
+	char name[];
+};
+
+/* A secret that is good for once: who brings it gets the token. One for each token, by accessor. INDEX_ACL_ONCE_SECRET:
+ * `lookup`; INDEX_ACL_ONCE_EXPIRY: the time and the accessor; as above. */
+struct acl_once_row {
+	struct row row;
+	struct uuid secret;
+	uint8_t lookup[16];
+	uint8_t expiry[8];
+	struct uuid accessor;
+	uint64_t create_index;
+	uint64_t modify_index;
+	char end[];
+};
+
+/* When a token expires; 0: never. */
+int64_t acl_token_row_expiry(const struct acl_token_row *row);
+int64_t acl_once_row_expiry(const struct acl_once_row *row);
+
+static inline bool acl_token_row_expired(const struct acl_token_row *row, int64_t wall_ns)
+{
+	int64_t expiry_ns = acl_token_row_expiry(row);
+
+	return expiry_ns != 0 && expiry_ns <= wall_ns;
+}
+
 /* ---- small tables ---- */
 
 /* A whole packed object under a key:
@@ -519,8 +591,13 @@ static inline const char *service_row_id(const struct service_row *row)
  *     NODE_POOLS    node_pool          name, zero
  *     CONFIGS       scheduler_config   "scheduler", zero
  *                   autopilot_config   "autopilot", zero; there is none until an operator has put one
+ *                   acl_bootstrapped   "acl-bootstrap", zero; there is none before the first token
  *     SERVERS       server_meta        8 bytes of the ID, the highest first
  *     RESTORES      restore_part       8 bytes of its number, the highest first (raft/fsm_restore.c)
+ *     VARIABLES     sealed_variable    namespace, zero, path, zero
+ *     VARIABLE_HOLDS variable_hold     likewise: of those that are locked, or may not be for a while
+ *     ROOT_KEYS     root_key           its ID, zero
+ *     ACL_POLICIES  acl_policy         its name, zero
  */
 struct object_row {
 	struct row row;
@@ -594,6 +671,29 @@ const struct object_row *state_node_pool(const struct view *v, const char *name)
 const struct object_row *state_server(const struct view *v, uint64_t id);
 const struct service_row *state_service(const struct view *v, const char *ns, const char *name, const char *id);
 
+const struct object_row *state_variable(const struct view *v, const char *ns, const char *path);
+const struct object_row *state_variable_hold(const struct view *v, const char *ns, const char *path);
+const struct object_row *state_root_key(const struct view *v, const char *id);
+
+/* A token or role by its ID as 36 characters; what is no UUID is the ID of none. Secrets are looked up by a hash, and
+ * compared in constant time. An expired token is found like any other: see acl_token_row_expired(). */
+const struct acl_token_row *state_acl_token(const struct view *v, const char *accessor);
+const struct acl_token_row *state_acl_token_by_secret(const struct view *v, const char *secret);
+const struct object_row *state_acl_policy(const struct view *v, const char *name);
+const struct acl_role_row *state_acl_role(const struct view *v, const char *id);
+const struct acl_role_row *state_acl_role_by_name(const struct view *v, const char *name);
+const struct acl_once_row *state_acl_once(const struct view *v, const struct uuid *accessor);
+const struct acl_once_row *state_acl_once_by_secret(const struct view *v, const struct uuid *secret);
+
+/* That the first token was made. ERR_NOTFOUND: it was not; ERR_NOMEM, ERR_CORRUPT. */
+int state_acl_bootstrapped(const struct view *v, struct acl_bootstrapped *out, struct arena *mem);
+
+/* The root key that encrypts now. ERR_NOTFOUND: there is none yet; ERR_NOMEM, ERR_CORRUPT. */
+int state_active_key(const struct view *v, struct root_key *out, struct arena *mem);
+
+/* The path in the key of a row of VARIABLES or VARIABLE_HOLDS; what stands before is the namespace. */
+const char *variable_row_path(const struct object_row *row);
+
 const struct object_row *state_restore_part(const struct view *v, uint64_t number);
 
 /* Never fails but for ERR_NOMEM and ERR_CORRUPT: the state has one from the beginning. */
@@ -649,6 +749,13 @@ void rows_allocs_of_node(struct rows *r, const struct view *v, const struct uuid
 void rows_services(struct rows *r, const struct view *v, const char *ns, const char *name);
 /* In the order of their making. */
 void rows_services_of_alloc(struct rows *r, const struct view *v, const struct uuid *alloc);
+/* Variables in the order of namespace and path. A NULL namespace is all of them (then `prefix` is not looked at). */
+void rows_variables(struct rows *r, const struct view *v, const char *ns, const char *prefix);
+/* By ID; NULL is all. */
+void rows_acl_tokens(struct rows *r, const struct view *v, const struct uuid_prefix *accessor);
+/* Tokens that expire, the first to do so first. */
+void rows_expiring_tokens(struct rows *r, const struct view *v);
+void rows_expiring_once(struct rows *r, const struct view *v);
 /* The rows of one of the small tables. */
 void rows_objects(struct rows *r, const struct view *v, enum table table);
 
@@ -660,7 +767,9 @@ const struct row *rows_next(struct rows *r);
 const struct row *rows_prev(struct rows *r);
 
 /* job_next(&r) and so on: rows_next() of a known kind. */
-#define ROW_TYPES(X) X(job) X(summary) X(eval) X(alloc) X(node) X(deployment) X(service) X(object)
+#define ROW_TYPES(X)                                                                         \
+	X(job) X(summary) X(eval) X(alloc) X(node) X(deployment) X(service) X(object)        \
+		X(acl_token) X(acl_role) X(acl_once)
 #define X(T)                                                                                 \
 	static inline const struct T##_row *T##_next(struct rows *r)                         \
 	{                                                                                    \
@@ -719,6 +828,17 @@ int deployment_row_get(const struct deployment_row *row, struct deployment *out,
 int service_row_get(const struct view *v, const struct service_row *row, struct service_registration *out,
                     struct arena *mem);
 int service_row_tags(const struct service_row *row, struct service_tags *out, struct arena *mem);
+
+/* With its secret. Roles have their IDs and the names that they have in `v`; those that are gone are left out. */
+int acl_token_row_get(const struct view *v, const struct acl_token_row *row, struct acl_token *out, struct arena *mem);
+int acl_token_row_stub(const struct view *v, const struct acl_token_row *row, struct acl_token_stub *out,
+                       struct arena *mem);
+/* Policies that are gone are left out, unless `v` is NULL. */
+int acl_role_row_get(const struct view *v, const struct acl_role_row *row, struct acl_role *out, struct arena *mem);
+int acl_policy_row_get(const struct object_row *row, struct acl_policy *out, struct arena *mem);
+
+/* What INDEX_ACL_TOKENS_SECRET and INDEX_ACL_ONCE_SECRET have in a secret's place. */
+void acl_lookup(const struct uuid *secret, uint8_t lookup[16]);
 
 /* ---- for tests ---- */
 

@@ -241,11 +241,68 @@ static void check_service(struct check *c, const struct service_row *service)
 	EXPECT(c, alloc == NULL || strcmp(job_row_ns(alloc->job), service_row_ns(service)) == 0, id);
 }
 
+static void check_variable(struct check *c, const struct object_row *row)
+{
+	const struct object_row *hold = state_variable_hold(c->v, row->key, variable_row_path(row));
+	const char *path = variable_row_path(row);
+	struct arena mem = {0};
+	struct sealed_variable v;
+	struct variable_hold h;
+
+	if (object_row_get(row, &sealed_variable_type, &v, &mem) != 0) {
+		fault(c, "variable %s cannot be decoded", path);
+	} else if (v.lock_id[0] != '\0') {
+		EXPECT(c, hold != NULL && object_row_get(hold, &variable_hold_type, &h, &mem) == 0 &&
+			       strcmp(h.lock_id, v.lock_id) == 0, path);
+	}
+	arena_close(&mem);
+}
+
+/* One root key at the most is active, and one is when there are any. */
+static void check_keys(struct check *c)
+{
+	const struct object_row *row;
+	struct arena mem = {0};
+	unsigned active = 0;
+	struct root_key key;
+	struct rows r;
+
+	rows_objects(&r, c->v, TABLE_ROOT_KEYS);
+	while ((row = object_next(&r)) != NULL) {
+		active += object_row_get(row, &root_key_type, &key, &mem) == 0 && strcmp(key.state, "active") == 0;
+	}
+	EXPECT(c, active == (view_count(c->v, TABLE_ROOT_KEYS) > 0), "root keys");
+	arena_close(&mem);
+}
+
+static void check_tokens(struct check *c)
+{
+	const struct acl_token_row *token;
+	const struct acl_once_row *once;
+	uint8_t lookup[16];
+	struct rows r;
+
+	rows_objects(&r, c->v, TABLE_ACL_TOKENS);
+	while ((token = acl_token_next(&r)) != NULL) {
+		acl_lookup(&token->secret, lookup);
+		EXPECT(c, memcmp(lookup, token->lookup, sizeof(lookup)) == 0, "a token's lookup");
+		EXPECT(c, acl_token_row_expiry(token) >= 0, "a token's expiry");
+	}
+	rows_objects(&r, c->v, TABLE_ACL_ONCE);
+	while ((once = acl_once_next(&r)) != NULL) {
+		acl_lookup(&once->secret, lookup);
+		EXPECT(c, memcmp(lookup, once->lookup, sizeof(lookup)) == 0, "a one-time token's lookup");
+		EXPECT(c, view_find(c->v, TABLE_ACL_TOKENS, (struct tree_key){&once->accessor, sizeof(once->accessor)}),
+		       "a one-time token's token");
+	}
+}
+
 bool state_check(const struct view *v)
 {
 	struct check c = {.v = v};
 	const struct summary_row *summary;
 	const struct service_row *service;
+	const struct object_row *object;
 	const struct alloc_row *alloc;
 	const struct job_row *job;
 	struct rows r;
@@ -275,5 +332,11 @@ bool state_check(const struct view *v)
 	while ((service = service_next(&r)) != NULL) {
 		check_service(&c, service);
 	}
+	rows_variables(&r, v, NULL, "");
+	while ((object = object_next(&r)) != NULL) {
+		check_variable(&c, object);
+	}
+	check_keys(&c);
+	check_tokens(&c);
 	return c.faults == 0;
 }

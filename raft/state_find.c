@@ -139,6 +139,50 @@ const struct service_row *state_service(const struct view *v, const char *ns, co
 	return find(v, TABLE_SERVICES, &key);
 }
 
+static const struct object_row *find_pair(const struct view *v, enum table table, const char *ns, const char *name)
+{
+	struct key key;
+
+	key_job(&key, ns, name);
+	return find(v, table, &key);
+}
+
+const struct object_row *state_variable(const struct view *v, const char *ns, const char *path)
+{
+	return find_pair(v, TABLE_VARIABLES, ns, path);
+}
+
+const struct object_row *state_variable_hold(const struct view *v, const char *ns, const char *path)
+{
+	return find_pair(v, TABLE_VARIABLE_HOLDS, ns, path);
+}
+
+const char *variable_row_path(const struct object_row *row)
+{
+	return row->key + strlen(row->key) + 1;
+}
+
+const struct object_row *state_root_key(const struct view *v, const char *id)
+{
+	return find_name(v, TABLE_ROOT_KEYS, id);
+}
+
+int state_active_key(const struct view *v, struct root_key *out, struct arena *mem)
+{
+	const struct object_row *row;
+	struct rows r;
+	int rv = 0;
+
+	rows_objects(&r, v, TABLE_ROOT_KEYS);
+	while (rv == 0 && (row = object_next(&r)) != NULL) {
+		rv = object_row_get(row, &root_key_type, out, mem);
+		if (rv == 0 && strcmp(out->state, "active") == 0) {
+			return 0;
+		}
+	}
+	return rv != 0 ? rv : ERR_NOTFOUND;
+}
+
 int state_scheduler_config(const struct view *v, struct scheduler_config *out, struct arena *mem)
 {
 	const struct object_row *row = find_name(v, TABLE_CONFIGS, "scheduler");
@@ -265,6 +309,15 @@ void rows_summaries(struct rows *r, const struct view *v, const char *ns, const 
 	}
 }
 
+void rows_variables(struct rows *r, const struct view *v, const char *ns, const char *prefix)
+{
+	if (ns == NULL) {
+		rows_open(r, v, TABLE_VARIABLES, NULL, 0);
+	} else {
+		rows_open_job(r, v, TABLE_VARIABLES, ns, prefix, true);
+	}
+}
+
 void rows_evals(struct rows *r, const struct view *v, const struct uuid_prefix *prefix)
 {
 	rows_open_id(r, v, TABLE_EVALS, prefix);
@@ -283,6 +336,11 @@ void rows_nodes(struct rows *r, const struct view *v, const struct uuid_prefix *
 void rows_deployments(struct rows *r, const struct view *v, const struct uuid_prefix *prefix)
 {
 	rows_open_id(r, v, TABLE_DEPLOYMENTS, prefix);
+}
+
+void rows_acl_tokens(struct rows *r, const struct view *v, const struct uuid_prefix *accessor)
+{
+	rows_open_id(r, v, TABLE_ACL_TOKENS, accessor);
 }
 
 void rows_evals_of_job(struct rows *r, const struct view *v, const char *ns, const char *id)

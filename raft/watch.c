@@ -56,6 +56,7 @@ uint64_t watch_key_row(const struct row *row)
 	case TABLE_SCALINGS:
 	case TABLE_SUBMISSIONS:
 	case TABLE_SERVICES:
+	case TABLE_VARIABLES:
 		return job_part(key);
 	default:
 		return key_hash(key.at, key.len);
@@ -75,6 +76,7 @@ int watch_ring_init(struct watch_ring *r, size_t size, void (*wake)(void *ctx), 
 	atomic_init(&r->tail, 0);
 	atomic_init(&r->overflow, false);
 	atomic_init(&r->signalled, false);
+	atomic_init(&r->listening, true);
 	list_init(&r->link);
 	return r->slots != NULL ? 0 : ERR_NOMEM;
 }
@@ -86,9 +88,17 @@ void watch_ring_close(struct watch_ring *r)
 	r->slots = NULL;
 }
 
+bool watch_ring_listen(struct watch_ring *r, bool on)
+{
+	return !atomic_exchange(&r->listening, on) && on;
+}
+
+/* The ring has been filled before it is looked whether the reader listens, and the reader drains after it has said so:
+ * one of the two sees the other. */
 static void ring_signal(struct watch_ring *r)
 {
-	if (!atomic_exchange(&r->signalled, true)) {
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&r->listening) && !atomic_exchange(&r->signalled, true)) {
 		r->wake(r->ctx);
 	}
 }

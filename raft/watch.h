@@ -32,7 +32,7 @@ struct watch_notice {
 
 /* The hash of a row's key: what notices of its changes carry. Of a job it is that of namespace and ID, whatever the
  * version; likewise of its summary, launch, submission and of scalings of its groups. Of a service it is that of namespace and
- * name. */
+ * name, of a variable that of namespace and path. */
 uint64_t watch_key_job(const char *ns, const char *id);
 uint64_t watch_key_id(const struct uuid *id);
 uint64_t watch_key_name(const char *name);
@@ -49,6 +49,7 @@ struct watch_ring {
 	atomic_size_t tail;  /* Written by the reader: the next to empty. */
 	atomic_bool overflow;
 	atomic_bool signalled; /* The reader has been told, and has not drained since. */
+	atomic_bool listening; /* The reader is to be told. */
 	void (*wake)(void *ctx); /* On the writer's thread. */
 	void *ctx;
 	struct list link;
@@ -56,6 +57,10 @@ struct watch_ring {
 
 /* `size` 0 is the default. ERR_NOMEM. */
 int watch_ring_init(struct watch_ring *r, size_t size, void (*wake)(void *ctx), void *ctx);
+
+/* The reader alone: whether it is to be told of what comes; at first it is. While nobody waits it need not be, and changes
+ * wake no thread. True when it was deaf until now: then it is to drain soon, as it was not told of what came before. */
+bool watch_ring_listen(struct watch_ring *r, bool on);
 
 /* It must have left its hub. */
 void watch_ring_close(struct watch_ring *r);

@@ -68,6 +68,11 @@ uint64_t weight_above(const struct weight *w, uint64_t index)
 	return index >= w->last ? 0 : w->total - w->at[find(w, index)].total;
 }
 
+uint64_t weight_between(const struct weight *w, uint64_t from, uint64_t to)
+{
+	return w->at[find(w, to)].total - w->at[find(w, from)].total;
+}
+
 uint64_t weight_index(const struct weight *w, uint64_t bytes)
 {
 	unsigned i = 0;

@@ -34,6 +34,9 @@ void weight_append(struct weight *w, uint64_t index, uint64_t bytes);
 /* The bytes of the entries above index, or more by at most a step. */
 uint64_t weight_above(const struct weight *w, uint64_t index);
 
+/* The bytes of the entries above `from` and up to `to`, or more or fewer by at most a step. */
+uint64_t weight_between(const struct weight *w, uint64_t from, uint64_t to);
+
 /* An index above which at most `bytes` of entries are, or only the last one. */
 uint64_t weight_index(const struct weight *w, uint64_t bytes);
 

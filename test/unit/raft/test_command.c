@@ -61,7 +61,7 @@ static char *long_text(size_t len)
 
 static void a_full_batch_says_so_and_a_large_command_goes_alone(void **state)
 {
-	char *text = long_text(30000);
+	char *text = long_text(ENTRY_BEST / 2 - 2000);
 	char *huge = long_text(ENTRY_BEST + 1000);
 	struct name_delete name = {text};
 	struct name_delete name2 = {huge};

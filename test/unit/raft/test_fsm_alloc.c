@@ -421,6 +421,32 @@ static void a_transition_marks_and_evaluates(void **state)
 	kit_close(k);
 }
 
+static void a_delay_is_cut_short_for_those_that_go_already(void **state)
+{
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 3);
+	uint64_t placed = alloc(&s, 0)->alloc_modify_index;
+	struct job_deregister p;
+
+	(void)state;
+	object_init(&job_deregister_type, &p);
+	p.namespace_ = "default";
+	p.id = "a";
+	p.no_shutdown_delay = true;
+	kit_stop_alloc(k, &s.ids[1], "");
+	kit_stop_alloc(k, &s.ids[2], "");
+	kit_report(k, &s.ids[2], "complete");
+	kit_apply(k, COMMAND_JOB_DEREGISTER, &p);
+	assert_int_equal(alloc(&s, 0)->flags & ALLOC_NO_SHUTDOWN_DELAY, ALLOC_NO_SHUTDOWN_DELAY);
+	assert_int_equal(alloc(&s, 0)->alloc_modify_index, placed); /* It is told with its stop. */
+	assert_int_equal(alloc(&s, 1)->flags & ALLOC_NO_SHUTDOWN_DELAY, ALLOC_NO_SHUTDOWN_DELAY);
+	assert_int_equal(alloc(&s, 1)->alloc_modify_index, k->result.index);
+	assert_int_equal(alloc(&s, 2)->flags & ALLOC_NO_SHUTDOWN_DELAY, 0);
+	kit_apply(k, COMMAND_JOB_DEREGISTER, &p);
+	assert_true(alloc(&s, 1)->alloc_modify_index < k->result.index);
+	kit_close(k);
+}
+
 /* ---- evaluations ---- */
 
 static void an_evaluation_that_completes_cancels_the_blocked_ones(void **state)
@@ -622,7 +648,7 @@ static void success_marks_the_version_stable_and_failure_goes_back_to_it(void **
 	d = kit_deployment(k, "a", 1, 0);
 	set_status(k, &d, DEPLOYMENT_STATUS_FAILED, "fail", (struct opt){0, true});
 	assert_true(k->result.changed);
-	assert_int_equal(k->result.version, 2);
+	assert_int_equal(k->result.version, 0);
 	assert_int_equal(kit_find(k, "a")->version, 2);
 	assert_int_equal(kit_find(k, "a")->priority, 50);
 	kit_close(k);
@@ -973,6 +999,7 @@ int main(void)
 		cmocka_unit_test(allocations_see_their_version_when_it_has_gone),
 		cmocka_unit_test(the_indexes_find_allocations),
 		cmocka_unit_test(a_transition_marks_and_evaluates),
+		cmocka_unit_test(a_delay_is_cut_short_for_those_that_go_already),
 		cmocka_unit_test(an_evaluation_that_completes_cancels_the_blocked_ones),
 		cmocka_unit_test(an_evaluation_keeps_all_its_members),
 		cmocka_unit_test(evaluations_and_allocations_are_collected),

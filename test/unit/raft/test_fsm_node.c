@@ -208,6 +208,15 @@ static void a_drain_and_its_end(void **state)
 	assert_null(get(&k, &id).drain_strategy);
 	assert_string_equal(get(&k, &id).last_drain->status, "complete");
 	assert_string_equal(get(&k, &id).scheduling_eligibility, "ineligible");
+	p.complete = false;
+	p.mark_eligible = true;
+	kit_apply(&k, COMMAND_NODE_DRAIN, &p); /* There is none to cancel any more. */
+	assert_string_equal(get(&k, &id).last_drain->status, "complete");
+	assert_true(node_row_ready(state_node(k.v, &id)));
+	assert_false(kit_apply(&k, COMMAND_NODE_DRAIN, &p)->changed);
+	eligibility.eligible = false;
+	kit_apply(&k, COMMAND_NODE_ELIGIBILITY, &eligibility);
+	eligibility.eligible = true;
 	kit_apply(&k, COMMAND_NODE_ELIGIBILITY, &eligibility);
 	assert_true(node_row_ready(state_node(k.v, &id)));
 	kit_close(&k);

@@ -576,6 +576,195 @@ static void make_name_delete(struct world *w, struct name_delete *p)
 	p->name = chance(w, 2) ? "x" : "gpu";
 }
 
+static const char *some_path(struct world *w)
+{
+	static const char *const paths[] = {"a", "a/b", "nomad/jobs", "nomad/jobs/x", "nomad/no", ""};
+
+	return paths[below(w, 6)];
+}
+
+/* The ID of the lock that is held, or another. */
+static const char *some_lock(struct world *w, const char *path)
+{
+	const struct object_row *row = state_variable_hold(w->c.v, "default", path);
+	struct variable_hold hold = {.lock_id = ""};
+
+	if (row != NULL && chance(w, 2)) {
+		assert_int_equal(object_row_get(row, &variable_hold_type, &hold, &w->mem), 0);
+	}
+	return chance(w, 8) ? "another" : hold.lock_id;
+}
+
+static int64_t some_index(struct world *w, const char *path)
+{
+	const struct object_row *row = state_variable(w->c.v, "default", path);
+
+	return row != NULL && chance(w, 2) ? (int64_t)row->modify_index : 0;
+}
+
+static struct bytes some_data(struct world *w)
+{
+	static const uint8_t bytes[] = "sealed";
+
+	return chance(w, 4) ? (struct bytes){NULL, 0} : (struct bytes){bytes, 1 + below(w, 6)};
+}
+
+static void make_variable_put(struct world *w, struct variable_put *p)
+{
+	p->namespace_ = chance(w, 8) ? "x" : "default";
+	p->path = some_path(w);
+	p->key_id = chance(w, 2) ? "x" : "gpu";
+	p->data = some_data(w);
+	p->enforce = chance(w, 4);
+	p->modify_index = some_index(w, p->path);
+	p->op = below(w, VARIABLE_OPS);
+	p->lock_id = some_lock(w, p->path);
+	p->ttl_ns = chance(w, 2) ? 0 : NS_PER_MIN;
+	p->lock_delay_ns = below(w, 2);
+}
+
+static void make_variable_delete(struct world *w, struct variable_delete *p)
+{
+	p->namespace_ = chance(w, 8) ? "x" : "default";
+	p->path = some_path(w);
+	p->enforce = chance(w, 2);
+	p->modify_index = some_index(w, p->path);
+	p->lock_id = some_lock(w, p->path);
+}
+
+static void make_variable_lock_ref(struct world *w, struct variable_lock_ref *p)
+{
+	p->namespace_ = "default";
+	p->path = some_path(w);
+	p->lock_id = some_lock(w, p->path);
+}
+
+static void make_variables_rekey(struct world *w, struct variables_rekey *p)
+{
+	p->key_id = chance(w, 2) ? "x" : "gpu";
+	p->variables.n = 2;
+	p->variables.at = arena_calloc(&w->mem, 2, sizeof(*p->variables.at));
+	for (unsigned i = 0; i < 2; i++) {
+		const char *path = some_path(w);
+
+		p->variables.at[i] = (struct variable_rekey){"default", path, some_index(w, path), some_data(w)};
+	}
+}
+
+static void make_root_key_put(struct world *w, struct root_key_put *p)
+{
+	p->key = chance(w, 8) ? NULL : arena_alloc(&w->mem, sizeof(*p->key));
+	if (p->key != NULL) {
+		object_init(&root_key_type, p->key);
+		p->key->id = chance(w, 2) ? "x" : "gpu";
+		p->key->secret = (struct bytes){(const uint8_t *)"0123456789", 10};
+	}
+	p->full = chance(w, 2);
+	p->first = chance(w, 4);
+}
+
+static const char *some_acl_id(struct world *w)
+{
+	static const char *const ids[] = {
+		"11111111-1111-4111-8111-111111111111",
+		"22222222-2222-4222-8222-222222222222",
+		"33333333-3333-4333-8333-333333333333",
+	};
+
+	return chance(w, 16) ? "none" : ids[below(w, 3)];
+}
+
+static struct bytes some_acl_bytes(struct world *w)
+{
+	const char *text = some_acl_id(w);
+	struct uuid *id = arena_calloc(&w->mem, 1, sizeof(*id));
+
+	return uuid_parse(text, strlen(text), id) ? uuid_bytes(id) : (struct bytes){NULL, 0};
+}
+
+static struct acl_token *some_token(struct world *w, bool management)
+{
+	struct acl_token *t = arena_alloc(&w->mem, sizeof(*t));
+
+	object_init(&acl_token_type, t);
+	t->accessor_id = some_acl_id(w);
+	t->secret_id = chance(w, 3) ? "" : some_acl_id(w);
+	t->type = management ? "management" : "client";
+	t->global = chance(w, 4);
+	if (!management && chance(w, 2)) {
+		t->roles.n = 1 + below(w, 2);
+		t->roles.at = arena_calloc(&w->mem, t->roles.n, sizeof(*t->roles.at));
+		for (uint32_t i = 0; i < t->roles.n; i++) {
+			t->roles.at[i] = (struct acl_role_link){chance(w, 2) ? some_acl_id(w) : "", "r"};
+		}
+	} else if (!management) {
+		t->policies.n = 1;
+		t->policies.at = arena_calloc(&w->mem, 1, sizeof(char *));
+		t->policies.at[0] = chance(w, 2) ? "x" : "gpu";
+	}
+	if (chance(w, 2)) {
+		t->expiration_time = w->c.now + below(w, 40) * NS_PER_S;
+	}
+	return t;
+}
+
+static void make_acl_bootstrap(struct world *w, struct acl_bootstrap *p)
+{
+	p->token = some_token(w, true);
+	p->token->expiration_time = 0;
+	p->reset_index = below(w, 3);
+}
+
+static void make_acl_policy_put(struct world *w, struct acl_policy_put *p)
+{
+	p->policy = arena_alloc(&w->mem, sizeof(*p->policy));
+	object_init(&acl_policy_type, p->policy);
+	p->policy->name = chance(w, 8) ? "" : chance(w, 2) ? "x" : "gpu";
+	p->policy->rules = chance(w, 2) ? "node { policy = \"read\" }" : "";
+}
+
+static void make_acl_token_put(struct world *w, struct acl_token_put *p)
+{
+	p->token = chance(w, 16) ? NULL : some_token(w, chance(w, 3));
+	p->create = chance(w, 2);
+}
+
+static void make_acl_id(struct world *w, struct acl_id *p)
+{
+	p->id = some_acl_bytes(w);
+}
+
+static void make_acl_role_put(struct world *w, struct acl_role_put *p)
+{
+	static struct acl_policy_link links[] = {{"x"}, {"gpu"}, {"x"}};
+
+	p->role = arena_alloc(&w->mem, sizeof(*p->role));
+	object_init(&acl_role_type, p->role);
+	p->role->id = some_acl_id(w);
+	p->role->name = chance(w, 2) ? "r" : "role-with-a-longer-name";
+	p->role->policies.at = links;
+	p->role->policies.n = below(w, 4);
+	p->create = chance(w, 2);
+}
+
+static void make_acl_once_put(struct world *w, struct acl_once_put *p)
+{
+	p->accessor = some_acl_bytes(w);
+	p->secret = some_acl_bytes(w);
+	p->ttl_ns = below(w, 10) * NS_PER_S;
+}
+
+static void make_acl_expire(struct world *w, struct acl_expire *p)
+{
+	p->tokens.n = p->once.n = 2;
+	p->tokens.at = arena_calloc(&w->mem, 2, sizeof(*p->tokens.at));
+	p->once.at = arena_calloc(&w->mem, 2, sizeof(*p->once.at));
+	for (unsigned i = 0; i < 2; i++) {
+		p->tokens.at[i].id = some_acl_bytes(w);
+		p->once.at[i].id = some_acl_bytes(w);
+	}
+}
+
 static void make_node_pool_put(struct world *w, struct node_pool_put *p)
 {
 	p->pool = arena_alloc(&w->mem, sizeof(*p->pool));

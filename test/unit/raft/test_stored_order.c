@@ -16,7 +16,7 @@ enum { PINNED = sizeof(pinned) / sizeof(pinned[0]) };
 #define PARTS(X)                                                                                                       \
 	X(job_name)                                                                                                    \
 	X(id_ref) X(alloc_report) X(alloc_transition) X(plan_group) X(plan_metrics) X(plan_place) X(plan_change)       \
-		X(deployment_update) X(job_extra) X(alloc_server) X(alloc_reported) X(node_extra) X(service_tags)
+		X(deployment_update) X(job_extra) X(alloc_server) X(alloc_reported) X(node_extra) X(service_tags) X(variable_rekey)
 
 static const struct type *const types[] = {
 #define X(id, payload) &payload##_type,

@@ -45,6 +45,31 @@ static void drain(struct setting *s)
 	watch_drain(&s->w, &s->ring, &s->woken);
 }
 
+/* While nobody waits no thread is woken; who then begins to wait hears of what came before he was heard. */
+static void a_reader_that_does_not_listen_is_not_woken(void **state)
+{
+	struct watcher a = {0};
+	struct setting s;
+
+	(void)state;
+	open_setting(&s, 0);
+	assert_false(watch_ring_listen(&s.ring, false));
+	assert_false(watch_ring_listen(&s.ring, false));
+	kit_register(&s.k, kit_job(&s.k, "a", "service"));
+	assert_int_equal(s.wakes, 0);
+	watch_row(&s.w, &a, TABLE_JOBS, watch_key_job("default", "a"));
+	kit_deregister(&s.k, "a", true);
+	assert_int_equal(s.wakes, 0);
+	assert_true(watch_ring_listen(&s.ring, true));
+	drain(&s);
+	assert_false(a.waiting);
+	watch_cancel(&s.w, &a);
+	assert_false(watch_ring_listen(&s.ring, true));
+	kit_register(&s.k, kit_job(&s.k, "a", "service"));
+	assert_int_equal(s.wakes, 1);
+	close_setting(&s);
+}
+
 static void a_change_wakes_those_who_wait_for_its_row_or_table(void **state)
 {
 	struct watcher a = {0};
@@ -211,7 +236,7 @@ static void *publish(void *ctx)
 }
 
 /* The reader waits for each step it has not seen; if a wake were lost it would wait for ever at the last. */
-static void no_wake_is_lost_between_threads(void **state)
+static void wait_for_all(bool always_listens)
 {
 	struct threads t = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 	struct watcher who = {0};
@@ -220,7 +245,6 @@ static void no_wake_is_lost_between_threads(void **state)
 	pthread_t thread;
 	int seen = 0;
 
-	(void)state;
 	watch_hub_init(&t.hub);
 	assert_int_equal(watch_ring_init(&t.ring, 16, tell, &t), 0);
 	watch_hub_add(&t.hub, &t.ring);
@@ -233,6 +257,9 @@ static void no_wake_is_lost_between_threads(void **state)
 			break;
 		}
 		watch_row(&w, &who, TABLE_JOBS, 5);
+		if (watch_ring_listen(&t.ring, true)) {
+			watch_drain(&w, &t.ring, &woken);
+		}
 		while (who.waiting) {
 			pthread_mutex_lock(&t.lock);
 			while (!t.told) {
@@ -243,11 +270,24 @@ static void no_wake_is_lost_between_threads(void **state)
 			watch_drain(&w, &t.ring, &woken);
 		}
 		watch_cancel(&w, &who);
+		(void)watch_ring_listen(&t.ring, always_listens);
 	}
 	pthread_join(thread, NULL);
 	watchers_close(&w);
 	watch_hub_remove(&t.hub, &t.ring);
 	watch_ring_close(&t.ring);
+}
+
+static void no_wake_is_lost_between_threads(void **state)
+{
+	(void)state;
+	wait_for_all(true);
+}
+
+static void no_wake_is_lost_by_who_listens_only_while_he_waits(void **state)
+{
+	(void)state;
+	wait_for_all(false);
 }
 
 /* ---- the feed of the leader's core ---- */
@@ -307,11 +347,13 @@ static void the_feed_tells_each_row_once_with_old_and_new(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_reader_that_does_not_listen_is_not_woken),
 		cmocka_unit_test(a_change_wakes_those_who_wait_for_its_row_or_table),
 		cmocka_unit_test(each_kind_of_row_has_its_key),
 		cmocka_unit_test(a_full_ring_wakes_everybody),
 		cmocka_unit_test(many_waiters_find_their_rows),
 		cmocka_unit_test(no_wake_is_lost_between_threads),
+		cmocka_unit_test(no_wake_is_lost_by_who_listens_only_while_he_waits),
 		cmocka_unit_test(the_feed_tells_each_row_once_with_old_and_new),
 	};
 
