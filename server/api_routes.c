@@ -26,7 +26,7 @@ API_OTHERS(X)
 #undef X
 
 const struct http_route api_routes[] = {
-#define X(name, methods, pattern, capability) {pattern, methods, HTTP_ANY_SERVER, capability, 0, read_##name},
+#define X(name, methods, pattern, capability) {pattern, methods, HTTP_ANY_SERVER, capability, API_QUERY, read_##name},
 	API_READS(X)
 #undef X
 #define X(name, methods, pattern, capability) {pattern, methods, HTTP_LEADER, capability, 0, write_##name},
