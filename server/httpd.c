@@ -45,71 +45,6 @@ static void on_answer_begins(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t
 	h2o_setup_next_ostream(req, slot);
 }
 
-/* --- Clients: how many connections has each? ---------------------------------------------------------------------- */
-
-static void client_key(const struct sockaddr_storage *addr, uint8_t ip[16])
-{
-	memset(ip, 0, 16);
-	if (addr->ss_family == AF_INET6) {
-		memcpy(ip, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr, 16);
-	} else {
-		memcpy(ip + 12, &((const struct sockaddr_in *)(const void *)addr)->sin_addr, 4);
-	}
-}
-
-static struct client **client_slot(struct httpd *h, const uint8_t ip[16])
-{
-	size_t hash = 0;
-	struct client **at;
-
-	for (size_t i = 0; i < 16; i++) {
-		hash = hash * 31 + ip[i];
-	}
-	at = &h->clients[hash % CLIENT_BUCKETS];
-	while (*at != NULL && memcmp((*at)->ip, ip, 16) != 0) {
-		at = &(*at)->next;
-	}
-	return at;
-}
-
-/* The client of a new connection, counted; NULL if it has too many, or for want of memory. */
-static struct client *client_get(struct httpd *h, uv_tcp_t *tcp)
-{
-	struct sockaddr_storage addr = {0};
-	int len = sizeof(addr);
-	struct client **slot;
-	uint8_t ip[16];
-
-	(void)uv_tcp_getpeername(tcp, (struct sockaddr *)&addr, &len);
-	client_key(&addr, ip);
-	slot = client_slot(h, ip);
-	if (*slot == NULL) {
-		*slot = calloc(1, sizeof(**slot));
-		if (*slot == NULL) {
-			return NULL;
-		}
-		memcpy((*slot)->ip, ip, 16);
-	}
-	if (h->config.conns_per_client_max > 0 && (*slot)->n >= h->config.conns_per_client_max) {
-		return NULL;
-	}
-	(*slot)->n++;
-	return *slot;
-}
-
-static void client_put(struct httpd *h, struct client *client)
-{
-	struct client **slot;
-
-	if (--client->n > 0) {
-		return;
-	}
-	slot = client_slot(h, client->ip);
-	assert(*slot == client);
-	*slot = client->next;
-	free(client);
-}
-
 /* --- Connections -------------------------------------------------------------------------------------------------- */
 
 void conn_check_free(struct httpd_conn *c)
@@ -170,7 +105,9 @@ static void refuse(struct httpd *h, struct httpd_conn *c)
 	uv_os_fd_t fd;
 
 	count(&h->refused, 1);
-	(void)uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
+	if (h->config.tls == NULL) { /* A handshake only to say that would be what is to be saved. */
+		(void)uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
+	}
 	if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) {
 		fd = dup(fd);
 		if (fd >= 0) {
@@ -189,7 +126,11 @@ static void begin_conn(struct httpd *h, struct httpd_conn *c)
 	list_insert(&h->conns, &c->link);
 	h->n_conns++;
 	atomic_store_explicit(&h->conns_now, h->n_conns, memory_order_relaxed);
-	h2o_accept(&h->accept, c->sock);
+	if (h->config.tls == NULL) {
+		h2o_accept(&h->accept, c->sock);
+	} else if (secure_begin(c) != 0) {
+		h2o_socket_close(c->sock);
+	}
 }
 
 static void on_accept(uv_stream_t *listener, int status)
@@ -226,10 +167,10 @@ static bool is_sending(const struct httpd_conn *c)
 	return c->sock->_cb.write != NULL;
 }
 
-/* The client must take something of the answer now and then. */
-static bool is_stuck(struct httpd_conn *c, uint64_t now)
+/* The kernel takes more only when a third of its buffer is free: so this asks for some speed, too. */
+bool conn_is_stuck(struct httpd_conn *c, uint64_t now)
 {
-	size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
+	size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp) + secure_left(c);
 
 	if (queued != c->seen || queued == 0) {
 		c->seen = queued;
@@ -257,8 +198,14 @@ static bool is_overdue(struct httpd_conn *c, uint64_t now)
 	if (c->state == REQUEST_OPEN || c->state == REQUEST_QUEUED) {
 		return false; /* It waits for us. */
 	}
+	if (upgrade_is_done(c)) {
+		return upgrade_is_overdue(c, now);
+	}
+	if (secure_is_shaking(c)) {
+		return now - c->since_ms > c->h->config.handshake_ms;
+	}
 	if (is_sending(c)) {
-		return is_stuck(c, now);
+		return conn_is_stuck(c, now);
 	}
 	if (c->state == REQUEST_STREAM) {
 		c->since_ms = now;
@@ -267,9 +214,23 @@ static bool is_overdue(struct httpd_conn *c, uint64_t now)
 	return is_slow(c, now);
 }
 
-static void sweep_conn(struct httpd_conn *c, uint64_t now, struct httpd_conn **largest)
+/* Bytes that are kept for the connection until its client has taken them. A shared body is shared fairly. */
+static size_t output_of(const struct httpd_conn *c)
+{
+	unsigned sharers = c->shared != NULL ? atomic_load_explicit(&c->shared->refs, memory_order_relaxed) : 1;
+
+	return c->body.len + (c->shared != NULL ? c->shared->len / sharers : 0) + request_waiting(c);
+}
+
+struct swept {
+	struct httpd_conn *most_in, *most_out; /* Of input and output. */
+	size_t in, out;
+};
+
+static void sweep_conn(struct httpd_conn *c, uint64_t now, struct swept *all)
 {
 	size_t input;
+	size_t output;
 
 	if (c->sock == NULL) {
 		return;
@@ -283,9 +244,14 @@ static void sweep_conn(struct httpd_conn *c, uint64_t now, struct httpd_conn **l
 		request_drop_body(c);
 	}
 	input = c->sock->input->size;
-	c->h->bodies += input;
-	if (*largest == NULL || input > (*largest)->sock->input->size) {
-		*largest = c;
+	all->in += input;
+	if (all->most_in == NULL || input > all->most_in->sock->input->size) {
+		all->most_in = c;
+	}
+	output = is_sending(c) ? output_of(c) : 0;
+	all->out += output;
+	if (output > 0 && (all->most_out == NULL || output > output_of(all->most_out))) {
+		all->most_out = c;
 	}
 }
 
@@ -293,15 +259,20 @@ static void on_sweep(uv_timer_t *timer)
 {
 	struct httpd *h = timer->data;
 	uint64_t now = uv_now(&h->loop);
-	struct httpd_conn *largest = NULL;
+	struct swept all = {0};
 
-	h->bodies = 0;
 	LIST_EACH (l, &h->conns) {
-		sweep_conn(CONTAINER_OF(l, struct httpd_conn, link), now, &largest);
+		sweep_conn(CONTAINER_OF(l, struct httpd_conn, link), now, &all);
 	}
-	if (h->bodies > h->config.bodies_max && largest->state == REQUEST_NONE) {
-		log_warn("http", "%zu MiB of request bodies under way: the largest is cut", h->bodies >> 20);
-		conn_hang_up(largest);
+	clients_sweep(h);
+	if (all.in > h->config.bodies_max && all.most_in->state == REQUEST_NONE) {
+		log_warn("http", "%zu MiB of request bodies under way: the largest is cut", all.in >> 20);
+		conn_hang_up(all.most_in);
+	}
+	if (all.out > h->config.answers_max) {
+		log_warn("http", "%zu MiB of answers under way: the largest is cut", all.out >> 20);
+		count(&h->timeouts, 1);
+		conn_hang_up(all.most_out);
 	}
 }
 
@@ -340,7 +311,7 @@ static bool run_mail(struct httpd *h)
 
 static void begin_stop(struct httpd *h);
 
-static void on_wake(uv_async_t *wake)
+static void on_wake(struct bell *wake)
 {
 	struct httpd *h = wake->data;
 
@@ -354,20 +325,6 @@ static void on_idle(uv_idle_t *idle)
 	(void)idle; /* That it is active keeps the loop from sleeping. */
 }
 
-/* A turn is the time from one such call to the next, less what the loop has slept. */
-static void note_turn(struct httpd *h)
-{
-	uint64_t now = uv_hrtime();
-	uint64_t idle = uv_metrics_idle_time(&h->loop);
-	uint64_t turn = (now - h->turn_end_ns) - (idle - h->idle_ns);
-
-	h->turn_end_ns = now;
-	h->idle_ns = idle;
-	if (turn > atomic_load_explicit(&h->longest_turn_ns, memory_order_relaxed)) {
-		atomic_store_explicit(&h->longest_turn_ns, turn, memory_order_relaxed);
-	}
-}
-
 /* At the end of a turn, before the loop sleeps: what was put off during it, as far as its time allows. */
 static void on_prepare(uv_prepare_t *prepare)
 {
@@ -377,13 +334,14 @@ static void on_prepare(uv_prepare_t *prepare)
 	h->slice_began_ns = uv_hrtime();
 	more = run_mail(h);
 	more |= requests_send(h);
+	more |= secure_go_on(h);
 	if (more) {
 		uv_idle_start(&h->idle, on_idle);
 	} else {
 		uv_idle_stop(&h->idle);
 	}
 	check_stopped(h);
-	note_turn(h);
+	meter_note(&h->turns, uv_hrtime(), uv_metrics_idle_time(&h->loop));
 }
 
 /* --- Stopping ----------------------------------------------------------------------------------------------------- */
@@ -396,7 +354,7 @@ static void close_own_handles(struct httpd *h)
 	for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
 		uv_close(handles[i], NULL);
 	}
-	uv_unref((uv_handle_t *)&h->wake); /* It stays for late mail, but does not keep the loop running. */
+	uv_unref((uv_handle_t *)&h->wake.poll); /* It stays for late mail, but does not keep the loop running. */
 }
 
 static bool is_quiet(const struct httpd *h)
@@ -475,7 +433,7 @@ static void *run(void *arg)
 {
 	struct httpd *h = arg;
 
-	h->turn_end_ns = uv_hrtime();
+	meter_begin(&h->turns, uv_hrtime(), uv_metrics_idle_time(&h->loop));
 	h2o_context_init(&h->context, &h->loop, &h->global);
 	if (h->config.start_cb != NULL) {
 		h->config.start_cb(h->config.ctx, h, &h->loop);
@@ -492,7 +450,7 @@ static void wake(void *arg)
 {
 	struct httpd *h = arg;
 
-	(void)uv_async_send(&h->wake);
+	bell_ring(&h->wake);
 }
 
 static void init_h2o(struct httpd *h)
@@ -521,12 +479,12 @@ static void init_loop(struct httpd *h)
 	uv_timer_init(&h->loop, &h->sweep);
 	uv_timer_init(&h->loop, &h->watch);
 	uv_timer_init(&h->loop, &h->grace);
-	uv_async_init(&h->loop, &h->wake, on_wake);
-	h->prepare.data = h->sweep.data = h->watch.data = h->grace.data = h->wake.data = h;
+	h->prepare.data = h->sweep.data = h->watch.data = h->grace.data = h;
 	uv_prepare_start(&h->prepare, on_prepare);
 	uv_timer_start(&h->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
 	uv_timer_start(&h->watch, on_watch, h->config.watch_ms, h->config.watch_ms);
 	mailbox_init(&h->box, MAIL_MAX, wake, h);
+	h->wake.fd = -1;
 }
 
 /* --- Listening ---------------------------------------------------------------------------------------------------- */
@@ -597,8 +555,9 @@ static int open_listener(struct httpd *h, const struct sockaddr_storage *addr)
 
 #define DEFAULTS(X)                                                                                                    \
 	X(body_max, (size_t)64 << 20)                                                                                  \
-	X(bodies_max, (size_t)512 << 20) X(conns_max, 65536) X(idle_ms, 300000) X(request_ms, 10000)                   \
-		X(stall_ms, 30000) X(watch_ms, 100)
+	X(bodies_max, (size_t)512 << 20) X(answers_max, (size_t)1 << 30)                                               \
+	X(conns_max, 65536) X(idle_ms, 300000) X(request_ms, 10000) X(stall_ms, 30000) X(watch_ms, 100)                \
+	X(requests_burst, 1) X(handshake_ms, 5000)
 
 static void set_defaults(struct httpd_config *config)
 {
@@ -628,13 +587,15 @@ static void destroy(struct httpd *h)
 	if (h->stuck) {
 		return;
 	}
-	if (!uv_is_closing((uv_handle_t *)&h->wake)) {
-		uv_close((uv_handle_t *)&h->wake, NULL);
+	if (h->wake.fd >= 0 && !uv_is_closing((uv_handle_t *)&h->wake.poll)) {
+		bell_close(&h->wake, NULL);
 	}
 	uv_run(&h->loop, UV_RUN_DEFAULT);
 	(void)uv_loop_close(&h->loop);
+	clients_close(h);
 	h2o_config_dispose(&h->global);
 	gzip_free(h->gzip);
+	free(h->records);
 	free(h);
 }
 
@@ -649,7 +610,11 @@ int httpd_start(const struct httpd_config *config, struct httpd **out, char *why
 		return ERR_INVALID;
 	}
 	h = calloc(1, sizeof(*h));
-	if (h == NULL || uv_loop_init(&h->loop) != 0) {
+	if (h != NULL && config->tls != NULL) {
+		h->records = malloc(HTTPD_RECORDS);
+	}
+	if (h == NULL || (config->tls != NULL && h->records == NULL) || uv_loop_init(&h->loop) != 0) {
+		free(h != NULL ? h->records : NULL);
 		free(h);
 		snprintf(why, why_size, "%s", error_text(ERR_NOMEM));
 		return ERR_NOMEM;
@@ -662,9 +627,15 @@ int httpd_start(const struct httpd_config *config, struct httpd **out, char *why
 	list_init(&h->ready);
 	list_init(&h->released);
 	list_init(&h->lingering);
+	list_init(&h->idle_clients);
+	h->clients_seed = uv_hrtime() ^ (uint64_t)(uintptr_t)h;
+	list_init(&h->later);
 	init_h2o(h);
 	init_loop(h);
 	rv = open_listener(h, &addr);
+	if (rv == 0) {
+		rv = bell_open(&h->wake, &h->loop, on_wake, h);
+	}
 	if (rv == 0) {
 		rv = uv_translate_sys_error(start_thread(h));
 	}
@@ -695,7 +666,7 @@ void httpd_stop(struct httpd *h, uint32_t grace_ms)
 	assert(!h->joined);
 	h->grace_ms = grace_ms;
 	atomic_store(&h->stop_asked, true);
-	(void)uv_async_send(&h->wake);
+	bell_ring(&h->wake);
 	pthread_join(h->thread, NULL);
 	h->joined = true;
 }
@@ -721,9 +692,11 @@ void httpd_get_stats(struct httpd *h, struct httpd_stats *stats)
 		.refused_conns = atomic_load_explicit(&h->refused, memory_order_relaxed),
 		.gone = atomic_load_explicit(&h->gone, memory_order_relaxed),
 		.timeouts = atomic_load_explicit(&h->timeouts, memory_order_relaxed),
+		.limited = atomic_load_explicit(&h->limited, memory_order_relaxed),
+		.handshakes_failed = atomic_load_explicit(&h->handshakes_failed, memory_order_relaxed),
 		.bytes_out = atomic_load_explicit(&h->bytes_out, memory_order_relaxed),
-		.longest_turn_ns = atomic_exchange_explicit(&h->longest_turn_ns, 0, memory_order_relaxed),
 		.conns = atomic_load_explicit(&h->conns_now, memory_order_relaxed),
 		.waiting = atomic_load_explicit(&h->waiting_now, memory_order_relaxed),
 	};
+	meter_look(&h->turns, &stats->turns);
 }

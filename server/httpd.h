@@ -6,11 +6,15 @@
  * is made elsewhere comes as mail (httpd_post()).
  *
  * What it does by itself: keep-alive, pipelining, chunked bodies, Expect, HEAD, gzip; it refuses what is too large
- * (413), has two lengths (400), or comes over too many connections (429); it closes connections that are idle, that
- * send their request too slowly or do not read the answer; and it notices the leaving of a client whose request waits.
+ * (413), has two lengths (400), or comes over too many connections or too often from one address (429); it closes
+ * connections that are idle, that send their request too slowly or do not read the answer; and it notices the leaving of
+ * a client whose request waits.
  *
  * Answers that are given later leave in slices: releasing ten thousand waiting requests in one call does not hold up
  * the loop for longer than HTTPD_TURN_MS.
+ *
+ * With TLS, connections use the files as they were last read (tls_reload()) when they began. Who speaks HTTP without is
+ * told so (400).
  *
  * The program ignores SIGPIPE, and allows itself as many open files as it wants connections.
  */
@@ -22,9 +26,11 @@
 #include <stdint.h>
 
 #include "lib/mailbox.h"
+#include "lib/meter.h"
 #include "proto/http.h"
 
 struct httpd;
+struct tls;
 struct uv_loop_s;
 
 enum { HTTPD_TURN_MS = 4 };
@@ -35,12 +41,19 @@ struct httpd_config {
 	bool share_port;     /* Several instances may listen on it; the kernel spreads the connections. */
 	size_t body_max;                /* Bytes of a request's body; 0: 64 MiB. */
 	size_t bodies_max;              /* Bytes of bodies under way together; 0: 512 MiB. The largest one is cut. */
+	size_t answers_max;             /* The same of answers that clients have not taken yet; 0: 1 GiB. */
 	unsigned conns_max;             /* 0: 65536. */
 	unsigned conns_per_client_max;  /* From one IP address; 0: no limit. */
+	double requests_per_s;          /* The same of requests; those beyond are answered with 429 and Retry-After. */
+	unsigned requests_burst;        /* So many may come at once; 0: 1. */
 	uint32_t idle_ms;    /* A connection may be without a request for so long; 0: 5 minutes. */
 	uint32_t request_ms; /* A request must have come in this time, plus a second for each 64 KiB; 0: 10 s. */
 	uint32_t stall_ms;   /* The client must take some of the answer in this time; 0: 30 s. */
+	struct tls *tls;     /* Whoever connects must speak TLS (lib/tls.h). Borrowed; NULL: plain text. */
+	uint32_t handshake_ms; /* The handshake of TLS must be over in this time; 0: 5 s. */
 	uint32_t watch_ms;   /* A request that has waited so long is watched for the client's leaving; 0: 100 ms. */
+
+	bool tokens;         /* Requests need tokens: those of websockets may come in their first message. */
 
 	/* On the server's thread. start_cb may set up what the handler needs on the loop, stop_cb must close it; they
 	 * may be NULL. */
@@ -52,8 +65,8 @@ struct httpd_config {
 
 /* Counters since the start, and what there is now; each is exact, but they are not of one moment. */
 struct httpd_stats {
-	uint64_t requests, refused_conns, gone, timeouts, bytes_out;
-	uint64_t longest_turn_ns; /* Since the last look. */
+	uint64_t requests, refused_conns, limited, gone, timeouts, bytes_out, handshakes_failed;
+	struct meter_stats turns;
 	unsigned conns, waiting;
 };
 

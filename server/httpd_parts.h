@@ -1,5 +1,5 @@
-/** What the parts of the HTTP server share: httpd.c (life, connections), httpd_request.c (requests, answers) and
- * httpd_linger.c (refusals). */
+/** What the parts of the HTTP server share: httpd.c (life, connections), httpd_client.c (whose they are),
+ * httpd_request.c (requests, answers), httpd_tls.c, httpd_websocket.c and httpd_linger.c (refusals). */
 #ifndef SERVER_HTTPD_PARTS_H_
 #define SERVER_HTTPD_PARTS_H_
 
@@ -11,11 +11,15 @@
 #include <h2o.h>
 #include <h2o/http1.h>
 
+#include "lib/bell.h"
 #include "lib/list.h"
 #include "server/gzip.h"
 #include "server/httpd.h"
 
-enum { CLIENT_BUCKETS = 1024 };
+enum {
+	CLIENT_BUCKETS = 1024,
+	HTTPD_RECORDS = 64 << 10, /* Bytes of TLS that are read at once. */
+};
 
 /*
  * A connection, and the one request that it may have under way: HTTP/1 takes them one by one.
@@ -24,15 +28,22 @@ enum { CLIENT_BUCKETS = 1024 };
  *              OPEN --> QUEUED --> NONE   answered later: sent in the server's own time, in slices
  *              OPEN --> STREAM --> NONE   a streamed answer
  *
+ * One that becomes a websocket is a STREAM: from then on h2o only carries bytes, and after NONE nothing comes but the
+ * close.
+ *
  * The handler holds the request while it is OPEN or STREAM. h2o holds the socket until either side closes, and may be
  * gone at any time (`h2o` and `sock` are NULL then); so the connection is freed when both have let go.
  */
 enum request_state { REQUEST_NONE, REQUEST_OPEN, REQUEST_QUEUED, REQUEST_STREAM };
 
 struct sender; /* An answer that leaves piece by piece. */
+struct upgrade; /* A websocket: asked for, or begun. */
+struct secure;  /* TLS. */
 
 struct client { /* All connections of one IP address. */
 	struct client *next;
+	struct list idle; /* In h->idle_clients, while there is none. */
+	uint64_t used_ns; /* See httpd_client.c. */
 	uint8_t ip[16];
 	unsigned n;
 };
@@ -56,7 +67,10 @@ struct httpd_conn {
 	struct buf body;           /* Held while it is sent, */
 	struct http_body *shared;  /* as is this. */
 	struct sender *sender;
+	struct upgrade *upgrade; /* NULL: it is no websocket. */
+	struct secure *secure;   /* NULL: it is in plain text. */
 	uint64_t open_ms;          /* When the request came. */
+	uint64_t begun_ns;         /* The same, for the log. */
 	uint64_t since_ms;         /* Of what the sweep looks at: when it began, or last moved, */
 	size_t seen;               /* and where it stood then. */
 	char memory[1024];         /* The first of the request's arena. */
@@ -70,7 +84,7 @@ struct httpd {
 	h2o_context_t context;
 	h2o_accept_ctx_t accept;
 	uv_tcp_t listener;
-	uv_async_t wake;    /* There is mail. Stays open until httpd_close(). */
+	struct bell wake;   /* There is mail. Stays open until httpd_close(). */
 	uv_prepare_t prepare;
 	uv_idle_t idle;     /* Runs while there is more to be done than one turn allows. */
 	uv_timer_t sweep;
@@ -84,13 +98,17 @@ struct httpd {
 	struct list ready;   /* answers that are to be sent, */
 	struct list released; /* and those to requests that have been watched: their clients are used to waiting. */
 	struct list lingering;
+	struct list later; /* Of secure connections: what is to go on in another turn. */
+	char *records;     /* What is read of them. */
 	struct client *clients[CLIENT_BUCKETS];
+	struct list idle_clients; /* The one that was put there first is the first. */
+	unsigned n_idle_clients;
+	uint64_t clients_seed;
 	struct gzip *gzip; /* Made when first needed. */
 	uint16_t port;
 	unsigned n_conns, n_lingering;
-	size_t bodies; /* Bytes of input, as the last sweep has found them. */
 	uint64_t slice_began_ns; /* When the work of this turn's end began. */
-	uint64_t turn_end_ns, idle_ns;
+	struct meter turns;
 	unsigned n_waiting;
 	bool stopping, closing, joined, stuck;
 	unsigned tries_left; /* To hang up what is left when it stops. */
@@ -98,7 +116,7 @@ struct httpd {
 	atomic_bool stop_asked;
 
 	atomic_uint conns_now, waiting_now;
-	_Atomic uint64_t requests, refused, gone, timeouts, bytes_out, longest_turn_ns;
+	_Atomic uint64_t requests, refused, limited, gone, timeouts, bytes_out, handshakes_failed;
 };
 
 /* --- httpd_request.c */
@@ -118,8 +136,62 @@ bool requests_send(struct httpd *h);
 /* The time for stopping in peace is over: answer with 503 in the handlers' place. */
 void requests_abandon(struct httpd *h);
 
+/* Bytes of an answer in pieces that have not been taken, beside c->body and c->shared. */
+size_t request_waiting(const struct httpd_conn *c);
+
 /* Let go of the memory of an answer that has left. */
 void request_drop_body(struct httpd_conn *c);
+
+/* The handler is through with the request: nothing is left of it. */
+void request_finish(struct httpd_conn *c);
+
+/* Send the head of an answer, and be told when the socket is ours: NULL, if it is closed instead. */
+void request_upgrade(struct httpd_conn *c, const struct http_response *res, h2o_http1_upgrade_cb upgraded_cb);
+
+/* --- httpd_websocket.c: websockets
+
+ * What the client says goes to the handlers as requests, one after the other: see http_request.session. */
+
+/* The request asks for one: name a session. 0, or it has been answered. */
+int upgrade_offer(struct httpd_conn *c, const h2o_req_t *from);
+
+/* A handler that knows of sessions has begun one. Takes over the stream, by a sink of its own. */
+void upgrade_begin(struct httpd_conn *c, const struct http_response *head);
+
+/* The connection or the request is gone. */
+void upgrade_free(struct httpd_conn *c);
+
+/* It becomes a websocket for sure, though its stream may have ended already; and: it carries a websocket's frames. */
+bool upgrade_has_begun(const struct httpd_conn *c);
+bool upgrade_is_done(const struct httpd_conn *c);
+
+/* Now and then: whether it is to be hung up. */
+bool upgrade_is_overdue(struct httpd_conn *c, uint64_t now);
+
+/* --- httpd_client.c */
+
+/* The client of a new connection, counted; NULL if it has too many, or for want of memory. */
+struct client *client_get(struct httpd *h, uv_tcp_t *tcp);
+void client_put(struct httpd *h, struct client *client);
+
+/* Whether it may ask now: then it counts. Else in how many seconds it may. */
+bool client_may_ask(struct httpd *h, struct client *client, unsigned *wait_s);
+
+/* Now and then: forget those who have left, and could ask again as if they never had. / At the end: all. */
+void clients_sweep(struct httpd *h);
+void clients_close(struct httpd *h);
+
+/* --- httpd_tls.c */
+
+/* Begin a handshake; HTTP begins behind it. 0, or ERR_NOMEM or ERR_IO: then the connection is to be closed. */
+int secure_begin(struct httpd_conn *c);
+bool secure_is_shaking(const struct httpd_conn *c);
+
+/* Bytes that h2o has written and that are not yet encrypted. */
+size_t secure_left(const struct httpd_conn *c);
+
+/* At the end of a turn; returns whether there is more to be done. */
+bool secure_go_on(struct httpd *h);
 
 /* --- httpd_linger.c */
 
@@ -137,6 +209,9 @@ void conn_hang_up(struct httpd_conn *c);
 
 /* The turn has used up its time. */
 bool turn_is_over(const struct httpd *h);
+
+/* The client must take something of what is sent now and then. */
+bool conn_is_stuck(struct httpd_conn *c, uint64_t now);
 
 static inline void count(_Atomic uint64_t *counter, uint64_t n)
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/log.h"
 #include "proto/error.h"
 
 /*
@@ -18,6 +19,7 @@
 
 enum {
 	HEADERS_MAX = 8 + HTTP_EXTRA_MAX,
+	LOGGED_PATH_MAX = 512,
 	HOLD_MAX = 64 << 10, /* A longer body is freed as soon as it has left; others with the next request or sweep. */
 	RELEASED_SHARE = 4, /* Of so many answers one is of the released ones, if there are any. */
 	STREAM_WAIT = 64 << 10,      /* Bytes of a stream under way from which its writer is asked to wait. */
@@ -79,14 +81,27 @@ static void drop_sender(struct httpd_conn *c)
 	}
 }
 
+size_t request_waiting(const struct httpd_conn *c)
+{
+	return c->sender != NULL ? c->sender->waiting.len + c->sender->sending.len : 0;
+}
+
 static void count_waiting(struct httpd *h, int change)
 {
 	h->n_waiting += (unsigned)change;
 	atomic_store_explicit(&h->waiting_now, h->n_waiting, memory_order_relaxed);
 }
 
+static void log_request(const struct httpd_conn *c)
+{
+	log_debug("http", "request complete: method=%s path=%.*s%s%.*s duration=%.3fms",
+		  http_method_text(c->req.method), LOGGED_PATH_MAX, c->req.path != NULL ? c->req.path : "",
+		  c->req.query_len > 0 ? "?" : "", LOGGED_PATH_MAX, c->req.query_len > 0 ? c->req.query : "",
+		  (double)(uv_hrtime() - c->begun_ns) / 1e6);
+}
+
 /* The answer is given: the request's memory goes, and with it the connection if the client has gone. */
-static void finish(struct httpd_conn *c)
+void request_finish(struct httpd_conn *c)
 {
 	assert(c->state != REQUEST_NONE);
 	list_remove(&c->waiting);
@@ -94,6 +109,10 @@ static void finish(struct httpd_conn *c)
 		c->waits = false;
 		count_waiting(c->h, -1);
 	}
+	if (!upgrade_has_begun(c)) {
+		upgrade_free(c);
+	}
+	log_request(c);
 	http_request_close(&c->req);
 	c->state = REQUEST_NONE;
 	c->since_ms = uv_now(&c->h->loop);
@@ -205,6 +224,14 @@ static h2o_req_t *take_h2o(struct httpd_conn *c)
 		req->http1_is_persistent = 0;
 	}
 	return req;
+}
+
+void request_upgrade(struct httpd_conn *c, const struct http_response *res, h2o_http1_upgrade_cb upgraded_cb)
+{
+	h2o_req_t *req = take_h2o(c);
+
+	set_head(req, res, false, false);
+	h2o_http1_upgrade(req, NULL, 0, upgraded_cb, c);
 }
 
 /* --- Pieces ------------------------------------------------------------------------------------------------------- */
@@ -333,7 +360,7 @@ static void send_last(struct httpd_conn *c)
 	c->sender->sending = (struct buf){0};
 	drop_sender(c);
 	if (stream) {
-		finish(c);
+		request_finish(c);
 	}
 }
 
@@ -532,10 +559,10 @@ static void sink_answer(struct http_request *req, struct http_response *res)
 	assert(c->state == REQUEST_OPEN);
 	if (c->h2o == NULL) {
 		drop_response(res);
-		finish(c);
+		request_finish(c);
 	} else if (c->handling) {
 		send_response(c, res);
-		finish(c);
+		request_finish(c);
 	} else {
 		c->res = *res;
 		c->state = REQUEST_QUEUED;
@@ -564,7 +591,7 @@ bool requests_send(struct httpd *h)
 
 		assert(c->state == REQUEST_QUEUED);
 		send_response(c, &c->res);
-		finish(c);
+		request_finish(c);
 		if (++n % 8 == 0 && turn_is_over(h)) {
 			break;
 		}
@@ -584,6 +611,10 @@ static void sink_begin(struct http_request *req, struct http_response *head)
 		return;
 	}
 	unwatch(c);
+	if (head->status == 101 && c->upgrade != NULL) {
+		upgrade_begin(c, head);
+		return;
+	}
 	set_head(c->h2o, head, false, false);
 	if (new_sender(c, c->h2o) != 0) {
 		h2o_req_t *h2o = take_h2o(c);
@@ -638,7 +669,7 @@ static void sink_end(struct http_request *req, bool whole)
 	assert(c->state == REQUEST_STREAM);
 	if (c->h2o == NULL || c->sender == NULL) {
 		drop_sender(c);
-		finish(c);
+		request_finish(c);
 		return;
 	}
 	c->sender->ended = true;
@@ -800,6 +831,24 @@ static void use_own_memory(struct httpd_conn *c)
 	c->req.mem.end = c->memory + sizeof(c->memory);
 }
 
+/* 0, or it has been answered. */
+static int check_rate(struct httpd_conn *c)
+{
+	struct http_response res = {.status = 429, .n_extra = 1};
+	unsigned wait_s = 0;
+	char *text;
+
+	if (client_may_ask(c->h, c->client, &wait_s)) {
+		return 0;
+	}
+	count(&c->h->limited, 1);
+	text = arena_printf(&c->req.mem, "%u", wait_s);
+	res.extra[0] = (struct http_header){"Retry-After", text != NULL ? text : "1"};
+	buf_str(&res.body, "too many requests from this address");
+	http_answer(&c->req, &res);
+	return ERR_BUSY;
+}
+
 int request_begin(h2o_handler_t *handler, h2o_req_t *from)
 {
 	h2o_socket_t *sock = from->conn->callbacks->get_socket(from->conn);
@@ -815,12 +864,13 @@ int request_begin(h2o_handler_t *handler, h2o_req_t *from)
 	c->h2o = from;
 	c->state = REQUEST_OPEN;
 	c->handling = true;
+	c->begun_ns = uv_hrtime();
 	count(&c->h->requests, 1);
 	read_headers(&c->req, from);
 	if (has_two_lengths(from, sock)) {
 		from->http1_is_persistent = 0;
 		http_answer_text(&c->req, 400, "More than one length");
-	} else if (check_target(c, from) == 0) {
+	} else if (check_rate(c) == 0 && check_target(c, from) == 0 && upgrade_offer(c, from) == 0) {
 		call_handler(c, from);
 	}
 	c->handling = false;
@@ -868,13 +918,14 @@ void request_lost(struct httpd_conn *c)
 	if (!is_in_handlers_hands(c)) {
 		if (stream) {
 			drop_sender(c);
-			finish(c);
+			request_finish(c);
 		}
 	} else if (stream) {
 		tell_stream_gone(c);
 	} else if (!c->req.gone) {
 		tell_gone(c);
 	}
+	upgrade_free(c);
 }
 
 /* A trap: when reading has failed (a reset), libuv refuses to write, and h2o does not look at what uv_write() returns:
