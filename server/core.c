@@ -10,6 +10,8 @@
 #include "lib/log.h"
 #include "proto/error.h"
 #include "raft/persist.h"
+#include "server/events.h"
+#include "server/lease.h"
 #include "server/link.h"
 #include "server/recover.h"
 #include "server/sched_memory.h"
@@ -17,7 +19,8 @@
 
 enum {
 	MAIL_MAX = 65536,
-	RECLAIM_MAX = 2000, /* Dead objects of the state that are freed in one turn without an entry. */
+	TURN_NS = 3000000,  /* What a turn takes of a processor before work that can wait is left to the next. */
+	RECLAIM_STEP = 200, /* Dead objects of the state that are freed between two looks at that. */
 };
 
 /* ---- time, views, mail ---- */
@@ -83,13 +86,13 @@ static void wake_loop(void *arg)
 	struct server *s = arg;
 
 	if (!atomic_load(&s->core->over)) {
-		(void)uv_async_send(&s->mail_async);
+		bell_ring(&s->mail_bell);
 	}
 }
 
-static void on_mail(uv_async_t *async)
+static void on_mail(struct bell *bell)
 {
-	struct server *s = async->data;
+	struct server *s = bell->data;
 
 	mailbox_run(&s->mail);
 }
@@ -167,14 +170,60 @@ static const struct proposer_effects proposer_effects = {room, propose, command_
 
 /* ---- reads ---- */
 
-static bool leads(void *ctx)
+static unsigned election_ms(const struct server *s)
 {
-	return ((struct server *)ctx)->ready;
+	return s->config.election_ms != 0 ? s->config.election_ms : 200;
 }
 
+/* Until when this server surely leads, in monotonic milliseconds; 0: that is not sure. */
+static uint64_t leads_until_ms(struct server *s)
+{
+	struct replica_peer peers[REPLICA_MAX_SERVERS];
+	uint64_t sent_ms[REPLICA_MAX_SERVERS];
+	unsigned n, voters = 0;
+
+	if (!s->ready || replica_transferring(s->replica)) {
+		return 0;
+	}
+	n = replica_configuration(s->replica, peers, REPLICA_MAX_SERVERS);
+	for (unsigned i = 0; i < n && i < REPLICA_MAX_SERVERS; i++) {
+		if (peers[i].server.role == REPLICA_VOTER) {
+			sent_ms[voters++] = peers[i].answered_ms;
+		}
+	}
+	return lease_until(election_ms(s), sent_ms, voters);
+}
+
+bool server_surely_leads(struct server *s)
+{
+	return uv_hrtime() / (uint64_t)NS_PER_MS < leads_until_ms(s);
+}
+
+/* What it has committed it may not have applied yet, when others have. */
+static bool leads(void *ctx, uint64_t *index)
+{
+	struct server *s = ctx;
+
+	if (!server_surely_leads(s)) {
+		return false;
+	}
+	*index = replica_status(s->replica).commit_index;
+	return true;
+}
+
+static void on_barrier(void *data, int status, uint64_t index)
+{
+	struct server *s = data;
+
+	reads_answer(&s->reads, status == 0 ? 0 : ERR_NOTLEADER, index);
+}
+
+/* A leader that cannot be sure asks its own log. */
 static int ask_index(void *ctx)
 {
-	return net_ask_index(((struct server *)ctx)->net);
+	struct server *s = ctx;
+
+	return s->ready ? replica_barrier(s->replica, on_barrier, s) : net_ask_index(s->net);
 }
 
 static const struct reads_effects reads_effects = {leads, ask_index};
@@ -313,30 +362,51 @@ static void close_retired(struct core *c)
 	}
 }
 
-static void tidy(struct server *s)
+int64_t server_time_left(struct server *s)
 {
-	give_back_views(s->core);
-	close_retired(s->core);
-	if (forest_reclaim(&s->state->forest, RECLAIM_MAX)) {
+	return TURN_NS - (int64_t)replica_turn_ns(s->replica);
+}
+
+static void reclaim(struct server *s)
+{
+	bool more;
+
+	do {
+		more = forest_reclaim(&s->state->forest, RECLAIM_STEP);
+	} while (more && server_time_left(s) > 0);
+	if (more) {
 		core_wake(s);
 	}
 }
 
-static void on_turn(void *ctx)
+static void tidy(struct server *s, bool ends)
+{
+	give_back_views(s->core);
+	close_retired(s->core);
+	if (!ends) {
+		reclaim(s);
+	}
+}
+
+static void on_turn(void *ctx, bool ends)
 {
 	struct server *s = ctx;
 	struct replica_status status;
 
-	tick_leader(s);
+	if (ends || server_time_left(s) > 0) { /* Its end is the next one's beginning. */
+		tick_leader(s);
+	}
 	proposer_turn(&s->proposer);
 	status = replica_status(s->replica);
 	link_contact(s->link, status.leader_contact_ms);
+	/* Before a message leaves by which leadership is handed on, or others learn of what is not yet applied here. */
+	link_lease(s->link, status.applied_index < status.commit_index ? 0 : leads_until_ms(s));
 	reads_turn(&s->reads, status.applied_index, server_now_ms(s));
-	net_turn(s->net);
+	net_turn(s->net, ends);
 	if (s->core->info_changed) {
 		core_info_publish(s);
 	}
-	tidy(s);
+	tidy(s, ends);
 	arm(s);
 }
 
@@ -404,6 +474,9 @@ static void on_changed(void *ctx, const struct change *changes, size_t n)
 	}
 	workers_changed(s->workers, changes, n);
 	net_changed(s->net, v, changes, n);
+	if (s->api != NULL) {
+		events_push(api_feed(s->api), &s->fsm, v, changes, n);
+	}
 	view_release(v);
 }
 
@@ -495,9 +568,9 @@ static void on_removed(void *ctx)
 	server_info_changed(s);
 }
 
-static void on_connection(void *ctx, uv_tcp_t *tcp, const char *listener, char first)
+static void on_connection(void *ctx, struct channel *ch, const char *listener, char first)
 {
-	net_connection(((struct server *)ctx)->net, tcp, listener, first);
+	net_connection(((struct server *)ctx)->net, ch, listener, first);
 }
 
 /* ---- snapshots ---- */
@@ -577,6 +650,9 @@ static void replace_state(struct server *s, struct state *fresh)
 	s->state = fresh;
 	link_state(s->link, fresh);
 	fsm_replaced(&s->fsm, fresh);
+	if (s->api != NULL) {
+		events_gap(api_feed(s->api));
+	}
 	workers_replaced(s->workers);
 	net_replaced(s->net);
 	server_info_changed(s);
@@ -639,10 +715,10 @@ static void open_loop(struct server *s)
 {
 	struct core *c = s->core;
 
-	uv_async_init(&s->loop, &s->mail_async, on_mail);
+	sched_got(bell_open(&s->mail_bell, &s->loop, on_mail, s) == 0 ? s : NULL);
 	uv_timer_init(&s->loop, &c->timer);
 	uv_idle_init(&s->loop, &c->idle);
-	s->mail_async.data = c->timer.data = c->idle.data = s;
+	c->timer.data = c->idle.data = s;
 	mailbox_init(&s->mail, MAIL_MAX, wake_loop, s);
 }
 
@@ -655,7 +731,24 @@ static void open_state(struct server *s)
 	s->fsm.replace = on_replace;
 	proposer_init(&s->proposer, &proposer_effects, s);
 	reads_init(&s->reads, &reads_effects, s);
+	s->config.leader.rootkeys.keyring = &s->keyring;
 	leader_init(&s->leader, &s->config.leader, &leader_effects, s);
+}
+
+/* Why the log cannot be used, and what the operator can do about it. */
+static void log_fault(const struct server *s, int rc, const struct replica_fault *fault, char *why, size_t why_size)
+{
+	const char *text = fault->text[0] != '\0' ? fault->text : error_text(rc);
+	const char *dir = s->config.dir;
+
+	if (rc == ERR_CORRUPT) {
+		snprintf(why, why_size,
+			 "the log in %s/raft: %s. If the other servers have a leader, move %s away and start again: this "
+			 "server joins them anew and gets the state from them; if not, restore a backup",
+			 dir, text, dir);
+	} else {
+		snprintf(why, why_size, "the log in %s/raft: %s", dir, text);
+	}
 }
 
 static int open_replica(struct server *s, char *why, size_t why_size)
@@ -671,6 +764,9 @@ static int open_replica(struct server *s, char *why, size_t why_size)
 		.election_ms = c->election_ms,
 		.heartbeat_ms = c->heartbeat_ms,
 		.handshake_ms = c->rpc_handshake_ms,
+		.conns_per_address = c->rpc_conns_per_client,
+		.channels = s->channels,
+		.region = c->region,
 		.snapshot_log_bytes = c->snapshot_log_bytes,
 		.trailing_bytes = c->trailing_bytes,
 		.callbacks = callbacks,
@@ -687,9 +783,14 @@ static int open_replica(struct server *s, char *why, size_t why_size)
 		rc = replica_new(&config, &s->replica, &fault);
 	}
 	if (rc != 0) {
-		snprintf(why, why_size, "the log in %s: %s", dir, fault.text[0] != '\0' ? fault.text : error_text(rc));
+		log_fault(s, rc, &fault, why, why_size);
 	}
 	return rc;
+}
+
+static void on_chores_done(struct chores *c)
+{
+	core_check_end(CONTAINER_OF(c->loop, struct server, loop));
 }
 
 int core_open(struct server *s, char *why, size_t why_size)
@@ -702,6 +803,7 @@ int core_open(struct server *s, char *why, size_t why_size)
 	s->core->random = uv_hrtime() ^ s->identity.raft_id;
 	sched_got(uv_loop_init(&s->loop) == 0 ? s : NULL);
 	open_loop(s);
+	chores_init(&s->core->chores, &s->loop, on_chores_done);
 	open_state(s);
 	s->link = link_open(s);
 	rc = workers_new(s, &s->workers, why, why_size);
@@ -726,8 +828,7 @@ int core_begin(struct server *s, char *why, size_t why_size)
 	}
 	rc = replica_start(s->replica, &fault);
 	if (rc != 0) {
-		snprintf(why, why_size, "the log in %s/raft: %s", s->config.dir,
-			 fault.text[0] != '\0' ? fault.text : error_text(rc));
+		log_fault(s, rc, &fault, why, why_size);
 	}
 	return rc;
 }
@@ -745,7 +846,8 @@ void core_check_end(struct server *s)
 {
 	struct core *c = s->core;
 
-	if (s->stopping && c->net_gone && c->replica_gone && workers_idle(s->workers)) {
+	if (s->stopping && c->net_gone && c->replica_gone && workers_idle(s->workers) &&
+	    chores_idle(&c->chores)) {
 		uv_stop(&s->loop);
 	}
 }
@@ -776,6 +878,7 @@ void core_stop(struct server *s)
 	s->stopping = true;
 	reads_fail(&s->reads, ERR_CLOSED);
 	workers_give_up(s->workers);
+	chores_close(&s->core->chores);
 	if (s->net != NULL) {
 		net_stop(s->net, on_net_gone, s);
 	} else {
@@ -785,7 +888,7 @@ void core_stop(struct server *s)
 
 static void close_loop(struct server *s)
 {
-	uv_close((uv_handle_t *)&s->mail_async, NULL);
+	bell_close(&s->mail_bell, NULL);
 	uv_close((uv_handle_t *)&s->core->timer, NULL);
 	uv_close((uv_handle_t *)&s->core->idle, NULL);
 	uv_run(&s->loop, UV_RUN_DEFAULT);

@@ -10,6 +10,7 @@
 #ifndef SERVER_CORE_H_
 #define SERVER_CORE_H_
 
+#include "server/chores.h"
 #include "server/shell.h"
 #include "server/zones.h"
 
@@ -42,6 +43,7 @@ struct core {
 	uint32_t borrowed_cap;
 	struct list retired;
 	struct zones_cache zones;
+	struct chores chores;
 
 	/* The end. */
 	bool net_gone;

@@ -111,6 +111,14 @@ struct core_plan {
 	struct sched_preview preview;
 };
 
+/* What takes longer than a turn of a loop may: run_cb is called on another thread, and may touch nothing but what the
+ * caller keeps beside the call. When done_cb comes with 0, it has returned. ERR_BUSY: too many are under way;
+ * ERR_CLOSED: in both cases it was not called. */
+struct core_chore {
+	struct core_call call;
+	void (*run_cb)(struct core_chore *chore);
+};
+
 /* What the leader does besides applying commands, and what each server does for its operator. */
 #define CORE_ACTION_LIST(X)                                                                        \
 	X(GC)                  /* Begin to collect everything that is over. */                     \
@@ -174,6 +182,7 @@ enum core_where {
 	CORE_TO_LEADER,
 	CORE_TO_REGION, /* A server of the region `name`. */
 	CORE_TO_NODE,   /* The client agent of the node with the ID `name`. */
+	CORE_TO_SERVER, /* The server with the UUID `name`. */
 };
 
 /* ---- the table ---- */
@@ -205,6 +214,7 @@ struct core_ops {
 	void (*plan)(struct core_link *link, struct core_plan *p);
 	void (*action)(struct core_link *link, struct core_action *a);
 	void (*stats)(struct core_link *link, struct core_stats *s);
+	void (*chore)(struct core_link *link, struct core_chore *c);
 
 	/* Pass a request on, and its answer back, also one that is a stream. The request is the link's until it is
 	 * answered or comes back by returned_cb, with its gone_cb and drain_cb. Its body stays as long as itself.
@@ -213,6 +223,10 @@ struct core_ops {
 
 	/* The hash that this server's state had at an index; false: that is not remembered. */
 	bool (*state_hash)(struct core_link *link, uint64_t index, uint64_t *hash);
+
+	/* This server leads, and no other can have been elected: the view has all that anybody was answered. NULL: as
+	 * info() says. */
+	bool (*surely_leads)(struct core_link *link);
 };
 
 struct core_link {

@@ -50,6 +50,13 @@ static void finish_all(struct reads *rs, struct list *reads, int status)
 	}
 }
 
+static void set_index(struct list *reads, uint64_t index)
+{
+	LIST_EACH(e, reads) {
+		CONTAINER_OF(e, struct read, link)->index = index;
+	}
+}
+
 /* The oldest are first; those that were put back stand in front of younger ones. */
 static void expire(struct reads *rs, struct list *reads, int64_t now_ms, int status)
 {
@@ -89,15 +96,28 @@ static void ask(struct reads *rs, int64_t now_ms)
 	move_all(&rs->fresh, &rs->asked);
 }
 
+/* Those that are asked for by the leader itself. */
+static void wait_for(struct reads *rs, uint64_t index)
+{
+	if (index <= rs->applied) {
+		finish_all(rs, &rs->fresh, 0);
+	} else {
+		set_index(&rs->fresh, index);
+		move_all(&rs->fresh, &rs->waiting);
+	}
+}
+
 void reads_turn(struct reads *rs, uint64_t applied, int64_t now_ms)
 {
+	uint64_t index = 0;
+
 	rs->applied = applied;
 	if (rs->n == 0) {
 		return;
 	}
 	release_applied(rs);
-	if (rs->effects->leads(rs->ctx)) {
-		finish_all(rs, &rs->fresh, 0);
+	if (rs->effects->leads(rs->ctx, &index)) {
+		wait_for(rs, index);
 	} else {
 		ask(rs, now_ms);
 	}
@@ -119,9 +139,7 @@ void reads_answer(struct reads *rs, int err, uint64_t index)
 		rs->failed = true;
 		return;
 	}
-	LIST_EACH(e, &rs->asked) {
-		CONTAINER_OF(e, struct read, link)->index = index;
-	}
+	set_index(&rs->asked, index);
 	move_all(&rs->asked, &rs->waiting);
 	release_applied(rs);
 }

@@ -1,8 +1,9 @@
 /**
  * Reads that must see everything that was committed when they were asked for, on any server.
  *
- * On the leader they are up to date at once. A follower asks the leader how far it has committed, once for all reads that
- * have come while an earlier question was under way, and lets them go when it has applied that far:
+ * A leader that is sure that it leads (server/lease.h) knows how far that is. Any other server asks the leader how far
+ * it has committed, once for all reads that have come while an earlier question was under way. Either lets them go when
+ * it has applied that far; for a leader that is mostly now:
  *
  *     reads_add() ...  fresh --> one question --> asked --> the answer --> waiting for apply --> done_cb
  *
@@ -31,9 +32,11 @@ struct read {
 };
 
 struct reads_effects {
-	/* This server leads: all that is committed is applied. */
-	bool (*leads)(void *ctx);
-	/* Ask the leader; reads_answer() will follow. Not 0: there is no way to ask now. */
+	/* This server leads, and is sure of it: all that anybody was answered, or has seen on another server, is up to
+	 * *index of the log. */
+	bool (*leads)(void *ctx, uint64_t *index);
+	/* Ask the leader, which may be this server, not being sure; reads_answer() will follow. Not 0: there is no way to ask
+	 * now. */
 	int (*ask)(void *ctx);
 };
 

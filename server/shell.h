@@ -13,7 +13,9 @@
 
 #include <uv.h>
 
+#include "lib/bell.h"
 #include "lib/mailbox.h"
+#include "proto/channel.h"
 #include "proto/relay.h"
 #include "proto/stream.h"
 #include "raft/fsm.h"
@@ -35,12 +37,14 @@ struct workers; /* workers.c */
 struct server {
 	struct server_config config;
 	struct identity identity;
+	struct keyring keyring; /* Of any thread: it never changes. */
 
 	/* The core thread. */
 	uv_thread_t thread;
 	uv_loop_t loop;
 	struct mailbox mail; /* To it, from all other threads. */
-	uv_async_t mail_async;
+	struct bell mail_bell;
+	struct channels *channels; /* Of RPC and Raft; net.c's. NULL: plain text. */
 	struct replica *replica;
 	struct state *state;
 	struct watch_hub hub;
@@ -65,6 +69,13 @@ struct server {
 const struct view *server_view(struct server *s);
 struct moment server_moment(struct server *s);
 int64_t server_now_ms(struct server *s); /* Monotonic, of this turn. */
+
+/* Nanoseconds of a processor that this turn may still take. Without any, work that can wait goes on by the least step. */
+int64_t server_time_left(struct server *s);
+
+/* It leads, and no other can have been elected since: what is committed here is all that anybody was answered, or has
+ * seen on another server. False also when that is not sure; then a barrier says it. See server/lease.h. */
+bool server_surely_leads(struct server *s);
 
 /* Put a command into the log; as proposer_add(), with ERR_NOTLEADER when this server is not ready. */
 int server_write(struct server *s, struct write *w);
@@ -94,7 +105,7 @@ int net_new(struct server *s, struct net **out);
 int net_start(struct net *n, char *why, size_t why_size);
 
 /* Replica callbacks, passed on. */
-void net_connection(struct net *n, uv_tcp_t *tcp, const char *listener, char first);
+void net_connection(struct net *n, struct channel *ch, const char *listener, char first);
 void net_ready(struct net *n, bool ready);             /* After leader_start() / before leader_stop(). */
 void net_leader(struct net *n, uint64_t id, const char *address);
 void net_configuration(struct net *n);
@@ -105,8 +116,8 @@ void net_changed(struct net *n, const struct view *v, const struct change *chang
 /* The state was replaced by a snapshot. */
 void net_replaced(struct net *n);
 
-/* The end of the loop's turn. */
-void net_turn(struct net *n);
+/* After the loop's poll, where work is done in slices, and at its turn's end. */
+void net_turn(struct net *n, bool ends);
 
 /* Ask the leader how far it has committed: reads_answer() follows. ERR_NOLEADER, ERR_CLOSED: no way to ask now. */
 int net_ask_index(struct net *n);
