@@ -187,6 +187,17 @@ static bool is_complete(const struct deployment *d)
 	return true;
 }
 
+static int64_t sum_desired(const struct deployment *d)
+{
+	int64_t n = 0;
+	uint32_t i;
+
+	for (i = 0; i < d->task_groups.n; i++) {
+		n += d->task_groups.at[i].desired_total;
+	}
+	return n;
+}
+
 static int64_t sum_healthy(const struct deployment *d)
 {
 	int64_t n = 0;
@@ -398,8 +409,15 @@ static bool fails_deployment(struct look *l, const struct alloc_row *alloc)
 	return g->progress_deadline == 0 || is_hopeless(l, alloc);
 }
 
-/* Look for one among the allocations. True: not all have been looked at. */
-static bool find_failing(struct look *l, const struct alloc_row **failing)
+/* The counters also hold those that were healthy and are lost by now, or were told of when they were already. */
+static bool stands(const struct alloc_row *alloc)
+{
+	return (alloc->flags & (ALLOC_HEALTHY | ALLOC_REPLACED)) == ALLOC_HEALTHY &&
+	       alloc->desired == ALLOC_DESIRED_RUN && alloc->client != ALLOC_CLIENT_LOST;
+}
+
+/* Count the allocations that stand or, if asked to, look for one that fails it. True: not all have been looked at. */
+static bool scan(struct look *l, const struct alloc_row **failing)
 {
 	struct deploy_entry *e = l->entry;
 	uint8_t from[sizeof(struct uuid) + sizeof(e->scan)];
@@ -412,15 +430,21 @@ static bool find_failing(struct look *l, const struct alloc_row **failing)
 	rows_allocs_of_deployment(&r, l->turn->v, &e->id);
 	if (e->scanning) {
 		rows_seek(&r, from, sizeof(from));
+	} else {
+		e->standing = 0;
 	}
 	e->scanning = false;
-	while ((alloc = alloc_next(&r)) != NULL && *failing == NULL) {
+	while ((alloc = alloc_next(&r)) != NULL) {
 		if (budget-- == 0) {
 			memcpy(e->scan, alloc->deployment_serial, sizeof(e->scan));
 			e->scanning = true;
 			return true;
 		}
-		*failing = fails_deployment(l, alloc) ? alloc : NULL;
+		e->standing += stands(alloc);
+		if (failing != NULL && fails_deployment(l, alloc)) {
+			*failing = alloc;
+			return false;
+		}
 	}
 	return false;
 }
@@ -444,7 +468,8 @@ static int64_t group_deadline(const struct look *l, const struct deployment_grou
 {
 	int64_t resumed = l->entry->resumed_ns > 0 ? l->entry->resumed_ns + g->progress_deadline : 0;
 
-	if (g->progress_deadline == 0 || g->require_progress_by == 0 || group_is_complete(g) || group_is_waiting(g)) {
+	if (g->progress_deadline == 0 || g->require_progress_by == 0 || group_is_waiting(g) ||
+	    (group_is_complete(g) && !is_complete(&l->object))) {
 		return PART_NEVER;
 	}
 	return g->require_progress_by > resumed ? g->require_progress_by : resumed;
@@ -522,21 +547,22 @@ static enum part_step evaluate(struct deploy *d, struct look *l)
 
 static enum part_step decide(struct deploy *d, struct look *l)
 {
+	bool complete = is_complete(&l->object);
 	const struct alloc_row *failing = NULL;
 	struct strs late;
 	int64_t by;
 
-	if (is_complete(&l->object)) {
-		return succeed(d, l);
-	}
 	if (promotes_itself(l)) {
 		return promote(d, l);
 	}
-	if (!has_unhealthy(&l->object)) {
+	if (!complete && !has_unhealthy(&l->object)) {
 		l->entry->scanning = false;
-	} else if (find_failing(l, &failing)) {
+	} else if (scan(l, complete ? NULL : &failing)) {
 		look_at(d, l->entry, l->turn->at->mono_ns);
 		return STEP_MORE;
+	}
+	if (complete && l->entry->standing >= sum_desired(&l->object)) {
+		return succeed(d, l);
 	}
 	if (failing != NULL) {
 		const char *group = alloc_row_group(failing);

@@ -33,6 +33,7 @@ struct deploy_entry {
 	int64_t resumed_ns;    /* Wall time at which it went on after a pause; 0: never. */
 	int64_t healthy;       /* Allocations that were healthy at its last evaluation; */
 	int64_t asked_healthy; /* and at the one that is being made. */
+	int64_t standing;      /* Allocations that are healthy and have not been lost or replaced, of those looked at. */
 	bool pending;          /* A command is under way, */
 	bool asked;            /* which makes an evaluation. */
 	bool scanning;         /* Not all of its allocations have been looked at yet: go on here. */

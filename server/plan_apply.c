@@ -31,6 +31,7 @@ static void finish(struct plan_applier *ap, struct plan *plan)
 	bool waits;
 
 	nodes_disown(&ap->nodes, plan->owner);
+	ap->n_unsent -= plan->n_chunks - plan->sent;
 	ap->n_queued -= plan->queued;
 	plan->queued = false;
 	list_remove(&plan->link);
@@ -73,6 +74,7 @@ void applier_reset(struct plan_applier *ap)
 	give_up(ap, &ap->sent);
 	give_up(ap, &ap->waiting); /* Known, but too late. */
 	ap->n_arrived = ap->n_sent;
+	ap->n_unsent = 0;
 	nodes_reset(&ap->nodes);
 }
 
@@ -146,6 +148,8 @@ void applier_submit(struct plan_applier *ap, struct plan *plan)
 	plan->index = 0;
 	plan->checked = plan->sent = plan->applied = 0;
 	plan->owner = ++ap->owners;
+	ap->n_plans++;
+	ap->n_unsent += plan->n_chunks;
 	ap->stats.plans++;
 	enqueue(ap, plan);
 }
@@ -343,6 +347,7 @@ static void send(struct plan_applier *ap, struct plan *plan, struct plan_step *s
 	*step = (struct plan_step){plan, plan->sent, chunk->command.at, chunk->command.len};
 	ap->stats.chunks++;
 	ap->n_sent++;
+	ap->n_unsent--;
 	plan->sent++;
 	settle(ap, plan);
 }
@@ -350,6 +355,7 @@ static void send(struct plan_applier *ap, struct plan *plan, struct plan_step *s
 /* There is nothing left of the chunk. */
 static void skip(struct plan_applier *ap, struct plan *plan)
 {
+	ap->n_unsent--;
 	plan->sent++;
 	plan->applied++;
 	settle(ap, plan);
@@ -417,6 +423,7 @@ struct plan *applier_done(struct plan_applier *ap)
 	if (link == NULL) {
 		return NULL;
 	}
+	ap->n_plans--;
 	ap->stats.partial += plan_at(link)->refused > 0;
 	return plan_at(link);
 }

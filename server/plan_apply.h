@@ -44,6 +44,8 @@ struct plan_applier {
 	struct list waiting; /* Refused something, and others' chunks are on their way. */
 	struct list done;
 	uint32_t n_queued;
+	uint32_t n_plans;  /* That have not come out as done, */
+	uint32_t n_unsent; /* and chunks of them that are to be checked and sent. */
 	uint64_t n_sent, n_arrived; /* Chunks of all plans. */
 	uint64_t owners;
 	struct applier_stats stats;

@@ -553,8 +553,6 @@ void sched_end(struct sched *s, struct sched_run *run)
 
 /* ---- the dry run ---- */
 
-static const char dry_eval[] = "00000000-0000-4000-8000-000000000000";
-
 static void dry_job(struct run *r, const struct job *job)
 {
 	const struct job_row *row = state_job(r->view, job->namespace_, job->id);
@@ -586,8 +584,10 @@ static int dry_version(struct run *r)
 
 static void dry_evaluation(struct run *r)
 {
+	struct uuid id = run_id(r);
+
 	object_init(&evaluation_type, &r->eval);
-	r->eval.id = dry_eval;
+	r->eval.id = run_id_text(r, &id);
 	r->eval.namespace_ = r->job.job->namespace_;
 	r->eval.job_id = r->job.job->id;
 	r->eval.type = r->job.job->type;

@@ -547,6 +547,19 @@ bool nodes_claimed(const struct nodes *nodes, const struct uuid *alloc)
 	return claim_find(nodes, alloc) != CLAIM_NONE;
 }
 
+enum { CLAIMS_KEPT = 4096 };
+
+/* Room for many claims is given back when none is left. */
+static void claims_shrink(struct nodes *nodes)
+{
+	if (nodes->n_claims == 0 && nodes->claims_cap > CLAIMS_KEPT) {
+		free(nodes->claims);
+		hindex_close(&nodes->by_alloc);
+		nodes->claims = NULL;
+		nodes->claims_cap = 0;
+	}
+}
+
 void nodes_disown(struct nodes *nodes, uint64_t owner)
 {
 	uint32_t i = 0;
@@ -558,6 +571,7 @@ void nodes_disown(struct nodes *nodes, uint64_t owner)
 			i++;
 		}
 	}
+	claims_shrink(nodes);
 }
 
 /* ---- ports and the like ---- */

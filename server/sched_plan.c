@@ -38,6 +38,19 @@ static struct chunk_build *chunk_add(struct plan_build *b, struct chunk_key key)
 	return c;
 }
 
+/* The next after a full one will be full as well: arrays that grow would leave half of the memory behind. */
+static struct chunk_build *chunk_after(struct plan_build *b, const struct chunk_build *full)
+{
+	struct chunk_build *c = chunk_add(b, full->key);
+
+	if (full->payload.places.n == PLAN_CHUNK_PLACES) {
+		c->places_cap = c->claims_cap = PLAN_CHUNK_PLACES;
+		c->payload.places.at = arena_need(b->mem, c->places_cap, sizeof(c->payload.places.at[0]));
+		c->claims = arena_need(b->mem, c->claims_cap, sizeof(c->claims[0]));
+	}
+	return c;
+}
+
 static bool same_key(struct chunk_key a, struct chunk_key b)
 {
 	bool same_version = a.version == b.version ||
@@ -59,7 +72,8 @@ static struct chunk_build *chunk_for(struct plan_build *b, struct chunk_key key,
 
 	for (i = b->n; i > 0; i--) {
 		if (same_key(b->chunks[i - 1]->key, key)) {
-			return has_room(b->chunks[i - 1], 1, changes) ? b->chunks[i - 1] : chunk_add(b, key);
+			return has_room(b->chunks[i - 1], 1, changes) ? b->chunks[i - 1]
+								      : chunk_after(b, b->chunks[i - 1]);
 		}
 	}
 	return chunk_add(b, key);

@@ -20,8 +20,9 @@ struct system_group {
 	const struct task_group *group; /* NULL: the job has it no longer. */
 	struct seat *seats;             /* By slot. */
 	struct desired_updates desired;
-	int64_t budget; /* How many may be replaced now. */
-	bool limited;   /* There would have been more to replace. */
+	int64_t budget;   /* How many may be replaced now. */
+	int64_t unplaced; /* For so many there is no room. */
+	bool limited;     /* There would have been more to replace. */
 };
 
 struct system_run {
@@ -251,6 +252,7 @@ static void update_seat(struct system_run *w, struct system_group *g, struct gro
 		g->budget--;
 		g->desired.destructive_update++;
 	} else {
+		g->unplaced++; /* The old one runs on until there is. */
 		g->desired.ignore++;
 	}
 	rank_settle(&gs->rank, slot);
@@ -309,16 +311,15 @@ static void decide_seats(struct system_run *w, struct system_group *g, struct gr
 
 static void fill_seats(struct system_run *w, struct system_group *g, struct group_sched *gs)
 {
-	int64_t failed = 0;
 	uint32_t slot;
 
 	for (slot = 0; slot < w->r->s->nodes.n; slot++) {
 		if (g->seats[slot].row == NULL && !g->seats[slot].over && gs->rank.of[slot] != NODE_NONE) {
 			g->desired.place++;
-			failed += !fill_seat(w, gs, slot);
+			g->unplaced += !fill_seat(w, gs, slot);
 		}
 	}
-	tell_failures(gs, failed);
+	tell_failures(gs, g->unplaced);
 }
 
 static void decide_group(struct system_run *w, struct system_group *g)

@@ -15,6 +15,7 @@
 enum {
 	STACK_BYTES = 1 << 20,
 	NEWS_BATCH = 4096, /* Notes for a worker that has nothing to do: it is told all the same. */
+	QUEUE_FIRST = 4,   /* Evaluations that one gets before the next gets any. */
 };
 
 struct worker {
@@ -22,7 +23,8 @@ struct worker {
 	pthread_t thread;
 
 	/* The core thread's. */
-	unsigned n;             /* With it, of all kinds. */
+	unsigned n;             /* With it, of all kinds, */
+	unsigned deciding;      /* and those of them that have no plan with the applier. */
 	struct nodes_news news; /* For its next mail. */
 	bool told;              /* Mail with nothing but news is under way. */
 
@@ -42,6 +44,7 @@ struct workers {
 	struct server *s;
 	atomic_bool giving_up;
 	unsigned n_threads;
+	unsigned queue_first;
 	unsigned evals, dry_runs, news; /* Under way. */
 	uint64_t evals_done;
 	struct worker at[];
@@ -243,6 +246,7 @@ static void post(struct work *work, void (*run_cb)(struct mail *mail))
 	work->seed = core_random_id(s);
 	work->now_ns = wall_now(s);
 	work->mail.run_cb = run_cb;
+	w->deciding++;
 	mailbox_put_answer(&w->box, &work->mail);
 }
 
@@ -255,12 +259,14 @@ static struct work *work_new(struct worker *w)
 	return work;
 }
 
+/* The first that has little to do, or else the one that has the least. Those that decide at the same time know nothing
+ * of each other and choose the same nodes, and mostly deciding takes far less time than what comes of it. */
 static struct worker *least_busy(struct workers *all)
 {
 	struct worker *best = &all->at[0];
 
-	for (unsigned i = 1; i < all->n_threads; i++) {
-		best = all->at[i].n < best->n ? &all->at[i] : best;
+	for (unsigned i = 1; i < all->n_threads && best->deciding >= all->queue_first; i++) {
+		best = all->at[i].deciding < best->deciding ? &all->at[i] : best;
 	}
 	return best;
 }
@@ -301,6 +307,7 @@ static void on_submit(struct mail *mail)
 	struct server *s = work->worker->all->s;
 	struct moment at = server_moment(s);
 
+	work->worker->deciding--;
 	leader_submit(&s->leader, work->run->plan, work->delivery.token, &at);
 }
 
@@ -324,6 +331,7 @@ static void on_done(struct mail *mail)
 	struct workers *all = w->all;
 
 	w->n--;
+	w->deciding--;
 	if (work->plan != NULL) {
 		all->dry_runs--;
 		work->done_cb(work->plan, work->status);
@@ -425,6 +433,7 @@ int workers_new(struct server *s, struct workers **out, char *why, size_t why_si
 	struct workers *all = sched_calloc(1, sizeof(*all) + n * sizeof(all->at[0]));
 
 	all->s = s;
+	all->queue_first = s->config.scheduler_queue > 0 ? s->config.scheduler_queue : QUEUE_FIRST;
 	while (all->n_threads < n) {
 		struct worker *w = &all->at[all->n_threads];
 		int rc;

@@ -202,6 +202,38 @@ static void it_is_successful_when_all_are_healthy_and_the_version_is_stable(void
 	close_bench(&t);
 }
 
+/* One that is lost, and whose client tells later that it was healthy, does not stand for the one that is missing. */
+static void a_lost_one_that_is_told_healthy_does_not_complete_it(void **state)
+{
+	static struct bench t;
+	struct plan_change change;
+	struct plan_result *p;
+	struct uuid eval;
+
+	(void)state;
+	open_bench(&t);
+	first_version(&t);
+	deploy(&t, job_of(&t, "new"), (struct deployment_group){.desired_total = 2, .progress_deadline = 100 * SECOND});
+	place(&t, 2, false);
+	eval = kit_id(&t.b.k);
+	p = kit_plan(&t.b.k, "a", &eval, &t.node, 0, NULL);
+	object_init(&plan_change_type, &change);
+	change.id = uuid_bytes(&t.allocs[1]);
+	change.desired = (struct opt){ALLOC_DESIRED_STOP, true};
+	change.client = (struct opt){ALLOC_CLIENT_LOST, true};
+	p->changes.at = &change;
+	p->changes.n = 1;
+	assert_int_equal(kit_quick(&t.b.k, COMMAND_PLAN, p)->status, 0);
+	healthy(&t, 0);
+	healthy(&t, 1);
+	assert_int_equal(get(&t).task_groups.at[0].healthy_allocs, 2);
+	assert_string_equal(get(&t).status, "running");
+	place(&t, 1, false);
+	healthy(&t, 2);
+	assert_string_equal(get(&t).status, "successful");
+	close_bench(&t);
+}
+
 static void more_healthy_ones_make_an_evaluation_for_the_next(void **state)
 {
 	static struct bench t;
@@ -475,6 +507,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_successful_when_all_are_healthy_and_the_version_is_stable),
+		cmocka_unit_test(a_lost_one_that_is_told_healthy_does_not_complete_it),
 		cmocka_unit_test(more_healthy_ones_make_an_evaluation_for_the_next),
 		cmocka_unit_test(a_new_leader_makes_the_evaluation_that_may_be_missing),
 		cmocka_unit_test(no_progress_until_the_deadline_fails_it),

@@ -603,6 +603,7 @@ static void live(uint64_t seed, unsigned steps)
 	b.seed = seed;
 	b.two = chance(50);
 	b.quick = true;
+	b.each_plan = true;
 	configure();
 	for (i = 0; i < NODES_MIN; i++) {
 		add_node();

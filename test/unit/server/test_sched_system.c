@@ -218,6 +218,32 @@ CASE(system_jobs_make_room_for_themselves)
 	assert_int_equal(bed_count(&b, "low", BED_LIVE), 9);
 }
 
+/* The old one runs on, and what waits for room is told, or nobody would look again. */
+CASE(an_update_that_finds_no_room_waits_for_it)
+{
+	static const char port[] = ",'Networks':[{'ReservedPorts':[{'Label':'p','Value':8080}]}]";
+	struct uuid eval;
+
+	nodes(1);
+	run_system("sys", "system", "", "");
+	bed_register_simple(&b, "holder", "service", 1, port, "");
+	bed_run(&b);
+	assert_int_equal(bed_count(&b, "holder", BED_LIVE), 1);
+	eval = run_system("sys", "system", port, "");
+	expect_one_each("sys", 1);
+	assert_int_equal(count_version("sys", 0), 1);
+	assert_non_null(bed_failed(&b, &eval, "g"));
+	assert_int_equal(bed_number(&bed_eval(&b, &eval)->queued_allocations, "g"), 1);
+	assert_non_null(bed_find_eval(&b, "sys", EVAL_STATUS_BLOCKED));
+	bed_stop(&b, "holder");
+	bed_run(&b);
+	bed_report_all(&b, "holder", ALLOC_CLIENT_COMPLETE);
+	bed_evaluate(&b, "sys", false);
+	bed_run(&b);
+	expect_one_each("sys", 1);
+	assert_int_equal(count_version("sys", 1), 1);
+}
+
 CASE(a_sysbatch_job_runs_once_on_every_node)
 {
 	nodes(3);
@@ -315,6 +341,7 @@ CASE(a_group_taken_out_is_stopped)
 	X(updates_roll_by_max_parallel_and_stagger)								       \
 	X(a_failed_system_allocation_is_placed_again)								       \
 	X(system_jobs_make_room_for_themselves)									       \
+	X(an_update_that_finds_no_room_waits_for_it)								       \
 	X(a_sysbatch_job_runs_once_on_every_node)								       \
 	X(and_again_when_it_is_changed)										       \
 	X(a_failed_sysbatch_allocation_is_left_alone)								       \
