@@ -18,11 +18,15 @@
 
 #include "proto/cron.h"
 #include "raft/watch.h"
+#include "server/acl_config.h"
 #include "server/core_link.h"
+#include "server/keyring.h"
 
 struct api;
+struct agent_facts;
+struct event_feed;
 
-#define API_TURN_NS (4 * NS_PER_MS)
+#define API_TURN_NS (2 * NS_PER_MS)
 #define API_LEADER_WAIT_NS (5 * NS_PER_S) /* A request waits so long for a leader before it is answered with 500. */
 
 /* What the API needs from its thread. */
@@ -38,6 +42,8 @@ struct api_env {
 	void (*wake)(void *ctx);
 	/* Seconds that the clocks of a time zone ("Europe/Berlin") are ahead of UTC at a moment. NULL: all are UTC. */
 	int64_t (*zone_offset_s)(void *ctx, const char *zone, int64_t unix_s);
+	/* Whether there is such a time zone. NULL: all names are taken. */
+	bool (*zone_exists)(void *ctx, const char *zone);
 	void *ctx;
 };
 
@@ -45,8 +51,14 @@ struct api_env {
 struct api_config {
 	size_t cache_bytes;      /* Of rendered bodies: 32 MiB. */
 	int64_t versions_kept;   /* Of a job: 6. */
+	int64_t count_max;       /* Of a job's groups together: 50000; negative: none. */
 	size_t source_bytes_max; /* Of a job's source that is kept: 1 MiB. */
+	unsigned schedulers;     /* Threads of this server, */
+	const struct agent_facts *facts; /* and what it tells of itself; NULL: nothing. */
 	const char *version;     /* Of the API that is served: what clients are told; NULL: "". */
+	bool acl; /* Requests need tokens: server/access.h. */
+	const struct keyring *keyring; /* Outlives the API. NULL: root keys are not wrapped. */
+	struct acl_config acl_config; /* The rest of it. */
 };
 
 /* The environment and the link outlive it. NULL when memory is exhausted. */
@@ -57,6 +69,9 @@ void api_free(struct api *api);
 
 /* The notices that wake blocking queries: to be added to the hub of the state, by the thread that applies. */
 struct watch_ring *api_ring(struct api *api);
+
+/* What happens, for the event stream: to be filled by the thread that applies (server/events.h). */
+struct event_feed *api_feed(struct api *api);
 
 /* Answer a request, now or later. */
 void api_handle(struct api *api, struct http_request *req);

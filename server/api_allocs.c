@@ -48,6 +48,11 @@ static bool match_alloc(const struct query *q, const struct row *row)
 	return query_ns_is(q, job_row_ns(((const struct alloc_row *)row)->job));
 }
 
+static bool sees_alloc(const struct acl *acl, const struct row *row)
+{
+	return acl_in_namespace(acl, job_row_ns(((const struct alloc_row *)row)->job), ACL_READ_JOB);
+}
+
 static int get_stub(struct query *q, const struct row *row, void *obj, struct list_scratch *s)
 {
 	return alloc_row_stub((const struct alloc_row *)row, q->flags, obj, &s->jobs, &s->mem);
@@ -71,7 +76,7 @@ static struct uuid alloc_id(const struct row *row)
 
 /* With a prefix in the order of IDs, else the oldest first. */
 #define ALLOC_LIST                                                                                                     \
-	.type = &alloc_stub_type, .get = get_stub, .match = match_alloc, .whole = &allocation_type,                    \
+	.type = &alloc_stub_type, .get = get_stub, .match = match_alloc, .sees = sees_alloc, .whole = &allocation_type, \
 	.get_whole = get_whole, .partial = {"Resources", "TaskStates"}, .key = LIST_BY_ID, .id = alloc_id
 
 static const struct list_kind alloc_list = {ALLOC_LIST, .open = open_allocs, .age = alloc_age};
@@ -94,13 +99,30 @@ static void open_deployment_allocs(struct query *q, struct rows *r)
 	rows_allocs_of_deployment(r, q->v, &q->id);
 }
 
-static const struct list_kind eval_alloc_list = {.type = &alloc_stub_type, .get = get_stub, .open = open_eval_allocs};
+static const struct list_kind eval_alloc_list = {
+	.type = &alloc_stub_type, .get = get_stub, .sees = sees_alloc, .open = open_eval_allocs};
 static const struct list_kind deployment_alloc_list = {
-	.type = &alloc_stub_type, .get = get_stub, .open = open_deployment_allocs};
+	.type = &alloc_stub_type, .get = get_stub, .sees = sees_alloc, .open = open_deployment_allocs};
 
 const struct query_kind query_eval_allocs = {.begin = begin_by_id, .find = find_allocs, .list = &eval_alloc_list};
 const struct query_kind query_deployment_allocs = {
 	.begin = begin_by_id, .find = find_allocs, .list = &deployment_alloc_list};
+
+/* As whole allocations are told. One that a client has said anything of has a network: the host's, where it says no more. */
+static int finish_alloc(struct allocation *a, struct arena *mem)
+{
+	bool heard_of = a->task_states.n > 0 || strcmp(a->client_status, "pending") != 0;
+
+	object_hide_secrets(&allocation_type, a);
+	if (a->network_status == NULL && heard_of) {
+		a->network_status = arena_calloc(mem, 1, sizeof(*a->network_status));
+		if (a->network_status == NULL) {
+			return ERR_NOMEM;
+		}
+		object_init(&alloc_network_status_type, a->network_status);
+	}
+	return 0;
+}
 
 /* Of a node: whole ones. */
 static void open_node_allocs(struct query *q, struct rows *r)
@@ -112,15 +134,12 @@ static int get_told(struct query *q, const struct row *row, void *obj, struct li
 {
 	int rv = get_whole(q, row, obj, s);
 
-	if (rv == 0) {
-		object_hide_secrets(&allocation_type, obj);
-	}
-	return rv;
+	return rv == 0 ? finish_alloc(obj, &s->mem) : rv;
 }
 
 static const struct list_kind node_alloc_list = {
-	.type = &allocation_type, .get = get_told, .open = open_node_allocs};
-const struct query_kind query_node_allocs = {.begin = query_begin_id, .find = find_allocs, .list = &node_alloc_list};
+	.type = &allocation_type, .get = get_told, .sees = sees_alloc, .open = open_node_allocs};
+const struct query_kind query_node_allocs = {.begin = query_begin_any_id, .find = find_allocs, .list = &node_alloc_list};
 
 /* ---- one ---- */
 
@@ -136,8 +155,8 @@ static int render_alloc(struct query *q, struct buf *out)
 	struct allocation a;
 	int rv = alloc_row_get(q->row, &a, NULL, &q->req->mem);
 
+	rv = rv == 0 ? finish_alloc(&a, &q->req->mem) : rv;
 	if (rv == 0) {
-		object_hide_secrets(&allocation_type, &a);
 		json_encode(&allocation_type, &a, out);
 	}
 	return rv;

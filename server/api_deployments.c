@@ -57,9 +57,15 @@ static struct uuid deployment_id(const struct row *row)
 	return ((const struct deployment_row *)row)->id;
 }
 
+static bool sees_deployment(const struct acl *acl, const struct row *row)
+{
+	return acl_in_namespace(acl, deployment_row_ns((const struct deployment_row *)row), ACL_READ_JOB);
+}
+
 static const struct list_kind deployment_list = {.type = &deployment_type,
 						 .open = open_deployments,
 						 .match = match_deployment,
+						 .sees = sees_deployment,
 						 .get = get_deployment,
 						 .key = LIST_BY_ID,
 						 .age = deployment_age,
@@ -227,6 +233,53 @@ void serve_deployment_promote(struct api *api, struct http_request *req)
 	p.id = uuid_bytes(&a.id);
 	p.groups = a.body.groups;
 	write_propose(a.w, COMMAND_DEPLOYMENT_PROMOTE, &p, answer_changed);
+}
+
+/* Deployments are blocked only by those of other regions, and a cluster is one region: there is none to unblock. What
+ * is told is what the newest state says. */
+struct unblocking {
+	struct core_read read;
+	struct api *api;
+	struct http_request *req;
+	struct uuid id;
+};
+
+static void unblock_done(struct core_call *call)
+{
+	struct unblocking *u = CONTAINER_OF(call, struct unblocking, read.call);
+	const struct view *v = u->api->link->ops->view(u->api->link);
+	const struct deployment_row *row = state_deployment(v, &u->id);
+
+	if (call->status != 0) {
+		http_answer_error(u->req, call->status);
+	} else if (row == NULL) {
+		http_answer_text(u->req, 404, "deployment not found");
+	} else {
+		http_answer_text(u->req, 500, "can't unblock %s deployment",
+				 deployment_row_active(row) ? "running" : "terminal");
+	}
+	view_release(v);
+	api_rearm(u->api);
+}
+
+void serve_deployment_unblock(struct api *api, struct http_request *req)
+{
+	struct unblocking *u;
+	struct change_ask a;
+
+	if (ask(api, req, BODY_REQUIRED, &a) != 0) {
+		return;
+	}
+	u = arena_calloc(&req->mem, 1, sizeof(*u));
+	if (u == NULL) {
+		http_answer_error(req, ERR_NOMEM);
+		return;
+	}
+	u->api = api;
+	u->req = req;
+	u->id = a.id;
+	u->read.call.done_cb = unblock_done;
+	api->link->ops->read(api->link, &u->read);
 }
 
 /* ---- health by hand ---- */

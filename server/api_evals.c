@@ -50,6 +50,11 @@ static int get_eval(struct query *q, const struct row *row, void *obj, struct li
 	return eval_row_get((const struct eval_row *)row, obj, &s->mem);
 }
 
+static bool sees_eval(const struct acl *acl, const struct row *row)
+{
+	return acl_in_namespace(acl, eval_row_ns((const struct eval_row *)row), ACL_READ_JOB);
+}
+
 static uint64_t eval_age(const struct row *row)
 {
 	return ((const struct eval_row *)row)->create_index;
@@ -63,6 +68,7 @@ static struct uuid eval_id(const struct row *row)
 static const struct list_kind eval_list = {.type = &evaluation_type,
 					   .open = open_evals,
 					   .match = match_eval,
+					   .sees = sees_eval,
 					   .get = get_eval,
 					   .key = LIST_BY_ID,
 					   .age = eval_age,
@@ -171,7 +177,8 @@ const struct query_kind query_eval = {
 /* ---- counting ---- */
 
 static const struct list_kind eval_count = {
-	.type = &evaluation_type, .open = open_evals, .match = match_eval, .get = get_eval, .count = true};
+	.type = &evaluation_type, .open = open_evals, .match = match_eval, .sees = sees_eval, .get = get_eval,
+	.count = true};
 const struct query_kind query_evals_count = {.begin = query_begin_prefix, .find = find_evals, .list = &eval_count};
 
 /* ---- deleting ---- */
@@ -247,6 +254,22 @@ static void add_id(struct deletion *d, const struct uuid *id)
 	d->n++;
 }
 
+/* False: answered. */
+static bool all_exist(struct deletion *d)
+{
+	const struct view *v = d->api->link->ops->view(d->api->link);
+	bool all = true;
+
+	for (uint32_t i = 0; i < d->n && all; i++) {
+		all = state_eval(v, &d->ids[i]) != NULL;
+	}
+	view_release(v);
+	if (!all) {
+		http_answer_text(d->req, 404, "eval not found");
+	}
+	return all;
+}
+
 static int add_given(struct deletion *d, const struct strs *ids)
 {
 	if (ids->n > DELETE_MAX) {
@@ -263,7 +286,7 @@ static int add_given(struct deletion *d, const struct strs *ids)
 		}
 		add_id(d, &id);
 	}
-	return 0;
+	return all_exist(d) ? 0 : ERR_NOTFOUND;
 }
 
 /* Whether an evaluation passes the filter; *rv gets an error. */

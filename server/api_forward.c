@@ -165,6 +165,8 @@ static void answer_no_way(struct http_request *req, enum core_where where)
 		http_answer_text(req, 500, "No path to region");
 	} else if (where == CORE_TO_NODE) {
 		http_answer_text(req, 404, "No path to node");
+	} else if (where == CORE_TO_SERVER) {
+		http_answer_text(req, 500, "No path to server");
 	} else {
 		http_answer_error(req, ERR_NOLEADER);
 	}
@@ -175,7 +177,7 @@ static void lost(struct api *api, struct errand *e)
 {
 	if (e->req->method == HTTP_GET && e->where == CORE_TO_LEADER) {
 		leader_wait_begin(api, &e->wait);
-	} else if (e->req->method == HTTP_GET) {
+	} else if (e->req->method == HTTP_GET && e->req->session[0] == '\0') {
 		http_answer_text(e->req, 500, "the connection was lost before the answer had come");
 	} else {
 		http_answer_error(e->req, ERR_UNKNOWN);

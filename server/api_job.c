@@ -2,6 +2,7 @@
 #include "proto/diff.h"
 #include "proto/error.h"
 #include "server/api_handlers.h"
+#include "server/api_scaling.h"
 
 #define VERSIONS_ANSWER_FIELDS(X, T)                                                                                   \
 	X(T, LIST(job), versions, "Versions", .brackets = true)                                                        \
@@ -34,14 +35,23 @@
 	X(T, INT, version, "Version")                                                                                  \
 	X(T, INT, job_modify_index, "JobModifyIndex")
 
+#define JOB_ACTION_FIELDS(X, T)                                                                                        \
+	X(T, STR, name, "Name")                                                                                        \
+	X(T, STR, command, "Command")                                                                                  \
+	X(T, STRS, args, "Args")                                                                                       \
+	X(T, STR, task, "TaskName")                                                                                    \
+	X(T, STR, group, "TaskGroupName")
+
 OBJECT_DECLARE(versions_answer, VERSIONS_ANSWER_FIELDS);
 OBJECT_DECLARE(group_scaling, GROUP_SCALING_FIELDS);
 OBJECT_DECLARE(scaling_answer, SCALING_ANSWER_FIELDS);
 OBJECT_DECLARE(submission_answer, SUBMISSION_ANSWER_FIELDS);
+OBJECT_DECLARE(job_action, JOB_ACTION_FIELDS);
 OBJECT_DEFINE(versions_answer, VERSIONS_ANSWER_FIELDS);
 OBJECT_DEFINE(group_scaling, GROUP_SCALING_FIELDS);
 OBJECT_DEFINE(scaling_answer, SCALING_ANSWER_FIELDS);
 OBJECT_DEFINE(submission_answer, SUBMISSION_ANSWER_FIELDS);
+OBJECT_DEFINE(job_action, JOB_ACTION_FIELDS);
 
 static const char *job_id(const struct query *q)
 {
@@ -77,6 +87,9 @@ static int render_job(struct query *q, struct buf *out)
 	struct job job;
 	int rv = job_row_get(q->row, &job, &q->req->mem);
 
+	if (rv == 0) {
+		rv = scaling_policies_name(&job, &q->req->mem);
+	}
 	if (rv == 0) {
 		object_hide_secrets(&job_type, &job);
 		json_encode(&job_type, &job, out);
@@ -117,6 +130,40 @@ static int begin_versions(struct query *q)
 	return 0;
 }
 
+static bool has_tag(const struct job_row *row, const char *tag)
+{
+	struct arena mem = {0};
+	struct job job;
+	bool has = (row->flags & JOB_TAGGED) != 0 && job_row_get(row, &job, &mem) == 0 && job.version_tag != NULL &&
+		   strcmp(job.version_tag->name, tag) == 0;
+
+	arena_close(&mem);
+	return has;
+}
+
+/* Whether there is what the versions are to be compared with; else it is told what is not there. */
+static bool base_is_there(struct query *q)
+{
+	const struct comparison *c = q->own;
+	const struct job_row *row;
+	struct rows r;
+
+	if (!c->diffs || (c->tag[0] == '\0' && c->version < 0)) {
+		return true;
+	}
+	rows_versions(&r, q->v, job_ns(q), job_id(q));
+	do {
+		row = job_next(&r);
+	} while (row != NULL && (c->tag[0] != '\0' ? !has_tag(row, c->tag)
+						   : row->version != (uint64_t)c->version));
+	if (row == NULL) {
+		q->missing = c->tag[0] != '\0' ? arena_printf(&q->req->mem, "tag \"%s\" not found", c->tag)
+					       : arena_printf(&q->req->mem, "version %lld not found",
+							      (long long)c->version);
+	}
+	return row != NULL;
+}
+
 /* The index is that of the version that changed last; the body depends on them all. */
 static int find_versions(struct query *q)
 {
@@ -135,7 +182,7 @@ static int find_versions(struct query *q)
 	}
 	rv = query_found(q, TABLE_JOBS, job_key(q), ROW_OF(newest), index);
 	q->stamp = rv == 0 && q->contact_ms == 0 ? stamp | 1 : 0;
-	return rv;
+	return rv == 0 && !base_is_there(q) ? ERR_NOTFOUND : rv;
 }
 
 static int get_versions(struct query *q, struct versions_answer *a)
@@ -222,6 +269,9 @@ static int render_versions(struct query *q, struct buf *out)
 	a.index = (int64_t)q->index;
 	a.last_contact = (int64_t)q->contact_ms;
 	a.known_leader = api_info(q->api)->leader_known;
+	for (uint32_t i = 0; i < a.versions.n && rv == 0; i++) {
+		rv = scaling_policies_name(&a.versions.at[i], &q->req->mem);
+	}
 	if (rv == 0) {
 		object_hide_secrets(&versions_answer_type, &a);
 		json_encode(&versions_answer_type, &a, out);
@@ -460,6 +510,38 @@ static int render_scaling(struct query *q, struct buf *out)
 
 const struct query_kind query_job_scaling = {
 	.find = find_scaling, .render = render_scaling, .missing = "job not found"};
+
+/* ---- actions ---- */
+
+static void put_actions(const struct task_group *g, const struct task *t, struct buf *out)
+{
+	for (uint32_t i = 0; i < t->actions.n; i++) {
+		const struct action *action = &t->actions.at[i];
+		struct job_action a = {action->name, action->command, action->args, t->name, g->name};
+
+		buf_str(out, out->at[out->len - 1] == '[' ? "" : ",");
+		json_encode(&job_action_type, &a, out);
+	}
+}
+
+static int render_actions(struct query *q, struct buf *out)
+{
+	struct job job;
+	int rv = job_row_get(q->row, &job, &q->req->mem);
+
+	buf_str(out, "[");
+	for (uint32_t i = 0; rv == 0 && i < job.task_groups.n && !out->failed; i++) {
+		const struct task_group *g = &job.task_groups.at[i];
+
+		for (uint32_t k = 0; k < g->tasks.n && !out->failed; k++) {
+			put_actions(g, &g->tasks.at[k], out);
+		}
+	}
+	buf_str(out, "]");
+	return rv;
+}
+
+const struct query_kind query_job_actions = {.find = find_job, .render = render_actions, .missing = "job not found"};
 
 /* ---- the source ---- */
 

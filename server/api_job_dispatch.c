@@ -3,6 +3,7 @@
 
 #include "proto/error.h"
 #include "server/api_handlers.h"
+#include "server/api_job_draft.h"
 
 #define DISPATCH_REQUEST_FIELDS(X, T)                                                                                  \
 	X(T, STR, job_id, "JobID")                                                                                     \
@@ -23,7 +24,7 @@ OBJECT_DECLARE(dispatch_answer, DISPATCH_ANSWER_FIELDS);
 OBJECT_DEFINE(dispatch_request, DISPATCH_REQUEST_FIELDS);
 OBJECT_DEFINE(dispatch_answer, DISPATCH_ANSWER_FIELDS);
 
-enum { PAYLOAD_MAX = 16384, PREFIX_MAX = 64 };
+enum { PREFIX_MAX = 64 };
 
 /* ---- checks ---- */
 
@@ -101,8 +102,8 @@ static void check(const struct job *parent, const struct dispatch_request *r, st
 		buf_str(why, "Payload is not provided but required by parameterized job");
 	} else if (strcmp(p->payload, "forbidden") == 0 && r->payload.n > 0) {
 		buf_str(why, "Payload provided but forbidden by parameterized job");
-	} else if (r->payload.n > PAYLOAD_MAX) {
-		buf_printf(why, "Payload exceeds maximum size; %u > %d", r->payload.n, PAYLOAD_MAX);
+	} else if (r->payload.n > DISPATCH_PAYLOAD_MAX) {
+		buf_printf(why, "Payload exceeds maximum size; %u > %d", r->payload.n, DISPATCH_PAYLOAD_MAX);
 	} else if (r->priority < 0 || r->priority > 100) {
 		buf_str(why, "job priority must be between [1, 100]");
 	} else {
@@ -206,6 +207,11 @@ static void propose(struct write *w, struct job *child)
 	struct job_register p;
 	int rv = d != NULL ? job_register_fill(&p, child, &w->req->mem) : ERR_NOMEM;
 
+	if (rv == ERR_TOOBIG) {
+		http_answer_text(w->req, 400, "IdPrefixTemplate is too long: the ID of the child may have %d bytes",
+				 JOB_ID_MAX);
+		return;
+	}
 	if (rv != 0) {
 		http_answer_error(w->req, rv);
 		return;

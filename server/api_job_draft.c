@@ -1,5 +1,6 @@
 #include "server/api_job_draft.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,66 @@ static void check_pool(const struct namespace_ *ns, const struct job *job, struc
 	}
 }
 
+static void check_time_zone(const struct api *api, const struct job *job, struct faults *f)
+{
+	const char *zone = job_is_periodic(job) ? job->periodic->time_zone : "";
+
+	if (zone[0] != '\0' && strcmp(zone, "UTC") != 0 && api->env.zone_exists != NULL &&
+	    !api->env.zone_exists(api->env.ctx, zone)) {
+		faults_add(f, "Invalid time zone \"%s\": unknown time zone %s", zone, zone);
+	}
+}
+
+/* What is behind the ID of a parent in those of its children, at most: "/dispatch-1700000000-01234567". */
+enum { CHILD_ID_ROOM = 32 };
+
+int64_t job_total_count(const struct job *job)
+{
+	int64_t sum = 0;
+
+	for (uint32_t i = 0; i < job->task_groups.n; i++) {
+		if (__builtin_add_overflow(sum, job->task_groups.at[i].count, &sum)) {
+			return INT64_MAX;
+		}
+	}
+	return sum;
+}
+
+bool job_total_count_fits(const struct api *api, const struct job *job)
+{
+	return strcmp(job->type, "system") == 0 || strcmp(job->type, "sysbatch") == 0 || api->config.count_max < 0 ||
+	       job_total_count(job) <= api->config.count_max;
+}
+
+/* What the state has no room for. */
+static void check_room(const struct job *job, struct faults *f)
+{
+	bool has_children = job_is_periodic(job) || job_is_parameterized(job);
+	int id_max = has_children ? JOB_ID_MAX - CHILD_ID_ROOM : JOB_ID_MAX;
+
+	if (strlen(job->namespace_) > NAMESPACE_MAX) {
+		faults_add(f, "Namespace must not be longer than %d bytes", NAMESPACE_MAX);
+	}
+	if (strlen(job->id) > (size_t)id_max) {
+		faults_add(f, "Job ID must not be longer than %d bytes%s", id_max,
+			   has_children ? ", as those of its children are longer" : "");
+	}
+	if (job->version < 0) {
+		faults_add(f, "Version must not be negative");
+	}
+	if (job->datacenters.n > UINT16_MAX) {
+		faults_add(f, "Datacenters must not be more than %d", UINT16_MAX);
+	}
+	if (job->task_groups.n > JOB_GROUPS_MAX) {
+		faults_add(f, "Task groups must not be more than %d", JOB_GROUPS_MAX);
+	}
+	for (uint32_t i = 0; i < job->task_groups.n; i++) {
+		if (strlen(job->task_groups.at[i].name) > GROUP_NAME_MAX) {
+			faults_add(f, "Task group %u: Name must not be longer than %d bytes", i + 1, GROUP_NAME_MAX);
+		}
+	}
+}
+
 /* ---- what the job as it is says ---- */
 
 static void preserve_group(const struct job_request *r, const struct task_group *was, struct task_group *now)
@@ -158,9 +219,19 @@ static int preserve(const struct view *v, struct job_draft *d, struct arena *mem
 	return rv;
 }
 
+/* Whose child a job is, its parent's launch has said: nobody else makes or moves children. */
+static int keep_parent(const struct view *v, struct job_draft *d, struct arena *mem)
+{
+	const struct job_row *row = state_job(v, d->job->namespace_, d->job->id);
+
+	d->is_new = row == NULL;
+	d->job->parent_id = row != NULL ? arena_strdup(mem, job_row_parent(row)) : "";
+	return d->job->parent_id != NULL ? 0 : ERR_NOMEM;
+}
+
 /* ---- completing ---- */
 
-static void validate(struct job_draft *d, const struct namespace_ *ns)
+static void validate(const struct api *api, struct job_draft *d, const struct namespace_ *ns)
 {
 	struct faults f = {0};
 
@@ -170,6 +241,15 @@ static void validate(struct job_draft *d, const struct namespace_ *ns)
 	if (d->job->payload.n > 0 && !d->job->dispatched) {
 		faults_add(&f, "Job can't be submitted with a payload, only dispatched");
 	}
+	if (d->job->payload.n > DISPATCH_PAYLOAD_MAX) {
+		faults_add(&f, "Payload exceeds maximum size; %u > %d", d->job->payload.n, DISPATCH_PAYLOAD_MAX);
+	}
+	if (!job_total_count_fits(api, d->job)) {
+		faults_add(&f, JOB_TOTAL_COUNT_FAULT, (long long)job_total_count(d->job),
+			   (long long)api->config.count_max);
+	}
+	check_room(d->job, &f);
+	check_time_zone(api, d->job, &f);
 	check_drivers(ns, d->job, &f);
 	check_pool(ns, d->job, &f);
 	faults_text(&f, &d->faults);
@@ -195,14 +275,37 @@ int draft_complete(struct api *api, struct http_request *req, const struct view 
 	}
 	d->job->region = api_info(api)->region;
 	rv = job_canonicalize(d->job, &req->mem);
+	if (rv == 0 && !access_job(req, d->job)) {
+		rv = ERR_DENIED;
+	}
+	if (rv == 0) {
+		rv = keep_parent(v, d, &req->mem);
+	}
 	if (rv == 0) {
 		rv = preserve(v, d, &req->mem);
 	}
 	if (rv == 0) {
-		validate(d, &ns);
+		validate(api, d, &ns);
 		job_warnings(d->job, &d->warnings);
 	}
 	return d->faults.failed || d->warnings.failed ? ERR_NOMEM : rv;
+}
+
+int draft_admit(struct http_request *req, const struct view *v, const struct job_draft *d, bool as_update,
+		char why[ADMISSION_WHY])
+{
+	const struct job_row *row = as_update ? state_job(v, d->job->namespace_, d->job->id) : NULL;
+	struct job_register p;
+	int rv = job_register_fill(&p, d->job, &req->mem);
+
+	if (rv == ERR_TOOBIG) {
+		snprintf(why, ADMISSION_WHY, "%s", DRAFT_TOO_LARGE);
+		return ERR_INVALID;
+	}
+	if (rv != 0) {
+		return rv;
+	}
+	return admission_place(v, &p, why) && (row == NULL || admission_nature(row, &p, why)) ? 0 : ERR_INVALID;
 }
 
 /* ---- faults, one by one ---- */

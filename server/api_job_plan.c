@@ -115,8 +115,14 @@ static void plan_done(struct core_call *call)
 static void start(struct api *api, struct http_request *req, struct planning *p)
 {
 	int rv = draft_complete(api, req, p->v, &p->draft);
+	char why[ADMISSION_WHY] = "";
 
-	if (rv != 0) {
+	if (rv == 0 && p->draft.faults.len == 0) {
+		rv = draft_admit(req, p->v, &p->draft, true, why);
+	}
+	if (why[0] != '\0') {
+		http_answer_text(req, 500, "%s", why);
+	} else if (rv != 0) {
 		http_answer_error(req, rv);
 	} else if (p->draft.faults.len > 0) {
 		http_answer_text(req, 500, "%s", buf_text(&p->draft.faults));

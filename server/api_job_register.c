@@ -1,5 +1,6 @@
 /* Registering and validating jobs. */
 #include "proto/error.h"
+#include "proto/faults.h"
 #include "server/api_handlers.h"
 #include "server/api_job_draft.h"
 
@@ -75,7 +76,7 @@ static void propose(struct write *w, struct job_draft *d)
 	int rv = job_register_fill(&p, d->job, &w->req->mem);
 
 	if (rv == ERR_TOOBIG) {
-		http_answer_text(w->req, 500, "The job is too large, or one of its names is too long");
+		http_answer_text(w->req, 500, DRAFT_TOO_LARGE);
 		return;
 	}
 	if (rv != 0) {
@@ -103,6 +104,8 @@ static void register_job(struct api *api, struct http_request *req, struct job_d
 			http_answer_error(req, rv);
 		} else if (d->faults.len > 0) {
 			http_answer_text(req, 500, "%s", buf_text(&d->faults));
+		} else if (d->is_new && d->job->dispatched) {
+			http_answer_text(req, 500, "job can't be submitted with 'Dispatched' set");
 		} else {
 			w = write_new(api, req);
 		}
@@ -121,6 +124,10 @@ static int read_for_register(struct api *api, struct http_request *req, struct j
 	}
 	if (id != NULL && strcmp(id, d->job->id) != 0) {
 		http_answer_text(req, 400, "Job ID does not match name");
+		return ERR_INVALID;
+	}
+	if (d->request.job_modify_index < 0) {
+		http_answer_text(req, 400, "JobModifyIndex can't be negative");
 		return ERR_INVALID;
 	}
 	if (!eval_priority_is_valid(req, d->request.eval_priority)) {
@@ -149,6 +156,22 @@ void serve_job_register(struct api *api, struct http_request *req)
 
 /* ---- validating ---- */
 
+/* Faults of its surroundings, when it has none of its own. */
+static int validate_place(struct http_request *req, const struct view *v, struct job_draft *d)
+{
+	char why[ADMISSION_WHY];
+	struct faults f = {0};
+	int rv = draft_admit(req, v, d, false, why);
+
+	if (rv != ERR_INVALID) {
+		return rv;
+	}
+	faults_add(&f, "%s", why);
+	faults_text(&f, &d->faults);
+	faults_close(&f);
+	return d->faults.failed ? ERR_NOMEM : 0;
+}
+
 static void answer_validated(struct http_request *req, struct job_draft *d)
 {
 	struct validate_answer a;
@@ -175,6 +198,9 @@ void serve_job_validate(struct api *api, struct http_request *req)
 	}
 	v = api->link->ops->view(api->link);
 	rv = draft_complete(api, req, v, &d);
+	if (rv == 0 && d.faults.len == 0) {
+		rv = validate_place(req, v, &d);
+	}
 	view_release(v);
 	if (rv != 0) {
 		http_answer_error(req, rv);

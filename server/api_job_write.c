@@ -1,6 +1,7 @@
 /* Writes about one job, but for registering and dispatching. */
 #include "proto/error.h"
 #include "server/api_handlers.h"
+#include "server/api_job_draft.h"
 
 #define REVERT_REQUEST_FIELDS(X, T)                                                                                    \
 	X(T, STR, job_id, "JobID")                                                                                     \
@@ -16,7 +17,10 @@
 	X(T, OPTINT, version, "Version")                                                                               \
 	X(T, STR, description, "Description")
 
-#define SCALE_TARGET_FIELDS(X, T) X(T, STR, group, "Group")
+#define SCALE_TARGET_FIELDS(X, T)                                                                                      \
+	X(T, STR, group, "Group")                                                                                      \
+	X(T, STR, job, "Job")                                                                                          \
+	X(T, STR, namespace_, "Namespace")
 
 #define SCALE_REQUEST_FIELDS(X, T)                                                                                     \
 	X(T, OPTINT, count, "Count")                                                                                   \
@@ -135,6 +139,10 @@ void serve_job_revert(struct api *api, struct http_request *req)
 
 	if (body_decode(req, &revert_request_type, &body, BODY_REQUIRED, NULL) != 0 ||
 	    !names_job(req, body.job_id, body.version)) {
+		return;
+	}
+	if (body.enforce_prior.set && body.enforce_prior.at < 0) {
+		http_answer_text(req, 400, "EnforcePriorVersion can't be negative");
 		return;
 	}
 	w = write_new(api, req);
@@ -292,7 +300,9 @@ void serve_job_force(struct api *api, struct http_request *req)
 
 /* ---- scaling ---- */
 
-enum { SCALE_TRIES = 5 };
+enum { SCALE_EVENT_MAX = 64 << 10 }; /* Bytes that an event may say: a group keeps some of them. */
+
+enum { SCALE_TRIES = 64 }; /* Of those who scale at once one gets through each time. */
 
 struct scaling {
 	struct write *w;
@@ -394,6 +404,20 @@ static void propose_scale(struct scaling *s, const struct job_row *row, struct j
 	buf_close(&spec);
 }
 
+static const char *why_not_so_many(struct scaling *s, const struct job *job, struct task_group *g)
+{
+	int64_t was = g->count;
+	const char *why = NULL;
+
+	g->count = s->body.count.at;
+	if (!job_total_count_fits(s->w->api, job)) {
+		why = arena_printf(&s->w->req->mem, JOB_TOTAL_COUNT_FAULT, (long long)job_total_count(job),
+				   (long long)s->w->api->config.count_max);
+	}
+	g->count = was;
+	return why;
+}
+
 static void scale_in(struct scaling *s, const struct view *v)
 {
 	const struct job_row *row = state_job(v, s->w->ns, job_id(s->w));
@@ -414,6 +438,9 @@ static void scale_in(struct scaling *s, const struct view *v)
 	}
 	g = job_group(&job, s->body.target->group);
 	why = why_not(s, v, row, g);
+	if (why == NULL && g != NULL && s->body.count.set) {
+		why = why_not_so_many(s, &job, g);
+	}
 	if (why != NULL) {
 		http_answer_text(req, 400, "%s", why);
 	} else if (g != NULL) {
@@ -434,16 +461,30 @@ static void scale(struct scaling *s)
 	view_release(v);
 }
 
+/* What the body may say again is what the request says. */
+static bool says_the_same(const char *again, const char *said)
+{
+	return again[0] == '\0' || strcmp(again, said) == 0;
+}
+
 static bool scale_makes_sense(struct http_request *req, const struct scale_request *body)
 {
+	const char *ns = http_query(req, "namespace");
 	const char *why = NULL;
 
-	if (body->target == NULL || body->target->group[0] == '\0') {
+	if (body->target != NULL && !says_the_same(body->target->job, req->params[0])) {
+		why = "job ID in payload did not match URL";
+	} else if (body->target != NULL &&
+		   !says_the_same(body->target->namespace_, ns != NULL && ns[0] != '\0' ? ns : "default")) {
+		why = "namespace in payload did not match header";
+	} else if (body->target == NULL || body->target->group[0] == '\0') {
 		why = "missing task group name for scaling action";
 	} else if (body->error && body->count.set) {
 		why = "scaling action should not contain count if error is true";
 	} else if (body->count.set && body->count.at < 0) {
 		why = "scaling action count can't be negative";
+	} else if (strlen(body->message) + strlen(body->meta) > SCALE_EVENT_MAX) {
+		why = "Message and Meta of a scaling action must not be longer than 65536 bytes together";
 	}
 	if (why != NULL) {
 		http_answer_text(req, 400, "%s", why);

@@ -46,7 +46,10 @@
 	X(T, STR, status, "Status")                                                                                    \
 	X(T, BOOL, is_pack, "IsPack")
 
-enum { JOBS_WANTED_MAX = 500 };
+enum {
+	JOBS_WANTED_MAX = 500,
+	STATUS_LOOKS_MAX = 5000, /* Allocations that are looked at to find out when wanted jobs changed last. */
+};
 
 /* Which jobs a POST asks for. */
 #define JOBS_WANTED_FIELDS(X, T)                                                                                       \
@@ -118,14 +121,20 @@ static int get_whole_job(struct query *q, const struct row *row, void *obj, stru
 	return job_row_get((const struct job_row *)row, obj, &s->mem);
 }
 
+static bool sees_job(const struct acl *acl, const struct row *row)
+{
+	return acl_in_namespace(acl, job_row_ns((const struct job_row *)row), ACL_LIST_JOBS);
+}
+
 static const struct list_kind job_list = {
 	.type = &job_stub_type,
 	.open = open_jobs,
 	.match = match_job,
+	.sees = sees_job,
 	.get = get_job,
 	.whole = &job_type,
 	.get_whole = get_whole_job,
-	.partial = {"Meta"},
+	.partial = {"Meta", "Periodic", "ParameterizedJob"},
 	.key = LIST_BY_JOB,
 };
 
@@ -153,10 +162,11 @@ static const struct list_kind pool_job_list = {
 	.type = &job_stub_type,
 	.open = open_jobs,
 	.match = match_pool_job,
+	.sees = sees_job,
 	.get = get_job,
 	.whole = &job_type,
 	.get_whole = get_whole_job,
-	.partial = {"Meta"},
+	.partial = {"Meta", "Periodic", "ParameterizedJob"},
 	.key = LIST_BY_JOB,
 };
 
@@ -188,12 +198,59 @@ static int begin_statuses(struct query *q)
 	return 0;
 }
 
+static void raise_index(uint64_t *index, uint64_t to)
+{
+	*index = to > *index ? to : *index;
+}
+
+/* When a job, or what is told of it, changed last. False when `looks` are used up. */
+static bool look_at_wanted(const struct view *v, const struct job_row *job, uint64_t *index, unsigned *looks)
+{
+	const struct summary_row *summary = state_summary(v, job_row_ns(job), job_row_id(job));
+	const struct deployment_row *deployment = state_latest_deployment(v, job_row_ns(job), job_row_id(job));
+	const struct alloc_row *alloc;
+	struct rows r;
+
+	raise_index(index, job->modify_index);
+	raise_index(index, summary != NULL ? summary->modify_index : 0);
+	raise_index(index, deployment != NULL ? deployment->modify_index : 0);
+	rows_allocs_of_job(&r, v, job);
+	while (*looks > 0 && (alloc = alloc_next(&r)) != NULL) {
+		raise_index(index, alloc->modify_index);
+		--*looks;
+	}
+	return *looks > 0;
+}
+
+/* Of the jobs that are asked for; 0 when one of them is not there, or they have too many allocations to look at. */
+static uint64_t index_of_wanted(const struct query *q)
+{
+	const struct jobs_wanted *wanted = q->own;
+	unsigned looks = STATUS_LOOKS_MAX;
+	uint64_t index = 0;
+
+	for (uint32_t i = 0; i < wanted->jobs.n; i++) {
+		const struct job_name *name = &wanted->jobs.at[i];
+		const struct job_row *job =
+			state_job(q->v, name->namespace_[0] != '\0' ? name->namespace_ : "default", name->id);
+
+		if (job == NULL || !look_at_wanted(q->v, job, &index, &looks)) {
+			return 0;
+		}
+	}
+	return index;
+}
+
+/* Who asks for certain jobs waits for those alone. */
 static int find_statuses(struct query *q)
 {
+	uint64_t index = index_of_wanted(q);
+
 	query_table(q, TABLE_JOBS);
 	query_table(q, TABLE_ALLOCS);
 	query_table(q, TABLE_DEPLOYMENTS);
 	query_table(q, TABLE_SUMMARIES);
+	q->index = index > 0 ? index : q->index;
 	return 0;
 }
 
@@ -301,26 +358,43 @@ static int put_latest(struct query *q, const struct job_row *job, struct job_sta
 	return rv;
 }
 
-/* One for each child, from the counts of the parent's summary. */
+/* The next child of a job among the jobs whose IDs begin with that of the job and a slash. */
+static const struct job_row *child_next(struct rows *r, const struct job_row *parent)
+{
+	const struct job_row *job;
+
+	do {
+		job = job_next(r);
+	} while (job != NULL &&
+		 ((job->flags & JOB_CHILD) == 0 || strcmp(job_row_parent(job), job_row_id(parent)) != 0));
+	return job;
+}
+
+/* Of those that are there: the summary counts also what was collected since. */
 static int put_children(struct query *q, const struct job_row *job, struct job_status_object *o, struct arena *mem)
 {
-	const struct summary_row *s = state_summary(q->v, job_row_ns(job), job_row_id(job));
+	const char *prefix = arena_printf(mem, "%s/", job_row_id(job));
+	const struct job_row *child;
+	struct rows r;
 	size_t n = 0;
 
-	if (s == NULL || job_row_runs(job)) {
+	if (job_row_runs(job)) {
 		return 0;
 	}
-	for (int i = 0; i < JOB_STATUS_COUNT; i++) {
-		n += s->children[i];
+	if (prefix == NULL) {
+		return ERR_NOMEM;
+	}
+	rows_jobs(&r, q->v, job_row_ns(job), prefix);
+	while (child_next(&r, job) != NULL) {
+		n++;
 	}
 	o->child_statuses.at = arena_alloc(mem, n * sizeof(char *));
 	if (o->child_statuses.at == NULL) {
 		return ERR_NOMEM;
 	}
-	for (int i = 0; i < JOB_STATUS_COUNT; i++) {
-		for (uint32_t k = 0; k < s->children[i]; k++) {
-			o->child_statuses.at[o->child_statuses.n++] = job_status_text(i);
-		}
+	rows_jobs(&r, q->v, job_row_ns(job), prefix);
+	while ((child = child_next(&r, job)) != NULL) {
+		o->child_statuses.at[o->child_statuses.n++] = job_status_text(child->status);
 	}
 	return 0;
 }
@@ -388,6 +462,7 @@ static const struct list_kind status_list = {
 	.type = &job_status_object_type,
 	.open = open_jobs,
 	.match = match_status,
+	.sees = sees_job,
 	.get = get_status,
 	.whole = &job_type,
 	.get_whole = get_whole_job,

@@ -16,10 +16,14 @@
 #include "server/api_query.h"
 
 enum {
+	ROOM_FOR_ONE = 1 << 10, /* Bytes of an element: a guess. */
 	RUN = 4096, /* Rows that are sorted at once. */
 	ROWS_PER_CLOCK = 16,
 	SCRATCH_MAX = 256 << 10, /* Bytes of the elements' arena, which is emptied when it has more. */
 	PIECE = 64 << 10,        /* Of a stream. */
+	GROWS_TO = 512 << 10,    /* A page that is longer gets all the room that it may need, of which only what is */
+	                         /* written becomes memory: to move some megabytes takes a turn of its own. */
+	PAGE_ROOM = LIST_PAGE_MAX + LIST_STREAM,
 };
 
 #define INLINE_NS (2 * NS_PER_MS)     /* Time for lists inside handlers, in one turn of the loop; */
@@ -48,11 +52,12 @@ struct by_age {
 	bool merging;
 };
 
-enum emission { EMIT_ROW, EMIT_NOTHING, EMIT_END };
+enum emission { EMIT_ROW, EMIT_NOTHING, EMIT_NO_PART, EMIT_END };
 
 struct listing {
 	struct query *q;
 	const struct list_kind *kind;
+	const struct acl *acl; /* The request's; NULL: all rows may be seen. */
 	struct list link;      /* In api->listings, unless it waits for its client. */
 	struct list followers; /* Queries with the same answer. */
 	struct rows rows;
@@ -73,17 +78,33 @@ struct listing {
 
 /* ---- where a page begins: tokens ---- */
 
+/* In letters that mean the same in a URL and escaped in one, as clients put them there as they are or escaped. */
 static void put_escaped(struct buf *out, const char *text)
 {
 	for (; *text != '\0'; text++) {
 		unsigned char c = (unsigned char)*text;
 
-		if (isalnum(c) || strchr("-_~:/", c) != NULL) {
+		if (isalnum(c) || strchr("-_:/", c) != NULL) {
 			buf_byte(out, *text);
 		} else {
-			buf_printf(out, "%%%02x", c);
+			buf_printf(out, "~%02x", c);
 		}
 	}
+}
+
+/* Undo that: the length, or ERR_SYNTAX. `to` has room for the text and a zero. */
+static long take_escaped(char *to, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '%') {
+			return ERR_SYNTAX;
+		}
+		to[i] = text[i];
+		if (text[i] == '~') {
+			to[i] = '%';
+		}
+	}
+	return http_decode(to, to, len, false);
 }
 
 static void put_id(struct buf *out, struct uuid id)
@@ -110,6 +131,10 @@ static const char *make_token(struct listing *l, const struct row *row)
 		put_escaped(&b, service_row_name((const struct service_row *)row));
 		buf_byte(&b, '.');
 		put_escaped(&b, service_row_id((const struct service_row *)row));
+	} else if (l->kind->key == LIST_BY_VARIABLE) {
+		put_escaped(&b, ((const struct object_row *)row)->key);
+		buf_byte(&b, '.');
+		put_escaped(&b, variable_row_path((const struct object_row *)row));
 	} else if (l->kind->key == LIST_BY_NAME) {
 		put_escaped(&b, ((const struct object_row *)row)->key);
 	} else {
@@ -129,7 +154,7 @@ static long take_part(struct listing *l, const char **token, bool last, char *to
 {
 	size_t len = last ? strlen(*token) : strcspn(*token, ".");
 	char *text = arena_alloc(&l->q->req->mem, len + 1);
-	long n = text != NULL ? http_decode(text, *token, len, false) : ERR_NOMEM;
+	long n = text != NULL ? take_escaped(text, *token, len) : ERR_NOMEM;
 
 	if (n < 0 || (size_t)n >= room) {
 		return ERR_SYNTAX;
@@ -139,9 +164,22 @@ static long take_part(struct listing *l, const char **token, bool last, char *to
 	return n + 1;
 }
 
+static unsigned key_parts(enum list_key key)
+{
+	switch (key) {
+	case LIST_BY_SERVICE:
+		return 3;
+	case LIST_BY_JOB:
+	case LIST_BY_VARIABLE:
+		return 2;
+	default:
+		return 1;
+	}
+}
+
 static int seek_key(struct listing *l, const char *token)
 {
-	unsigned parts = l->kind->key == LIST_BY_SERVICE ? 3 : l->kind->key == LIST_BY_JOB ? 2 : 1;
+	unsigned parts = key_parts(l->kind->key);
 	size_t len = 0;
 
 	for (unsigned i = 0; i < parts; i++) {
@@ -342,6 +380,13 @@ static bool page_is_full(const struct listing *l)
 	       (l->n >= l->q->opt.per_page || l->body.len >= LIST_PAGE_MAX);
 }
 
+static void make_room(struct listing *l)
+{
+	if (l->q->opt.per_page > 0 && l->body.len >= GROWS_TO && l->body.cap < PAGE_ROOM) {
+		(void)buf_room(&l->body, PAGE_ROOM - l->body.len);
+	}
+}
+
 /* Put one row into the body: an ERR_ code or an emission. */
 static int emit(struct listing *l, const struct row *row)
 {
@@ -357,8 +402,8 @@ static int emit(struct listing *l, const struct row *row)
 		empty_scratch(l);
 	}
 	rv = make(l, row, l->kind->type, l->kind->get, &element);
-	if (rv == LIST_SKIP) {
-		return EMIT_NOTHING;
+	if (rv == LIST_SKIP || rv == LIST_NO_PART) {
+		return rv == LIST_SKIP ? EMIT_NOTHING : EMIT_NO_PART;
 	}
 	if (rv == 0) {
 		rv = passes_filter(l, row, element, &yes);
@@ -379,8 +424,22 @@ static int emit(struct listing *l, const struct row *row)
 	if (l->kind->count) {
 		return EMIT_ROW;
 	}
+	make_room(l);
 	json_encode(l->kind->type, element, &l->body);
-	return l->body.failed ? ERR_NOMEM : EMIT_ROW;
+	return l->body.failed ? ERR_NOMEM : l->kind->first ? EMIT_END : EMIT_ROW;
+}
+
+/* All elements of one row. */
+static int emit_all(struct listing *l, const struct row *row)
+{
+	int rv;
+
+	l->scratch.part = 0;
+	do {
+		rv = emit(l, row);
+		l->scratch.part++;
+	} while (l->kind->in_parts && (rv == EMIT_ROW || rv == EMIT_NOTHING));
+	return rv == EMIT_NO_PART ? EMIT_NOTHING : rv;
 }
 
 /* One row of the table or, when those are sorted, of the merge. */
@@ -392,7 +451,7 @@ static int advance(struct listing *l)
 
 	if (l->age.merging) {
 		row = merge_next(&l->age);
-		return row != NULL ? emit(l, row) : EMIT_END;
+		return row != NULL ? emit_all(l, row) : EMIT_END;
 	}
 	row = back ? rows_prev(&l->rows) : rows_next(&l->rows);
 	if (row == NULL && collecting) {
@@ -403,7 +462,8 @@ static int advance(struct listing *l)
 	if (row == NULL) {
 		return EMIT_END;
 	}
-	if (l->kind->match != NULL && !l->kind->match(l->q, row)) {
+	if ((l->acl != NULL && !l->kind->sees(l->acl, row)) ||
+	    (l->kind->match != NULL && !l->kind->match(l->q, row))) {
 		return EMIT_NOTHING;
 	}
 	if (collecting) {
@@ -411,7 +471,7 @@ static int advance(struct listing *l)
 
 		return rv != 0 ? rv : EMIT_NOTHING;
 	}
-	return emit(l, row);
+	return emit_all(l, row);
 }
 
 /* ---- life ---- */
@@ -486,14 +546,29 @@ static void answer_all(struct listing *l, struct http_body *body)
 	query_answer(q, body);
 }
 
+static void miss_all(struct listing *l)
+{
+	struct query *q = l->q;
+
+	while (!list_empty(&l->followers)) {
+		query_missing(CONTAINER_OF(list_pop(&l->followers), struct query, link));
+	}
+	release(l);
+	query_missing(q);
+}
+
 static void finish(struct listing *l)
 {
 	struct http_body *body;
 
+	if (l->kind->first && l->n == 0) {
+		miss_all(l);
+		return;
+	}
 	if (l->kind->count) {
 		l->body.len = 0;
 		buf_printf(&l->body, "{\"Count\":%lld}", (long long)l->n);
-	} else {
+	} else if (!l->kind->first) {
 		buf_byte(&l->body, ']');
 	}
 	l->q->api->stats.rendered++;
@@ -617,7 +692,7 @@ bool listings_run(struct api *api, int64_t end_ns)
 
 static bool asks_for_partial(const struct list_kind *kind, const char *filter)
 {
-	for (unsigned i = 0; i < 2 && kind->partial[i] != NULL; i++) {
+	for (unsigned i = 0; i < LIST_PARTIAL_MAX && kind->partial[i] != NULL; i++) {
 		if (strstr(filter, kind->partial[i]) != NULL) {
 			return true;
 		}
@@ -629,30 +704,36 @@ static int compile_filter(struct listing *l, char why[FILTER_WHY])
 {
 	const char *text = l->q->opt.filter;
 	struct arena *mem = &l->q->req->mem;
+	bool partial = asks_for_partial(l->kind, text);
 	int rv = ERR_NOTFOUND;
 
 	if (text[0] == '\0') {
 		return 0;
 	}
-	if (!asks_for_partial(l->kind, text)) {
+	if (!partial) {
 		rv = filter_compile(text, l->kind->type, mem, &l->filter, why);
 	}
 	if (rv == ERR_NOTFOUND && l->kind->whole != NULL) {
 		l->whole = true;
 		rv = filter_compile(text, l->kind->whole, mem, &l->filter, why);
 	}
+	if (rv == ERR_SYNTAX && partial) {
+		l->whole = false;
+		rv = filter_compile(text, l->kind->type, mem, &l->filter, why);
+	}
 	return rv;
 }
 
-/* How much of the table it may have to sort. */
+/* How long its page may get, and how much of the table it may have to sort. */
 static size_t estimate(const struct query *q)
 {
+	size_t page = q->opt.per_page > LIST_STREAM / ROOM_FOR_ONE ? LIST_PAGE_MAX : LIST_STREAM;
 	size_t sorted = 0;
 
 	if (q->kind->list->age != NULL) {
 		sorted = view_count(q->v, q->watches[0].watcher.table) * sizeof(struct aged);
 	}
-	return LIST_STREAM + sorted;
+	return page + sorted;
 }
 
 static struct listing *same_listing(const struct query *q)
@@ -676,13 +757,16 @@ static struct listing *new_listing(struct query *q)
 	if (l != NULL) {
 		l->q = q;
 		l->kind = q->kind->list;
+		l->acl = l->kind->sees != NULL && access_serial(q->req) != 0 ? access_acl(q->req) : NULL;
 		l->bytes = estimate(q);
 		list_init(&l->link);
 		list_init(&l->followers);
 		q->listing = l;
 		q->api->listing_bytes += l->bytes;
 		q->api->stats.rendering++;
-		buf_byte(&l->body, '[');
+		if (!l->kind->first) {
+			buf_byte(&l->body, '[');
+		}
 		l->kind->open(q, &l->rows);
 	}
 	return l;

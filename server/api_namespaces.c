@@ -30,9 +30,15 @@ static bool match_name(const struct query *q, const struct row *row)
 	return strncmp(((const struct object_row *)row)->key, q->opt.prefix, strlen(q->opt.prefix)) == 0;
 }
 
+static bool sees_namespace(const struct acl *acl, const struct row *row)
+{
+	return acl_sees_namespace(acl, ((const struct object_row *)row)->key);
+}
+
 static const struct list_kind namespace_list = {.type = &namespace__type,
 						.open = open_namespaces,
 						.match = match_name,
+						.sees = sees_namespace,
 						.get = get_namespace,
 						.key = LIST_BY_NAME};
 const struct query_kind query_namespaces = {.find = find_namespaces, .list = &namespace_list};

@@ -327,8 +327,14 @@ static bool match_name(const struct query *q, const struct row *row)
 	return strncmp(((const struct object_row *)row)->key, q->opt.prefix, strlen(q->opt.prefix)) == 0;
 }
 
+static bool sees_pool(const struct acl *acl, const struct row *row)
+{
+	return acl_node_pool(acl, ((const struct object_row *)row)->key, ACL_POOL_READ);
+}
+
 static const struct list_kind pool_list = {
-	.type = &node_pool_type, .open = open_pools, .match = match_name, .get = get_pool, .key = LIST_BY_NAME};
+	.type = &node_pool_type, .open = open_pools, .match = match_name, .sees = sees_pool,
+	.get = get_pool, .key = LIST_BY_NAME};
 const struct query_kind query_node_pools = {.find = find_pools, .list = &pool_list};
 
 static int find_pool(struct query *q)
@@ -386,7 +392,9 @@ const struct query_kind query_node_pool_nodes = {
 
 static void answer_pool(struct write *w, const struct apply_result *r)
 {
-	if (!write_refused_as(w, r, 404)) {
+	if (r->status == ERR_INVALID) {
+		http_answer_text(w->req, 400, "%s", r->text);
+	} else if (!write_refused_as(w, r, 404)) {
 		http_answer_json(w->req, &(struct buf){0}, r->index);
 	}
 }
@@ -405,6 +413,10 @@ static void put_pool(struct api *api, struct http_request *req, const char *name
 	}
 	if (pool->name[0] == '\0' && name != NULL) {
 		pool->name = name;
+	}
+	if (!access_node_pool(req, pool->name, ACL_POOL_WRITE)) {
+		api_refuse(req, ACCESS_DENIED);
+		return;
 	}
 	if (pool->name[0] == '\0' || (name != NULL && strcmp(name, pool->name) != 0)) {
 		http_answer_text(req, 400, name == NULL ? "missing node pool name" : "Node pool name does not match");

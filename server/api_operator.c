@@ -207,6 +207,7 @@ struct acting {
 	struct http_request *req;
 	void (*answer)(struct acting *a);      /* It is done. NULL: an empty 200. */
 	const char *(*why)(int err);           /* What an error means here, for a 400. NULL: nothing special. */
+	const char *missing;                   /* The same of ERR_NOTFOUND, with what was asked for. */
 };
 
 static void act_done(struct core_call *call)
@@ -218,6 +219,8 @@ static void act_done(struct core_call *call)
 		a->answer(a);
 	} else if (call->status == 0) {
 		http_answer(a->req, &(struct http_response){.status = 200});
+	} else if (a->missing != NULL && call->status == ERR_NOTFOUND) {
+		http_answer_text(a->req, 400, "%s", a->missing);
 	} else if (a->why != NULL && a->why(call->status) != NULL) {
 		http_answer_text(a->req, 400, "%s", a->why(call->status));
 	} else {
@@ -274,9 +277,7 @@ static const char *named_peer(const struct http_request *req)
 
 static const char *remove_why(int err)
 {
-	return err == ERR_NOTFOUND  ? "no server of the configuration has this ID or address"
-	       : err == ERR_INVALID ? "this server leads: transfer leadership before it is removed"
-				    : NULL;
+	return err == ERR_INVALID ? "this server leads: transfer leadership before it is removed" : NULL;
 }
 
 void serve_raft_peer_remove(struct api *api, struct http_request *req)
@@ -291,6 +292,8 @@ void serve_raft_peer_remove(struct api *api, struct http_request *req)
 	a = acting_new(api, req, CORE_REMOVE_PEER);
 	if (a != NULL) {
 		a->core.id = which;
+		a->missing = arena_printf(&req->mem, "%s \"%s\" was not found in the Raft configuration",
+					  http_query(req, "id") != NULL ? "id" : "address", which);
 		a->why = remove_why;
 	}
 	act(a);
@@ -401,9 +404,7 @@ void serve_agent_join(struct api *api, struct http_request *req)
 
 static const char *leave_why(int err)
 {
-	return err == ERR_NOTFOUND ? "no member has this name"
-	       : err == ERR_EXISTS ? "this member is alive: it has not failed"
-				   : NULL;
+	return err == ERR_EXISTS ? "this member is alive: it has not failed" : NULL;
 }
 
 /* ?prune is a flag without a value. */
@@ -434,23 +435,9 @@ void serve_license(struct api *api, struct http_request *req)
 	http_answer(req, &(struct http_response){.status = 204});
 }
 
-/* No keys sign identities of workloads yet. */
-void serve_jwks(struct api *api, struct http_request *req)
-{
-	struct buf b = {0};
-
-	(void)api;
-	buf_str(&b, "{\"keys\":[]}");
-	http_answer_json(req, &b, 0);
-}
-
-void serve_acl_off(struct api *api, struct http_request *req)
-{
-	(void)api;
-	http_answer_text(req, 400, "ACL support disabled");
-}
-
-#define ENTERPRISE_LIST(X) X(quota) X(quota_usage) X(sentinel) X(recommendations)
+#define ENTERPRISE_LIST(X)                                                                                             \
+	X(quota) X(quota_one) X(quota_named) X(quota_usage) X(sentinel) X(sentinel_named) X(recommendations)           \
+	X(recommendation_one) X(recommendation_named) X(recommendations_apply) X(utilization)
 #define X(name)                                                                                                        \
 	void serve_##name##_none(struct api *api, struct http_request *req)                                            \
 	{                                                                                                              \

@@ -1,4 +1,5 @@
 /* Job files in HCL, made into jobs. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/error.h"
@@ -9,11 +10,25 @@
 #define PARSE_REQUEST_FIELDS(X, T)                                                                                     \
 	X(T, STR, job_hcl, "JobHCL")                                                                                   \
 	X(T, STR, variables, "Variables")                                                                              \
+	X(T, MAP, variable_flags, "VariableFlags")                                                                     \
 	X(T, BOOL, canonicalize, "Canonicalize")                                                                       \
 	X(T, BOOL, hcl_v1, "HCLv1")
 
 OBJECT_DECLARE(parse_request, PARSE_REQUEST_FIELDS);
 OBJECT_DEFINE(parse_request, PARSE_REQUEST_FIELDS);
+
+/* A job file under way. What the chore makes is in memory of its own. */
+struct parsing {
+	struct core_chore core;
+	struct api *api;
+	struct http_request *req;
+	struct parse_request asked;
+	struct jobspec_source source;
+	struct arena mem;
+	struct buf json; /* Of the job; */
+	struct buf why;  /* or what is wrong. */
+	int rv;
+};
 
 static struct uuid random_bits(struct api *api)
 {
@@ -33,55 +48,105 @@ static struct jobspec_source source_of(struct api *api, const struct parse_reque
 		.variables = r->variables,
 		.variables_len = strlen(r->variables),
 		.variables_name = "input.hcl.vars",
+		.flags = &r->variable_flags,
 		.seed = random_bits(api),
 	};
 }
 
-static void answer_job(struct http_request *req, struct job *job, bool canonicalize)
-{
-	struct buf out = {0};
-	int rv = canonicalize ? job_canonicalize(job, &req->mem) : 0;
+/* ---- on another thread: a hostile file takes half a second ---- */
 
-	if (rv == 0 && canonicalize) {
-		json_encode(&job_type, job, &out);
-	} else if (rv == 0) {
-		json_encode_given(&job_type, job, &out);
+static int parse(struct parsing *p)
+{
+	struct job job;
+	int rv = jobspec_parse(&p->source, &p->mem, &job, &p->why);
+
+	if (rv == 0 && p->asked.canonicalize) {
+		rv = job_canonicalize(&job, &p->mem);
 	}
-	if (rv != 0 || out.failed) {
-		http_answer_error(req, ERR_NOMEM);
+	if (rv != 0) {
+		return rv;
+	}
+	if (p->asked.canonicalize) {
+		json_encode(&job_type, &job, &p->json);
 	} else {
-		http_answer_json(req, &out, 0);
+		json_encode_given(&job_type, &job, &p->json);
 	}
-	buf_close(&out);
+	return p->json.failed ? ERR_NOMEM : 0;
+}
+
+static void run_parse(struct core_chore *chore)
+{
+	struct parsing *p = CONTAINER_OF(chore, struct parsing, core);
+
+	p->rv = parse(p);
+}
+
+/* ---- the request ---- */
+
+static void end(struct parsing *p)
+{
+	arena_close(&p->mem);
+	buf_close(&p->json);
+	buf_close(&p->why);
+	free(p);
+}
+
+static void parse_done(struct core_call *call)
+{
+	struct parsing *p = CONTAINER_OF(call, struct parsing, core.call);
+	struct api *api = p->api;
+	int rv = call->status != 0 ? call->status : p->rv;
+
+	if (rv == 0) {
+		http_answer_json(p->req, &p->json, 0);
+	} else if (call->status == 0 && rv != ERR_NOMEM) {
+		http_answer_text(p->req, 400, "error parsing job file from %s:\n%s", p->source.name,
+				 buf_text(&p->why));
+	} else {
+		http_answer_error(p->req, rv);
+	}
+	end(p);
+	api_rearm(api);
+}
+
+static bool read_request(struct http_request *req, struct parse_request *r)
+{
+	if (body_decode(req, &parse_request_type, r, BODY_REQUIRED, NULL) != 0) {
+		return false;
+	}
+	if (r->job_hcl[0] == '\0') {
+		http_answer_text(req, 400, "Job spec is empty");
+		return false;
+	}
+	if (r->variable_flags.n > JOBSPEC_MAX_NAMES) {
+		http_answer_text(req, 400, "VariableFlags has more than %d variables", JOBSPEC_MAX_NAMES);
+		return false;
+	}
+	if (r->hcl_v1) {
+		http_answer_text(req, 400, "HCLv1 is not supported: job files are HCL2");
+		return false;
+	}
+	return true;
 }
 
 void serve_job_parse(struct api *api, struct http_request *req)
 {
 	struct parse_request r;
-	struct jobspec_source source;
-	struct buf why = {0};
-	struct job job;
-	int rv;
+	struct parsing *p;
 
-	if (body_decode(req, &parse_request_type, &r, BODY_REQUIRED, NULL) != 0) {
+	if (!read_request(req, &r)) {
 		return;
 	}
-	if (r.job_hcl[0] == '\0') {
-		http_answer_text(req, 400, "Job spec is empty");
+	p = calloc(1, sizeof(*p));
+	if (p == NULL) {
+		http_answer_error(req, ERR_NOMEM);
 		return;
 	}
-	if (r.hcl_v1) {
-		http_answer_text(req, 400, "HCLv1 is not supported: job files are HCL2");
-		return;
-	}
-	source = source_of(api, &r);
-	rv = jobspec_parse(&source, &req->mem, &job, &why);
-	if (rv == ERR_NOMEM) {
-		http_answer_error(req, rv);
-	} else if (rv != 0) {
-		http_answer_text(req, 400, "error parsing job file from %s:\n%s", source.name, buf_text(&why));
-	} else {
-		answer_job(req, &job, r.canonicalize);
-	}
-	buf_close(&why);
+	p->api = api;
+	p->req = req;
+	p->asked = r; /* Its texts are the request's. */
+	p->source = source_of(api, &p->asked);
+	p->core.call.done_cb = parse_done;
+	p->core.run_cb = run_parse;
+	api->link->ops->chore(api->link, &p->core);
 }

@@ -3,8 +3,10 @@
 #define SERVER_API_PARTS_H_
 
 #include "lib/heap.h"
+#include "server/access.h"
 #include "server/api.h"
 #include "server/cache.h"
+#include "server/events.h"
 
 enum {
 	API_BODY_KEPT = 256 << 10, /* Larger bodies are not copied for another try, should leadership be lost. */
@@ -12,12 +14,28 @@ enum {
 
 #define API_RETRY_NS (100 * NS_PER_MS) /* Between two tries to reach a leader that is known. */
 
+/* Observations of one quantity, since the start. */
+struct api_sample {
+	uint64_t count;
+	double sum, squares, min, max;
+};
+
+/* Requests whose tokens are not known here, on a server that follows: they wait for a view that may know them. */
+struct newcomers {
+	struct core_read read;
+	struct list waiting; /* By the requests' links: for the next read, */
+	struct list asked;   /* for the one that is under way. */
+	bool asking;
+};
+
 struct api {
 	struct api_env env;
 	struct core_link *link;
 	struct api_config config;
 	struct http_router *router;
 	struct cache *cache;
+	struct access_book *access; /* NULL: the server has no ACLs. */
+	struct newcomers newcomers;
 	struct watchers watchers;
 	struct watch_ring ring;
 	struct heap deadlines;
@@ -31,10 +49,16 @@ struct api {
 	struct list crowded;     /* Queries of lists that wait for one of those to end. */
 	size_t listing_bytes;    /* What the lists being rendered may take. */
 	int64_t inline_ns;       /* Spent on lists inside handlers since the last api_run(). */
+	struct list monitors;    /* Of this agent's log: api_agent.c. */
+	unsigned n_monitors;
+	struct event_feed feed;
+	struct events *events;   /* What was told lately, and who wants to hear of it: api_events.c. */
 	struct list backups;     /* Being saved or checked, in turns. */
 	unsigned n_backups;      /* These, and those that wait for something. */
 	bool restoring;          /* One of them is to become the state. */
 	bool stopping;
+	int64_t started_ns;
+	struct api_sample handled; /* Milliseconds in handlers. */
 	struct api_stats stats;
 };
 
@@ -100,6 +124,9 @@ bool api_region_is_ours(struct api *api, struct http_request *req);
 /* The body stays until the request has been answered, if it did not so far. 0 or ERR_NOMEM. Inside the handler only. */
 int api_keep_body(struct api *api, struct http_request *req);
 
+/* Answer a request that may not go on. */
+void api_refuse(struct http_request *req, enum access_verdict verdict);
+
 /* Begin anew with a request, by whoever leads now. */
 void api_again(struct api *api, struct http_request *req);
 
@@ -119,6 +146,21 @@ void queries_stop(struct api *api);
 
 bool backups_run(struct api *api, int64_t end_ns); /* As above. */
 void backups_stop(struct api *api);
+
+void monitors_stop(struct api *api); /* api_agent.c */
+
+/* ---- events: api_events.c ---- */
+
+int events_open(struct api *api); /* ERR_NOMEM */
+void events_shut(struct api *api);
+void events_take(struct api *api); /* Take in what the feed has. */
+bool events_run(struct api *api, int64_t end_ns); /* As above. */
+void events_stop(struct api *api);
+
+/* Flags of routes. */
+enum {
+	API_QUERY = 1, /* Its access is checked in the view that it is answered from: api_query.c. */
+};
 
 extern const struct http_route api_routes[];
 extern const size_t api_n_routes;

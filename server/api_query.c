@@ -80,7 +80,11 @@ void query_answer(struct query *q, struct http_body *body)
 void query_fail(struct query *q, int err)
 {
 	finish(q);
-	http_answer_error(q->req, err);
+	if (q->fault != NULL) {
+		http_answer_text(q->req, 500, "%s", q->fault);
+	} else {
+		http_answer_error(q->req, err);
+	}
 }
 
 void query_refuse(struct query *q, const char *format, const char *why)
@@ -100,12 +104,12 @@ void query_stream_end(struct query *q, bool whole)
 	http_stream_end(req, whole);
 }
 
-static void answer_missing(struct query *q)
+void query_missing(struct query *q)
 {
 	struct http_response res = query_head(q);
 
 	res.status = 404;
-	buf_str(&res.body, q->kind->missing);
+	buf_str(&res.body, q->missing != NULL ? q->missing : q->kind->missing);
 	finish(q);
 	http_answer(q->req, &res);
 }
@@ -157,6 +161,7 @@ void query_table(struct query *q, enum table table)
 static int find(struct query *q)
 {
 	q->row = NULL;
+	q->missing = NULL;
 	q->index = 0;
 	q->stamp = 0;
 	q->n_watches = 0;
@@ -242,6 +247,9 @@ static void park(struct query *q)
 	for (unsigned i = 0; i < q->n_watches; i++) {
 		watch(q, &q->watches[i]);
 	}
+	if (watch_ring_listen(&q->api->ring, true)) {
+		api_run_soon(q->api);
+	}
 }
 
 void queries_woken(struct api *api)
@@ -256,6 +264,9 @@ void queries_woken(struct api *api)
 
 		unpark(q); /* Takes all of its watches off the list. */
 		make_ready(q);
+	}
+	if (api->watchers.n == 0) {
+		(void)watch_ring_listen(&api->ring, false);
 	}
 }
 
@@ -282,19 +293,21 @@ static size_t put_text(char *to, size_t at, const char *text)
 	return at + len;
 }
 
-/* What the body is kept under: the path, and the parameters that it depends on. */
+/* What the body is kept under: the path, the parameters that it depends on, and what whoever asks may see. */
 static void make_key(struct query *q)
 {
 	const struct http_request *req = q->req;
+	uint64_t serial = access_serial(req);
 	size_t len = req->path_len;
 	char *to;
 
 	q->key = req->path;
 	q->key_len = req->path_len;
-	if (req->n_pairs == 0) {
+	if (req->n_pairs == 0 && serial == 0) {
 		return;
 	}
-	to = arena_alloc(&q->req->mem, req->path_len + req->query_len + 2 * (size_t)req->n_pairs + 1);
+	to = arena_alloc(&q->req->mem,
+			 req->path_len + req->query_len + 2 * (size_t)req->n_pairs + 1 + 1 + sizeof(serial));
 	if (to == NULL) {
 		q->stamp = 0;
 		return;
@@ -307,13 +320,19 @@ static void make_key(struct query *q)
 			len = put_text(to, len, req->pairs[i].value);
 		}
 	}
+	if (serial != 0) {
+		to[len++] = '#';
+		memcpy(to + len, &serial, sizeof(serial));
+		len += sizeof(serial);
+	}
 	q->key = to;
 	q->key_len = len;
 }
 
 static bool is_cacheable(const struct query *q)
 {
-	return q->stamp != 0 && q->req->method == HTTP_GET && q->opt.per_page == 0;
+	return q->stamp != 0 && q->req->method == HTTP_GET && q->opt.per_page == 0 &&
+	       (q->req->access == NULL || !q->req->access->passing);
 }
 
 static void render(struct query *q)
@@ -365,18 +384,38 @@ static bool must_wait(const struct query *q)
 	return q->opt.index > 0 && q->index <= q->opt.index && !q->over && !q->req->gone && !q->api->stopping;
 }
 
+/* By the tokens and policies of the view that it is answered from, each time: while it waited, they may have changed. */
+static bool may_look(struct query *q)
+{
+	struct api *api = q->api;
+	enum access_verdict verdict =
+		api->access == NULL ? ACCESS_YES : access_check(api->access, q->v, q->req, api_wall(api));
+
+	if (verdict != ACCESS_YES) {
+		finish(q);
+		api_refuse(q->req, verdict);
+	}
+	return verdict == ACCESS_YES;
+}
+
 static void look(struct query *q)
 {
 	int rv;
 
-	q->v = q->api->link->ops->view(q->api->link);
+	if (q->v == NULL) {
+		q->v = q->api->link->ops->view(q->api->link);
+		if (!may_look(q)) {
+			return;
+		}
+		q->key = q->api->access == NULL ? q->key : NULL;
+	}
 	rv = find(q);
 	if (rv != 0 && rv != ERR_NOTFOUND) {
 		query_fail(q, rv);
 	} else if (must_wait(q)) {
 		park(q);
 	} else if (rv == ERR_NOTFOUND) {
-		answer_missing(q);
+		query_missing(q);
 	} else {
 		tell(q);
 	}
@@ -514,13 +553,21 @@ void queries_join(struct api *api)
 
 /* ---- beginning ---- */
 
+/* A leader that was replaced while it was not looking believes for a while that it leads. */
+static bool surely_leads(struct api *api)
+{
+	const struct core_ops *ops = api->link->ops;
+
+	return api_info(api)->leads && (ops->surely_leads == NULL || ops->surely_leads(api->link));
+}
+
 static bool is_new_enough(struct query *q)
 {
 	if (q->opt.stale) {
 		q->contact_ms = q->api->link->ops->last_contact_ms(q->api->link);
 		return true;
 	}
-	return !q->opt.consistent && api_info(q->api)->leads;
+	return !q->opt.consistent && surely_leads(q->api);
 }
 
 static struct query *new_query(struct api *api, struct http_request *req, const struct query_kind *kind)
@@ -539,9 +586,28 @@ static struct query *new_query(struct api *api, struct http_request *req, const 
 	return q;
 }
 
+/* Before anything else of the request is looked at. With ACCESS_YES the view is the caller's. A server that follows may
+ * not know a new token yet: then it is looked for in a view that is newer. */
+static enum access_verdict check_early(struct query *q, const struct view **out)
+{
+	struct api *api = q->api;
+	const struct view *v = api->link->ops->view(api->link);
+	enum access_verdict verdict = access_check(api->access, v, q->req, api_wall(api));
+
+	if (verdict == ACCESS_YES) {
+		*out = v;
+	} else {
+		view_release(v);
+	}
+	return verdict;
+}
+
 void query_begin(struct api *api, struct http_request *req, const struct query_kind *kind)
 {
 	struct query *q = new_query(api, req, kind);
+	enum access_verdict verdict;
+	const struct view *v = NULL;
+	bool enough;
 
 	if (q == NULL) {
 		return;
@@ -554,12 +620,25 @@ void query_begin(struct api *api, struct http_request *req, const struct query_k
 		q->opt.per_page = 0;
 		q->opt.next_token = "";
 	}
+	enough = is_new_enough(q);
+	if (enough && api->access != NULL) {
+		verdict = check_early(q, &v);
+		enough = verdict == ACCESS_YES;
+		if (!enough && (verdict != ACCESS_UNKNOWN || api_info(api)->leads)) {
+			api_refuse(req, verdict);
+			return;
+		}
+	}
 	if (kind->begin != NULL && kind->begin(q) != 0) {
+		if (v != NULL) {
+			view_release(v);
+		}
 		return;
 	}
+	q->v = v;
 	req->data = q;
 	req->gone_cb = client_gone;
-	if (is_new_enough(q)) {
+	if (enough) {
 		look(q);
 	} else {
 		join(q);
@@ -569,6 +648,16 @@ void query_begin(struct api *api, struct http_request *req, const struct query_k
 int query_begin_id(struct query *q)
 {
 	return path_uuid(q->req, 0, &q->id);
+}
+
+int query_begin_any_id(struct query *q)
+{
+	const char *why;
+
+	if (api_uuid(q->req->params[0], &q->id, &why) != 0) {
+		q->id = (struct uuid){{0}};
+	}
+	return 0;
 }
 
 int query_begin_prefix(struct query *q)

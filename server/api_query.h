@@ -29,13 +29,16 @@ struct listing;
 struct list_scratch {
 	struct arena mem;       /* For one element; may be emptied after any of them. */
 	struct job_cache jobs;
+	unsigned part;          /* Of a row that makes several elements: which of them. */
 };
 
-/* What `get` of a list may return besides 0: the row is no element. */
-enum { LIST_SKIP = 1 };
+/* What `get` of a list may return besides 0: the row is no element; it has fewer parts than this. */
+enum { LIST_SKIP = 1, LIST_NO_PART = 2 };
+
+enum { LIST_PARTIAL_MAX = 3 };
 
 /* What a table is sorted by, which page tokens are made of. Lists that are told whole have no pages. */
-enum list_key { LIST_WHOLE, LIST_BY_ID, LIST_BY_JOB, LIST_BY_NAME, LIST_BY_SERVICE };
+enum list_key { LIST_WHOLE, LIST_BY_ID, LIST_BY_JOB, LIST_BY_NAME, LIST_BY_SERVICE, LIST_BY_VARIABLE };
 
 struct list_kind {
 	const struct type *type; /* Of the elements. */
@@ -43,16 +46,22 @@ struct list_kind {
 	void (*open)(struct query *q, struct rows *r);
 	/* Whether a row belongs to the list, from its plain part; NULL: all do. */
 	bool (*match)(const struct query *q, const struct row *row);
+	/* Whether it may be seen by whoever asks, if that is not everybody (server/access.h); NULL: by all whom the route
+	 * lets in. Every list of more than one namespace has it. */
+	bool (*sees)(const struct acl *acl, const struct row *row);
 	/* Make the element: 0, LIST_SKIP or an ERR_ code. */
 	int (*get)(struct query *q, const struct row *row, void *obj, struct list_scratch *s);
 	/* Filters may ask for more than the element has: that is a `whole`. NULL when there is nothing more. Words in a
-	 * filter that make it ask for that, as elements have these members only sometimes. */
+	 * filter that make it ask for that if it can, as elements have these members only sometimes, or of another
+	 * type. */
 	const struct type *whole;
 	int (*get_whole)(struct query *q, const struct row *row, void *obj, struct list_scratch *s);
-	const char *partial[2];
+	const char *partial[LIST_PARTIAL_MAX];
 	enum list_key key;
 	bool count;     /* Tell only how many there are: {"Count":N}. */
 	bool backwards; /* The last row of the table is the first of the list. */
+	bool in_parts;  /* A row makes any number of elements: `get` is asked for each. */
+	bool first;     /* The answer is the first element alone; without one it is 404 and `missing`. */
 	/* Rows by ID, told by age: the oldest first, by this number and then by ID. NULL: in the table's order. */
 	uint64_t (*age)(const struct row *row);
 	struct uuid (*id)(const struct row *row); /* Of page tokens by ID and by age, too. */
@@ -90,6 +99,7 @@ struct query {
 	/* Set by find. */
 	const void *row;
 	uint64_t index;  /* X-Nomad-Index. */
+	const char *missing; /* In place of the kind's, if not NULL. */
 	uint64_t stamp;  /* Of the body: changes with all that it is made of. 0: not to be kept. */
 	struct query_watch watches[QUERY_WATCHES_MAX];
 	unsigned n_watches;
@@ -105,6 +115,7 @@ struct query {
 	const char *key;  /* In the cache. */
 	size_t key_len;
 	bool over;        /* Time is up: answer with what there is. */
+	const char *fault; /* Set by a render that fails: what to answer with in place of the error's text; or NULL. */
 };
 
 /* Take a request. */
@@ -144,6 +155,9 @@ static inline void rows_none(struct rows *r)
 /* A UUID of the path into q->id; 0 or answered. */
 int query_begin_id(struct query *q);
 
+/* The same, where what is no UUID is that of nothing: zero. */
+int query_begin_any_id(struct query *q);
+
 /* The prefix of a list of UUIDs, checked and kept for query_prefix(); 0 or answered. */
 int query_begin_prefix(struct query *q);
 const struct uuid_prefix *query_prefix(const struct query *q); /* NULL: none. */
@@ -156,11 +170,12 @@ void listing_begin(struct query *q);
 /* Its client has left. */
 void listing_gone(struct query *q);
 
-/* For api_list.c. Answer with a body, which it takes a reference of; with an error; with 400 and a text; or end the
- * stream that was begun with the head. */
+/* For api_list.c. Answer with a body, which it takes a reference of; with an error; with 400 and a text; with 404 and
+ * `missing`; or end the stream that was begun with the head. */
 void query_answer(struct query *q, struct http_body *body);
 void query_fail(struct query *q, int err);
 void query_refuse(struct query *q, const char *format, const char *why);
+void query_missing(struct query *q);
 struct http_response query_head(struct query *q);
 void query_stream_end(struct query *q, bool whole);
 

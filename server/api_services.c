@@ -118,7 +118,9 @@ static int render_services(struct query *q, struct buf *out)
 {
 	struct tag_set tags = {.mem = &q->req->mem};
 	const struct service_row *before = NULL;
+	const struct service_row *last = NULL;
 	const struct service_row *row;
+	bool seen = true;
 	struct rows r;
 	int rv = 0;
 
@@ -128,8 +130,12 @@ static int render_services(struct query *q, struct buf *out)
 	while (row != NULL && rv == 0) {
 		const struct service_row *next = service_next(&r);
 
-		rv = add_tags(&tags, row);
-		if (!same_service(row, next)) {
+		if (!same_ns(last, row)) {
+			seen = access_in(q->req, service_row_ns(row), ACL_READ_JOB);
+		}
+		last = row;
+		rv = seen ? add_tags(&tags, row) : 0;
+		if (seen && !same_service(row, next)) {
 			put_service(out, row, before, &tags);
 			before = row;
 			tags = (struct tag_set){.mem = tags.mem};
@@ -163,9 +169,15 @@ static bool match_service(const struct query *q, const struct row *row)
 	return strcmp(service_row_name(service_of(row)), q->req->params[0]) == 0;
 }
 
+static bool sees_service(const struct acl *acl, const struct row *row)
+{
+	return acl_in_namespace(acl, service_row_ns(service_of(row)), ACL_READ_JOB);
+}
+
 static const struct list_kind service_list = {.type = &service_registration_type,
 					      .open = open_service,
 					      .match = match_service,
+					      .sees = sees_service,
 					      .get = get_service,
 					      .key = LIST_BY_SERVICE};
 
@@ -217,7 +229,7 @@ static int render_chosen(struct query *q, struct buf *out)
 
 	open_service(q, &r);
 	while (rv == 0 && (row = service_next(&r)) != NULL) {
-		if (match_service(q, &row->row)) {
+		if (access_in(q->req, service_row_ns(row), ACL_READ_JOB) && match_service(q, &row->row)) {
 			choose(best, &n, c->n, (struct chosen){weigh(c->key, row), row});
 		}
 	}

@@ -1,4 +1,5 @@
 /* The cluster and this agent: who leads, who is there, and how it goes. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "lib/timefmt.h"
@@ -309,15 +310,43 @@ static void put_timestamp(struct buf *out, int64_t now_ns)
 		   (int)(s % 86400 / 3600), (int)(s % 3600 / 60), (int)(s % 60));
 }
 
-static void put_json_metrics(struct buf *out, const struct metric *m, uint32_t n, int64_t now_ns)
+#define HANDLED "http.handle_ms"
+
+static void put_sample(struct buf *out, const struct api *api)
+{
+	const struct api_sample *h = &api->handled;
+	double mean = h->count > 0 ? h->sum / (double)h->count : 0;
+	double variance = h->count > 1 ? (h->squares - h->sum * mean) / (double)(h->count - 1) : 0;
+	double seconds = (double)(api_now(api) - api->started_ns) / NS_PER_S;
+	const struct {
+		const char *name;
+		double value;
+	} members[] = {{"Rate", seconds > 0 ? h->sum / seconds : 0},
+		       {"Sum", h->sum},
+		       {"Min", h->min},
+		       {"Max", h->max},
+		       {"Mean", mean},
+		       {"Stddev", variance > 0 ? sqrt(variance) : 0}};
+
+	buf_printf(out, "{\"Name\":\"nomad." HANDLED "\",\"Count\":%llu", (unsigned long long)h->count);
+	for (unsigned i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		buf_printf(out, ",\"%s\":", members[i].name);
+		put_number(out, members[i].value);
+	}
+	buf_str(out, ",\"Labels\":{}}");
+}
+
+static void put_json_metrics(struct buf *out, const struct metric *m, uint32_t n, const struct api *api)
 {
 	buf_str(out, "{\"Timestamp\":");
-	put_timestamp(out, now_ns);
+	put_timestamp(out, api_wall(api));
 	buf_str(out, ",\"Gauges\":[");
 	put_kind(out, m, n, METRIC_GAUGE);
 	buf_str(out, "],\"Points\":[],\"Counters\":[");
 	put_kind(out, m, n, METRIC_COUNTER);
-	buf_str(out, "],\"Samples\":[]}");
+	buf_str(out, "],\"Samples\":[");
+	put_sample(out, api);
+	buf_str(out, "]}");
 }
 
 /* "broker.total_ready" is nomad_broker_total_ready. */
@@ -333,11 +362,19 @@ static void put_prometheus(struct buf *out, const struct metric *m, uint32_t n)
 			name[k] = c == '.' || c == '-' || c == '/' ? '_' : c;
 		}
 		name[len] = '\0';
-		buf_printf(out, "# TYPE nomad_%s %s\nnomad_%s ", name, m[i].kind == METRIC_GAUGE ? "gauge" : "counter",
-			   name);
+		buf_printf(out, "# HELP nomad_%s %s\n# TYPE nomad_%s %s\nnomad_%s ", name, m[i].name, name,
+			   m[i].kind == METRIC_GAUGE ? "gauge" : "counter", name);
 		put_number(out, m[i].value);
 		buf_byte(out, '\n');
 	}
+}
+
+static void put_summary(struct buf *out, const struct api *api)
+{
+	buf_str(out, "# HELP nomad_http_handle_ms " HANDLED "\n# TYPE nomad_http_handle_ms summary\n"
+		     "nomad_http_handle_ms_sum ");
+	put_number(out, api->handled.sum);
+	buf_printf(out, "\nnomad_http_handle_ms_count %llu\n", (unsigned long long)api->handled.count);
 }
 
 static void answer_metrics(struct asking *a, struct buf *out)
@@ -355,8 +392,9 @@ static void answer_metrics(struct asking *a, struct buf *out)
 	}
 	if (prometheus) {
 		put_prometheus(out, m, n);
+		put_summary(out, a->api);
 	} else {
-		put_json_metrics(out, m, n, api_wall(a->api));
+		put_json_metrics(out, m, n, a->api);
 	}
 	res.body = *out;
 	http_answer(a->req, &res);

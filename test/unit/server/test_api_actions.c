@@ -51,10 +51,14 @@ CASE(metrics_have_two_forms)
 	assert_non_null(strstr(bed_text(&b), "{\"Name\":\"nomad.broker.total_ready\",\"Value\":3,\"Labels\":{}}"));
 	assert_non_null(strstr(bed_text(&b), "{\"Name\":\"nomad.state.jobs\",\"Value\":1,\"Labels\":{}}"));
 	assert_non_null(strstr(bed_json(&b, "Timestamp"), " +0000 UTC"));
-	assert_int_equal(bed_length(&b, "Samples"), 0);
+	assert_int_equal(bed_length(&b, "Samples"), 1);
+	bed_is(&b, "Samples.0.Name", "\"nomad.http.handle_ms\"");
+	bed_is(&b, "Samples.0.Count", "2"); /* The register, and this one. */
 	bed_want(&b, "GET", "/v1/metrics?format=prometheus", NULL, 200, NULL);
-	assert_non_null(strstr(bed_text(&b), "# TYPE nomad_broker_total_ready gauge\nnomad_broker_total_ready 3\n"));
+	assert_non_null(strstr(bed_text(&b), "# HELP nomad_broker_total_ready broker.total_ready\n"
+			       "# TYPE nomad_broker_total_ready gauge\nnomad_broker_total_ready 3\n"));
 	assert_non_null(strstr(bed_text(&b), "# TYPE nomad_raft_commands counter\nnomad_raft_commands 12\n"));
+	assert_non_null(strstr(bed_text(&b), "# TYPE nomad_http_handle_ms summary\nnomad_http_handle_ms_sum "));
 	assert_string_equal(b.last.res.type, "text/plain; version=0.0.4; charset=utf-8");
 }
 
@@ -156,6 +160,20 @@ CASE(ids_are_found_by_their_beginning)
 	bed_is(&b, "Matches", "{\"namespaces\":[\"default\"]}");
 }
 
+CASE(jobs_of_all_namespaces_are_found)
+{
+	bed_want(&b, "PUT", "/v1/namespace", "{\"Name\":\"dev\"}", 200, NULL);
+	bed_register(&b, "web", "");
+	bed_register(&b, "other", "");
+	bed_register(&b, "web-dev", "'Namespace':'dev',");
+	bed_want(&b, "POST", "/v1/search?namespace=*", "{\"Prefix\":\"web\",\"Context\":\"jobs\"}", 200, NULL);
+	bed_is(&b, "Matches.jobs", "[\"web\",\"web-dev\"]");
+	bed_want(&b, "POST", "/v1/search?namespace=dev", "{\"Prefix\":\"web\",\"Context\":\"jobs\"}", 200, NULL);
+	bed_is(&b, "Matches.jobs", "[\"web-dev\"]");
+	bed_want(&b, "POST", "/v1/search/fuzzy?namespace=*", "{\"Text\":\"eb\",\"Context\":\"jobs\"}", 200, NULL);
+	assert_int_equal(bed_length(&b, "Matches.jobs"), 2);
+}
+
 CASE(searches_are_bounded)
 {
 	for (unsigned i = 0; i < 30; i++) {
@@ -173,11 +191,78 @@ CASE(names_are_found_by_parts)
 	bed_register(&b, "web", "'Name':'Big Shop',");
 	bed_place(&b, "web", 1, &id);
 	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"sHoP\",\"Context\":\"all\"}", 200, NULL);
-	bed_is(&b, "Matches.jobs.0.ID", "\"Big Shop\"");
+	bed_is(&b, "Matches.jobs", "[{\"ID\":\"Big Shop\",\"Scope\":[\"default\",\"web\"]}]");
 	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"n1\",\"Context\":\"nodes\"}", 200, NULL);
 	bed_is(&b, "Matches.nodes.0.ID", "\"n1\"");
+	assert_int_equal(bed_length(&b, "Matches.nodes.0.Scope"), 1);
+	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"web.g\",\"Context\":\"allocs\"}", 200, NULL);
+	bed_is(&b, "Matches.allocs.0.Scope", bed_quote(&b, "['default','%s']", kit_text(&b.kit, &id)));
+	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"default\",\"Context\":\"node_pools\"}", 200, NULL);
+	bed_is(&b, "Matches.node_pools.0.Scope", "[\"default\"]");
 	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"x\"}", 400,
 		 "fuzzy search query must be at least 2 characters, got 1");
+}
+
+CASE(what_is_inside_of_jobs_is_found_with_its_place)
+{
+	bed_want(&b, "PUT", "/v1/jobs",
+		 bed_quote(&b, "{'Job':{'ID':'web','TaskGroups':[{'Name':'spyglass',"
+			       "'Services':[{'Name':'spy-front','Provider':'nomad'}],'Tasks':["
+			       "{'Name':'spy','Driver':'docker','Config':{'image':'spy:1'},"
+			       "'Services':[{'Name':'spy-back','Provider':'nomad'}]},"
+			       "{'Name':'t','Driver':'raw_exec','Config':{'command':'/bin/spy'}},"
+			       "{'Name':'u','Driver':'java','Config':{'class':'Spy'}},"
+			       "{'Name':'v','Driver':'raw_exec','Config':{'command':'/bin/true'}}]}]}}"),
+		 200, NULL);
+	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"SPY\",\"Context\":\"jobs\"}", 200, NULL);
+	bed_is(&b, "Matches.jobs", "[]");
+	bed_is(&b, "Matches.groups", "[{\"ID\":\"spyglass\",\"Scope\":[\"default\",\"web\"]}]");
+	bed_is(&b, "Matches.tasks", "[{\"ID\":\"spy\",\"Scope\":[\"default\",\"web\",\"spyglass\"]}]");
+	bed_is(&b, "Matches.services.0",
+	       "{\"ID\":\"spy-back\",\"Scope\":[\"default\",\"web\",\"spyglass\",\"spy\"]}");
+	bed_is(&b, "Matches.services.1", "{\"ID\":\"spy-front\",\"Scope\":[\"default\",\"web\",\"spyglass\"]}");
+	bed_is(&b, "Matches.images",
+	       "[{\"ID\":\"spy:1\",\"Scope\":[\"default\",\"web\",\"spyglass\",\"spy\"]}]");
+	bed_is(&b, "Matches.commands",
+	       "[{\"ID\":\"/bin/spy\",\"Scope\":[\"default\",\"web\",\"spyglass\",\"t\"]}]");
+	bed_is(&b, "Matches.classes", "[{\"ID\":\"Spy\",\"Scope\":[\"default\",\"web\",\"spyglass\",\"u\"]}]");
+	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"SPY\",\"Context\":\"nodes\"}", 200, NULL);
+	bed_is(&b, "Matches", "{\"nodes\":[]}");
+}
+
+CASE(the_closest_names_come_first)
+{
+	for (unsigned i = 0; i < 30; i++) {
+		bed_register(&b, arena_printf(&b.kit.mem, "a-web-%02u", i), "");
+	}
+	bed_register(&b, "web-2", "");
+	bed_register(&b, "web", "");
+	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"web\",\"Context\":\"jobs\"}", 200, NULL);
+	assert_int_equal(bed_length(&b, "Matches.jobs"), 20);
+	bed_is(&b, "Matches.jobs.0.ID", "\"web\"");
+	bed_is(&b, "Matches.jobs.1.ID", "\"web-2\"");
+	bed_is(&b, "Matches.jobs.2.ID", "\"a-web-00\"");
+	bed_is(&b, "Matches.jobs.19.ID", "\"a-web-17\"");
+	bed_is(&b, "Truncations.jobs", "true");
+}
+
+CASE(ids_are_found_in_every_context)
+{
+	const char *policy;
+
+	bed_want(&b, "PUT", "/v1/jobs",
+		 bed_quote(&b, "{'Job':{'ID':'web','TaskGroups':[{'Name':'g','Scaling':{'Max':3},'Tasks':[{'Name':'t',"
+			       "'Driver':'raw_exec','Config':{'command':'/bin/true'}}]}]}}"),
+		 200, NULL);
+	bed_want(&b, "GET", "/v1/scaling/policies", NULL, 200, NULL);
+	policy = bed_json(&b, "0.ID");
+	bed_want(&b, "POST", "/v1/search",
+		 bed_quote(&b, "{'Prefix':'%.7s','Context':'scaling_policy'}", policy + 1), 200, NULL);
+	bed_is(&b, "Matches.scaling_policy.0", policy);
+	bed_want(&b, "POST", "/v1/search/fuzzy", bed_quote(&b, "{'Text':'%.7s'}", policy + 1), 200, NULL);
+	bed_is(&b, "Matches.scaling_policy.0", bed_quote(&b, "{'ID':%s}", policy));
+	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"a\",\"Context\":\"volumes\"}", 200, NULL);
+	bed_is(&b, "Matches", "{\"volumes\":[]}");
 }
 
 /* ---- namespaces ---- */
@@ -219,7 +304,11 @@ int main(void)
 		T(garbage_is_collected_on_demand),
 		T(what_is_not_there_says_so),
 		T(ids_are_found_by_their_beginning),
+		T(jobs_of_all_namespaces_are_found),
 		T(searches_are_bounded),
+		T(what_is_inside_of_jobs_is_found_with_its_place),
+		T(the_closest_names_come_first),
+		T(ids_are_found_in_every_context),
 		T(names_are_found_by_parts),
 		T(namespaces_come_and_go),
 	};

@@ -83,6 +83,20 @@ CASE(an_allocation_is_told_whole)
 	bed_want(&b, "GET", "/v1/allocation/" U, NULL, 404, "alloc not found");
 }
 
+/* A host's network is told by empty texts, as soon as there is anything to tell. */
+CASE(an_allocation_that_was_begun_has_a_network)
+{
+	place(1);
+	bed_want(&b, "GET", at("/v1/allocation/%s", &ids[0]), NULL, 200, NULL);
+	bed_is(&b, "NetworkStatus", "none");
+	kit_report(&b.kit, &ids[0], "running");
+	bed_want(&b, "GET", at("/v1/allocation/%s", &ids[0]), NULL, 200, NULL);
+	bed_is(&b, "NetworkStatus.Address", "\"\"");
+	bed_is(&b, "NetworkStatus.DNS", "null");
+	bed_want(&b, "GET", at("/v1/node/%s/allocations", &node), NULL, 200, NULL);
+	bed_is(&b, "0.NetworkStatus.InterfaceName", "\"\"");
+}
+
 /* nodes/allocations_of_a_node, evaluations/allocations_of_an_evaluation, deployments/allocations_of_a_deployment */
 CASE(allocations_are_listed_by_what_they_belong_to)
 {
@@ -97,6 +111,7 @@ CASE(allocations_are_listed_by_what_they_belong_to)
 	assert_int_equal(bed_length(&b, ""), 3);
 	bed_want(&b, "GET", "/v1/job/web/allocations?all=perhaps", NULL, 500, NULL);
 	bed_want(&b, "GET", "/v1/node/" U "/allocations", NULL, 200, "[]");
+	bed_want(&b, "GET", "/v1/node/nope/allocations", NULL, 200, "[]");
 	bed_want(&b, "GET", "/v1/evaluation/" U "/allocations", NULL, 200, "[]");
 	bed_want(&b, "GET", "/v1/deployment/allocations/" U, NULL, 200, "[]");
 	bed_want(&b, "GET", "/v1/job/no/allocations", NULL, 200, "[]");
@@ -248,6 +263,7 @@ int main(void)
 		T(stubs_have_what_is_asked_for),
 		T(an_allocation_is_told_whole),
 		T(allocations_are_listed_by_what_they_belong_to),
+		T(an_allocation_that_was_begun_has_a_network),
 		T(an_allocation_is_stopped),
 		T(the_node_of_an_allocation_is_asked),
 		T(a_follower_looks_twice_for_an_allocation),

@@ -334,6 +334,34 @@ CASE(what_is_newer_already_is_told_at_once)
 }
 
 /* index_above_the_current_one_waits_for_the_timeout */
+CASE(statuses_of_certain_jobs_wait_for_those)
+{
+	const char *body = "{\"Jobs\":[{\"ID\":\"web\"},{\"ID\":\"db\",\"Namespace\":\"default\"}]}";
+	uint64_t index;
+	struct uuid id;
+	struct kept k;
+
+	bed_register(&b, "web", "");
+	bed_register(&b, "db", "");
+	bed_register(&b, "other", "");
+	bed_place(&b, "db", 1, &id);
+	bed_want(&b, "POST", "/v1/jobs/statuses", body, 200, NULL);
+	assert_int_equal(bed_length(&b, ""), 2);
+	index = b.last.res.index;
+	bed_start(&b, &k, "POST", after("/v1/jobs/statuses", index), body);
+	bed_register(&b, "other", "'Priority':70,");
+	bed_pump(&b);
+	assert_int_equal(k.answers, 0);
+	kit_report(&b.kit, &id, "running");
+	wants(&k, 200, index);
+	index = k.res.index;
+	kept_close(&k);
+	bed_start(&b, &k, "POST", after("/v1/jobs/statuses", index), body);
+	bed_want(&b, "DELETE", "/v1/job/web?purge=true", NULL, 200, NULL);
+	wants(&k, 200, index);
+	kept_close(&k);
+}
+
 CASE(an_index_of_the_future_waits)
 {
 	struct kept k;
@@ -468,6 +496,7 @@ int main(void)
 		T(a_query_ends_with_its_time),
 		T(five_minutes_are_waited_and_ten_at_most),
 		T(what_is_newer_already_is_told_at_once),
+		T(statuses_of_certain_jobs_wait_for_those),
 		T(an_index_of_the_future_waits),
 		T(writes_do_not_block),
 		T(who_leaves_is_forgotten),

@@ -93,6 +93,7 @@ CASE(evaluations_are_deleted_while_the_broker_is_paused)
 	bed_want(&b, "DELETE", "/v1/evaluations", "{\"EvalIDs\":[\"" U "\"],\"Filter\":\"a\"}", 400, NULL);
 	bed_want(&b, "DELETE", "/v1/evaluations", "{\"EvalIDs\":[\"xyz\"]}", 500, NULL);
 	bed_want(&b, "DELETE", "/v1/evaluations", "{\"Filter\":\"((\"}", 400, NULL);
+	bed_want(&b, "DELETE", "/v1/evaluations", "{\"EvalIDs\":[\"" U "\"]}", 404, "eval not found");
 	bed_want(&b, "DELETE", "/v1/evaluations", body, 200, NULL);
 	bed_is(&b, "Count", "1");
 	assert_int_equal(bed_number(&b, "Index"), b.last.res.index);

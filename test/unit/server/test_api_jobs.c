@@ -221,6 +221,12 @@ CASE(the_source_is_kept_with_its_version)
 	bed_is(&b, "Variables", "\"a=1\"");
 	bed_is(&b, "Version", "0");
 	bed_want(&b, "GET", "/v1/job/web/submission?version=x", NULL, 400, NULL);
+	bed_want(&b, "POST", "/v1/job/web/revert", bed_quote(&b, "{'JobID':'web','JobVersion':0}"), 200, NULL);
+	bed_want(&b, "GET", "/v1/job/web/submission?version=2", NULL, 200, NULL);
+	bed_is(&b, "Source", "\"job {}\"");
+	bed_is(&b, "Version", "2");
+	bed_want(&b, "POST", "/v1/job/web/revert", bed_quote(&b, "{'JobID':'web','JobVersion':1}"), 200, NULL);
+	bed_want(&b, "GET", "/v1/job/web/submission?version=3", NULL, 404, "job source not found");
 }
 
 /* plan/warnings_are_reported */
@@ -454,6 +460,51 @@ CASE(payloads_and_prefixes_are_bounded)
 	bed_want(&b, "POST", "/v1/job/par/dispatch", "{\"Priority\":77}", 200, NULL);
 }
 
+CASE(children_are_made_by_their_parents_alone)
+{
+	const char *id, *path, *child;
+
+	parent("'Payload':'optional'");
+	bed_want(&b, "POST", "/v1/jobs", bed_job(&b, "fake", "'Dispatched':true,'ParentID':'par',"), 500,
+		 "job can't be submitted with 'Dispatched' set");
+	bed_register(&b, "own", "'ParentID':'par',");
+	bed_want(&b, "GET", "/v1/job/own", NULL, 200, NULL);
+	bed_is(&b, "ParentID", "\"\"");
+	bed_want(&b, "GET", "/v1/job/par/summary", NULL, 200, NULL);
+	bed_is(&b, "Children.Pending", "0");
+	bed_want(&b, "POST", "/v1/job/par/dispatch", "{\"Payload\":\"eA==\"}", 200, NULL);
+	id = bed_json(&b, "DispatchedJobID");
+	path = bed_quote(&b, "/v1/job/%.*s", (int)strlen(id) - 2, id + 1);
+	bed_want(&b, "GET", path, NULL, 200, NULL); /* What was read may be registered, and changes nothing. */
+	child = arena_strdup(&b.kit.mem, bed_text(&b));
+	bed_want(&b, "PUT", "/v1/jobs", bed_quote(&b, "{'Job':%s}", child), 200, NULL);
+	bed_want(&b, "PUT", "/v1/jobs",
+		 bed_quote(&b, "{'Job':%.*s,'ParentID':'own'}}", (int)strlen(child) - 1, child), 200, NULL);
+	bed_want(&b, "GET", path, NULL, 200, NULL);
+	bed_is(&b, "ParentID", "\"par\"");
+	bed_is(&b, "Version", "0");
+	bed_is(&b, "Payload", "\"eA==\"");
+}
+
+CASE(children_that_are_gone_have_no_status)
+{
+	const char *child;
+
+	parent("'Payload':'optional'");
+	bed_want(&b, "POST", "/v1/job/par/dispatch", "{}", 200, NULL);
+	child = bed_json(&b, "DispatchedJobID");
+	bed_want(&b, "POST", "/v1/job/par/dispatch", "{}", 200, NULL);
+	bed_register(&b, "par/no-child", "");
+	bed_want(&b, "GET", "/v1/jobs/statuses?prefix=par", NULL, 200, NULL);
+	bed_is(&b, "0.ChildStatuses", "[\"pending\",\"pending\"]");
+	bed_is(&b, "1.ID", "\"par/no-child\"");
+	bed_want(&b, "DELETE", bed_quote(&b, "/v1/job/%.*s?purge=true", (int)strlen(child) - 2, child + 1), NULL, 200,
+		 NULL);
+	bed_want(&b, "GET", "/v1/jobs/statuses?prefix=par", NULL, 200, NULL);
+	bed_is(&b, "0.ChildStatuses", "[\"pending\"]");
+	bed_is(&b, "1.ChildStatuses", "null");
+}
+
 CASE(a_token_makes_one_child)
 {
 	const char *child;
@@ -465,6 +516,54 @@ CASE(a_token_makes_one_child)
 	assert_string_equal(bed_json(&b, "DispatchedJobID"), child);
 	bed_want(&b, "POST", "/v1/job/par/dispatch?idempotency_token=t2", "{}", 200, NULL);
 	assert_string_not_equal(bed_json(&b, "DispatchedJobID"), child);
+}
+
+CASE(a_job_has_not_more_allocations_than_are_configured)
+{
+	const char *fault = "total count was greater than configured job_max_count: %s > 50000";
+	const char *groups = "{'Job':{'ID':'web','Type':'%s','TaskGroups':[{'Name':'a','Count':%s,'Tasks':[{'Name':'t',"
+			     "'Driver':'raw_exec','Config':{'command':'/bin/true'}}]},{'Name':'b','Count':1,'Tasks':"
+			     "[{'Name':'t','Driver':'raw_exec','Config':{'command':'/bin/true'}}]}]}}";
+	const char *so = bed_quote(&b, fault, "50001");
+
+	bed_want(&b, "PUT", "/v1/jobs", bed_quote(&b, groups, "batch", "50000"), 500, NULL);
+	assert_non_null(strstr(bed_text(&b), so));
+	bed_want(&b, "PUT", "/v1/jobs", bed_quote(&b, groups, "batch", "9223372036854775807"), 500, NULL);
+	assert_non_null(strstr(bed_text(&b), bed_quote(&b, fault, "9223372036854775807")));
+	bed_want(&b, "PUT", "/v1/job/web/plan", bed_quote(&b, groups, "batch", "50000"), 500, NULL);
+	bed_want(&b, "PUT", "/v1/jobs", bed_quote(&b, groups, "batch", "49999"), 200, NULL);
+	bed_want(&b, "PUT", "/v1/job/web/scale", "{\"Count\":50000,\"Target\":{\"Group\":\"a\"}}", 400, so);
+	bed_want(&b, "PUT", "/v1/job/web/scale", "{\"Count\":49998,\"Target\":{\"Group\":\"a\"}}", 200, NULL);
+	bed_want(&b, "GET", "/v1/job/web/scale", NULL, 200, NULL);
+	bed_is(&b, "TaskGroups.a.Events.0.PreviousCount", "49999");
+}
+
+CASE(what_is_enforced_is_not_negative)
+{
+	bed_register(&b, "web", "");
+	bed_register(&b, "web", "'Priority':60,");
+	bed_want(&b, "PUT", "/v1/jobs",
+		 bed_quote(&b, "{'EnforceIndex':true,'JobModifyIndex':-5,%s", bed_job(&b, "web", "") + 1), 400,
+		 "JobModifyIndex can't be negative");
+	bed_want(&b, "PUT", "/v1/job/web/revert",
+		 "{\"JobID\":\"web\",\"JobVersion\":0,\"EnforcePriorVersion\":-1}", 400,
+		 "EnforcePriorVersion can't be negative");
+	bed_want(&b, "PUT", "/v1/job/web/revert", "{\"JobID\":\"web\",\"JobVersion\":-1}", 400,
+		 "JobVersion can't be negative");
+}
+
+CASE(a_time_zone_must_be_known)
+{
+	const char *zone = "'Type':'batch','Periodic':{'Enabled':%s,'Spec':'0 0 1 1 *','TimeZone':'%s'},";
+	const char *far = bed_job(&b, "per", bed_quote(&b, zone, "true", "Mars/Base"));
+	const char *why = "1 error occurred:\n\t* Invalid time zone \"Mars/Base\": unknown time zone Mars/Base\n\n";
+
+	bed_want(&b, "POST", "/v1/jobs", far, 500, why);
+	bed_want(&b, "POST", "/v1/job/per/plan", far, 500, why);
+	bed_want(&b, "POST", "/v1/validate/job", far, 200, NULL);
+	bed_is(&b, "ValidationErrors.0", "\"Invalid time zone \\\"Mars/Base\\\": unknown time zone Mars/Base\"");
+	bed_register(&b, "per", bed_quote(&b, zone, "true", "Europe/Berlin"));
+	bed_register(&b, "off", bed_quote(&b, zone, "false", "UTC"));
 }
 
 /* ---- scaling: extended/scale ---- */
@@ -503,6 +602,10 @@ CASE(scaling_has_its_limits)
 		 "scaling action should not contain count if error is true");
 	bed_want(&b, "POST", "/v1/job/web/scale", "{\"Count\":3,\"Target\":{\"Group\":\"x\"}}", 400,
 		 "task group \"x\" specified for scaling does not exist in job");
+	bed_want(&b, "POST", "/v1/job/web/scale", "{\"Count\":3,\"Target\":{\"Group\":\"g\",\"Job\":\"db\"}}", 400,
+		 "job ID in payload did not match URL");
+	bed_want(&b, "POST", "/v1/job/web/scale", "{\"Count\":3,\"Target\":{\"Group\":\"g\",\"Namespace\":\"x\"}}", 400,
+		 "namespace in payload did not match header");
 	bed_register(&b, "sys", "'Type':'system',");
 	bed_want(&b, "POST", "/v1/job/sys/scale", "{\"Count\":3,\"Target\":{\"Group\":\"g\"}}", 400,
 		 "cannot scale jobs of type \"system\"");
@@ -574,6 +677,32 @@ CASE(a_plan_of_a_bad_job_is_refused)
 	assert_int_equal(b.plans, 0);
 }
 
+/* What a registration would be refused for is no plan. */
+CASE(a_plan_of_a_job_that_may_not_be_registered_is_refused)
+{
+	static const char *const refused[][2] = {
+		{"'Type':'batch',", "cannot update job from type \"service\" to \"batch\""},
+		{"'Namespace':'none',", "job \"web\" is in nonexistent namespace \"none\""},
+		{"'NodePool':'none',", "job \"web\" is in nonexistent node pool \"none\""},
+	};
+
+	bed_register(&b, "web", "");
+	bed_register(&b, "bat", "'Type':'batch',");
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		const char *text = refused[i][1];
+
+		bed_want(&b, "POST", "/v1/job/web/plan", plan_body("web", refused[i][0]), 500, text);
+		bed_want(&b, "POST", "/v1/jobs", bed_job(&b, "web", refused[i][0]), 500, text);
+	}
+	bed_want(&b, "POST", "/v1/job/bat/plan", plan_body("bat", "'Type':'batch','Periodic':{'Spec':'@daily'},"), 500,
+		 "cannot update non-periodic job to being periodic");
+	bed_want(&b, "POST", "/v1/validate/job", bed_job(&b, "web", "'NodePool':'none',"), 200, NULL);
+	bed_is(&b, "ValidationErrors.0", "\"job \\\"web\\\" is in nonexistent node pool \\\"none\\\"\"");
+	bed_want(&b, "POST", "/v1/validate/job", bed_job(&b, "web", "'Type':'batch',"), 200, NULL);
+	bed_is(&b, "ValidationErrors", "null");
+	assert_int_equal(b.plans, 0);
+}
+
 CASE(registrations_can_be_closed)
 {
 	bed_register(&b, "web", "");
@@ -608,13 +737,19 @@ int main(void)
 		T(a_dispatch_makes_a_child),
 		T(a_dispatch_fits_its_parent),
 		T(payloads_and_prefixes_are_bounded),
+		T(children_are_made_by_their_parents_alone),
+		T(children_that_are_gone_have_no_status),
 		T(a_token_makes_one_child),
+		T(a_job_has_not_more_allocations_than_are_configured),
+		T(what_is_enforced_is_not_negative),
+		T(a_time_zone_must_be_known),
 		T(a_group_is_scaled),
 		T(scaling_has_its_limits),
 		T(a_plan_of_a_new_job_adds_everything),
 		T(a_plan_compares_with_the_job_as_it_is),
 		T(a_plan_tells_when_a_periodic_job_runs_next),
 		T(a_plan_of_a_bad_job_is_refused),
+		T(a_plan_of_a_job_that_may_not_be_registered_is_refused),
 		T(registrations_can_be_closed),
 	};
 

@@ -135,10 +135,15 @@ CASE(node_pools_come_and_go)
 	assert_int_equal(bed_length(&b, ""), 1);
 	bed_is(&b, "0.Description", "\"e\"");
 	bed_want(&b, "PUT", "/v1/node/pool/gpu", "{\"Name\":\"x\"}", 400, "Node pool name does not match");
+	bed_want(&b, "PUT", "/v1/node/pool/gpu", "{\"NodeIdentityTTL\":\"720h\"}", 200, "");
+	bed_want(&b, "GET", "/v1/node/pool/gpu", NULL, 200, NULL);
+	bed_is(&b, "NodeIdentityTTL", "2592000000000000");
+	bed_want(&b, "PUT", "/v1/node/pool/gpu", "{\"NodeIdentityTTL\":\"\"}", 200, "");
+	bed_want(&b, "PUT", "/v1/node/pool/gpu", "{\"NodeIdentityTTL\":\"soon\"}", 400, NULL);
 	bed_want(&b, "PUT", "/v1/node/pools", "{}", 400, "missing node pool name");
 	bed_want(&b, "DELETE", "/v1/node/pool/gpu", NULL, 200, "");
 	bed_want(&b, "DELETE", "/v1/node/pool/gpu", NULL, 404, NULL);
-	bed_want(&b, "DELETE", "/v1/node/pool/default", NULL, 500, NULL);
+	bed_want(&b, "DELETE", "/v1/node/pool/default", NULL, 400, "deleting node pool \"default\" is not allowed");
 	bed_want(&b, "GET", "/v1/node/pool/gpu", NULL, 404, "node pool not found");
 }
 

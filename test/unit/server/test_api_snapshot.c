@@ -296,7 +296,9 @@ static void what_operators_ask_of_servers_is_passed_on_and_its_errors_told(void 
 	b.call_status = ERR_NOTFOUND;
 	bed_want(&b, "DELETE", "/v1/operator/raft/peer?id=id-9", NULL, 400, NULL);
 	bed_want(&b, "PUT", "/v1/operator/raft/transfer-leadership?id=id-9", NULL, 400, NULL);
-	bed_want(&b, "PUT", "/v1/agent/force-leave?node=x", NULL, 400, NULL);
+	b.call_status = ERR_EXISTS;
+	bed_want(&b, "PUT", "/v1/agent/force-leave?node=s2.global", NULL, 400,
+		 "this member is alive: it has not failed");
 	b.call_status = 0;
 	bed_close(&b);
 }
