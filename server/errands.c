@@ -13,12 +13,14 @@
 #include <string.h>
 
 #include "proto/error.h"
+#include "server/core.h"
 
 /* An answer that takes so long is asked for again. */
 enum { TRY_MS = 3000 };
 
 void errands_init(struct net *n)
 {
+	list_init(&n->fresh);
 	list_init(&n->errands);
 	list_init(&n->away);
 	list_init(&n->members_wait);
@@ -372,17 +374,33 @@ void errand_begin(struct net *n, struct net_conn *nc, struct rpc_call *call)
 	call->gone_cb = gone_cb;
 	n->n_errands++;
 	n->errand_bytes += e->payload.len;
-	list_insert(&n->errands, &e->link);
-	try_one(e);
+	list_insert(&n->fresh, &e->link);
+	net_soon(n);
+}
+
+void errands_turn(struct net *n)
+{
+	size_t spent = 0;
+
+	while (spent < NET_ERRAND_TURN && !list_empty(&n->fresh) && (spent == 0 || server_time_left(n->s) > 0)) {
+		struct errand *e = CONTAINER_OF(list_pop(&n->fresh), struct errand, link);
+
+		spent += e->payload.len > NET_ERRAND_LEAST ? e->payload.len : NET_ERRAND_LEAST;
+		list_insert(&n->errands, &e->link);
+		try_one(e);
+	}
+	if (!list_empty(&n->fresh)) {
+		core_wake(n->s);
+	}
 }
 
 /* Those that are being written are answered by their command's end. */
 void errands_stop(struct net *n)
 {
-	struct list *const lists[] = {&n->errands, &n->members_wait, &n->away};
+	struct list *const lists[] = {&n->fresh, &n->errands, &n->members_wait, &n->away};
 	unsigned i;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		LIST_EACH (l, lists[i]) {
 			struct errand *e = CONTAINER_OF(l, struct errand, link);
 

@@ -12,7 +12,7 @@
 #include "proto/error.h"
 
 /* What a target begins with: the relay keeps it as text. */
-enum { TO_LEADER = 'l', TO_REGION = 'r', TO_NODE = 'n' };
+enum { TO_LEADER = 'l', TO_REGION = 'r', TO_NODE = 'n', TO_SERVER = 's' };
 
 /* ---- the core thread ---- */
 
@@ -42,6 +42,13 @@ static struct net_conn *region_way(struct net *n, const char *region)
 	return NULL;
 }
 
+static struct net_conn *server_way(struct net *n, const struct uuid *id)
+{
+	const struct member *m = member_by_id(n, id);
+
+	return m != NULL ? m->conn : NULL;
+}
+
 static struct rpc_conn *route(void *ctx, const char *target, int *err)
 {
 	struct net *n = ctx;
@@ -56,7 +63,11 @@ static struct rpc_conn *route(void *ctx, const char *target, int *err)
 		nc = net_leader_conn(n);
 	} else if (target[0] == TO_REGION) {
 		nc = region_way(n, target + 1);
-	} else if (uuid_parse(target + 1, strlen(target + 1), &id)) {
+	} else if (!uuid_parse(target + 1, strlen(target + 1), &id)) {
+		nc = NULL;
+	} else if (target[0] == TO_SERVER) {
+		nc = server_way(n, &id);
+	} else {
 		nc = node_way(n, &id);
 	}
 	return nc != NULL ? nc->rpc : NULL;
@@ -87,7 +98,8 @@ void net_forward(struct net *n, struct http_request *req, enum core_where where,
                  const struct core_events *events, void *ctx)
 {
 	static const char begin[] = {
-		[CORE_TO_LEADER] = TO_LEADER, [CORE_TO_REGION] = TO_REGION, [CORE_TO_NODE] = TO_NODE};
+		[CORE_TO_LEADER] = TO_LEADER, [CORE_TO_REGION] = TO_REGION, [CORE_TO_NODE] = TO_NODE,
+		[CORE_TO_SERVER] = TO_SERVER};
 	char target[RELAY_TARGET_MAX + 1];
 
 	n->events = events;

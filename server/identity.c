@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/folder.h"
 #include "proto/error.h"
 
 OBJECT_DEFINE(server_identity, SERVER_IDENTITY_FIELDS);
@@ -168,35 +169,14 @@ static int load(struct identity *i)
 	return decode(text, (size_t)n, i);
 }
 
-/* All folders of a path; those that are there are left. */
-static int make_path(const char *dir)
-{
-	char path[4096];
-	size_t at;
-
-	if (strlen(dir) >= sizeof(path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	for (at = 1; at <= strlen(dir); at++) {
-		if (dir[at] == '/' || dir[at] == '\0') {
-			memcpy(path, dir, at);
-			path[at] = '\0';
-			if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-				return -1;
-			}
-		}
-	}
-	return 0;
-}
-
 int identity_open(struct identity *i, const char *dir, char *why, size_t why_size)
 {
 	int rc;
 
 	memset(i, 0, sizeof(*i));
 	i->dir = -1;
-	if (make_path(dir) != 0) {
+	errno = folder_keep(dir, 0700);
+	if (errno != 0) {
 		return fail_errno(dir, why, why_size);
 	}
 	i->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -32,6 +32,9 @@ void leader_init(struct leader *l, const struct leader_config *config, const str
 	deploy_init(&l->deploy);
 	drain_init(&l->drain);
 	gc_init(&l->gc, &c->gc);
+	rootkeys_init(&l->rootkeys, &c->rootkeys);
+	locks_init(&l->locks);
+	expiry_init(&l->expiry, &c->expiry);
 }
 
 static void reset(struct leader *l, size_t nodes, const struct moment *at)
@@ -44,6 +47,9 @@ static void reset(struct leader *l, size_t nodes, const struct moment *at)
 	deploy_reset(&l->deploy);
 	drain_reset(&l->drain);
 	gc_reset(&l->gc, at);
+	rootkeys_reset(&l->rootkeys, at);
+	locks_reset(&l->locks, at);
+	expiry_reset(&l->expiry, at);
 }
 
 /* No other leader has given out the same, nor this one, should it begin anew in the same term. */
@@ -176,7 +182,7 @@ static void tell_gc(struct leader *l, const struct uuid *ref, int status, const 
 	gc_done(&l->gc, status, result, at);
 }
 
-#define LEADER_PLAIN_PARTS(X) X(heartbeat) X(reaper) X(deploy) X(drain) X(periodic)
+#define LEADER_PLAIN_PARTS(X) X(heartbeat) X(reaper) X(deploy) X(drain) X(periodic) X(rootkeys) X(locks) X(expiry)
 #define X(name)                                                                                                        \
 	static void tell_##name(struct leader *l, const struct uuid *ref, int status,                                  \
 				const struct apply_result *result, const struct moment *at)                            \
@@ -311,6 +317,16 @@ static void row_changed(struct leader *l, const struct view *v, const struct cha
 		load_config(l, v);
 		blocked_all(&l->blocked, state_index(v));
 		break;
+	case TABLE_ROOT_KEYS:
+		rootkeys_changed(&l->rootkeys, at);
+		break;
+	case TABLE_VARIABLE_HOLDS:
+		locks_changed(&l->locks, at);
+		break;
+	case TABLE_ACL_TOKENS:
+	case TABLE_ACL_ONCE:
+		expiry_changed(&l->expiry, at);
+		break;
 	default:
 		break;
 	}
@@ -388,6 +404,7 @@ int leader_gc(struct leader *l, const struct moment *at)
 		return ERR_NOTLEADER;
 	}
 	gc_force(&l->gc);
+	expiry_force(&l->expiry, at);
 	leader_wake(l, at);
 	return 0;
 }

@@ -7,6 +7,7 @@
  *       time (leader_tick)     | applier     heartbeat  |    evaluations (effects->dispatch)
  *     ---------------------->  | periodic    deploy     |  ------------------------------>  workers
  *                              | drain       gc         |
+ *                              | rootkeys locks expiry  |
  *       heartbeats, plans      +------------------------+    plans with their outcome (effects->plan_done)
  *     ---------------------->                              ------------------------------>  workers
  *
@@ -32,12 +33,15 @@
 #include "server/broker.h"
 #include "server/deploy.h"
 #include "server/drain.h"
+#include "server/expiry.h"
 #include "server/gc.h"
 #include "server/heartbeat.h"
+#include "server/locks.h"
 #include "server/metrics.h"
 #include "server/part.h"
 #include "server/periodic.h"
 #include "server/plan_apply.h"
+#include "server/rootkeys.h"
 
 struct leader_effects {
 	/* Put a command (without its stamp; it is copied) into the log. 0: leader_proposed() will be told once what
@@ -65,10 +69,12 @@ struct leader_config {
 	struct broker_config broker;
 	struct heartbeat_config heartbeat;
 	struct gc_config gc;
+	struct rootkeys_config rootkeys;
+	struct expiry_config expiry;
 };
 
 /* Parts that have steps: see server/part.h. */
-#define LEADER_PARTS(X) X(heartbeat) X(reaper) X(deploy) X(drain) X(periodic) X(gc)
+#define LEADER_PARTS(X) X(heartbeat) X(reaper) X(deploy) X(drain) X(periodic) X(gc) X(rootkeys) X(locks) X(expiry)
 
 enum leader_part {
 #define X(name) PART_##name,
@@ -115,6 +121,9 @@ struct leader {
 	struct deploy deploy;
 	struct drain drain;
 	struct gc gc;
+	struct rootkeys rootkeys;
+	struct locks locks;
+	struct expiry expiry;
 
 	enum leader_load load;
 	struct row_mark load_at; /* Where loading goes on. */

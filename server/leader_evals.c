@@ -89,9 +89,23 @@ static void release(struct leader *l, const struct view *v, const struct moment 
 	}
 }
 
+/* Plans that wait for their turn are memory, and know less of each other than those that are made later: no more are
+ * asked for while there are enough. Nor are many decided at a time: how large their plans are is not known before. */
+static bool is_congested(const struct leader *l)
+{
+	unsigned deciding = l->slots / 16 > LEADER_DECIDING ? l->slots / 16 : LEADER_DECIDING;
+
+	if (l->applier.n_unsent >= LEADER_BACKLOG / 4) {
+		deciding = 1; /* Those that decide at the same time choose the same nodes. */
+	}
+	return l->applier.n_unsent >= LEADER_BACKLOG ||
+	       l->broker.count[BROKER_UNACKED] >= l->applier.n_plans + deciding;
+}
+
 static bool can_dispatch(const struct leader *l)
 {
-	return l->broker.count[BROKER_UNACKED] < l->slots && l->broker.count[BROKER_READY] > 0 && !l->broker.paused;
+	return l->broker.count[BROKER_UNACKED] < l->slots && l->broker.count[BROKER_READY] > 0 && !l->broker.paused &&
+	       !is_congested(l);
 }
 
 static void dispatch(struct leader *l, const struct moment *at)

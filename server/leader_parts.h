@@ -8,12 +8,14 @@
 enum {
 	LEADER_LOAD_ROWS = PART_ROWS / 2, /* In one turn. */
 	LEADER_STEPS = 8,                 /* Of all parts together. */
-	LEADER_CHUNKS = 2,                /* Of plans. */
+	LEADER_CHUNKS = 1,                /* Of plans. */
 	LEADER_TIMERS = 256,              /* That run out in the broker. */
 	LEADER_PASS = 2000,               /* Blocked evaluations that are looked at, */
 	LEADER_RELEASES = 256,            /* and released ones that go to the broker, */
 	LEADER_RELEASED_READY = 1024,     /* as long as it has fewer than these. */
 	LEADER_OPS = 256,                 /* Commands under way. */
+	LEADER_BACKLOG = 16,              /* Chunks of plans that wait to be checked; then no evaluation goes out. */
+	LEADER_DECIDING = 4,              /* Evaluations whose plans are not there yet; or a sixteenth of the slots. */
 };
 
 #define LEADER_BUSY_NS (20 * NS_PER_MS) /* Until a full queue is tried again. */

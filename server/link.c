@@ -1,5 +1,6 @@
 #include "server/link.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +9,7 @@
 #include "proto/error.h"
 #include "server/core.h"
 #include "server/sched_memory.h"
+#include "server/workers.h"
 
 /* ---- the API's environment ---- */
 
@@ -118,6 +120,13 @@ static int64_t env_zone(void *ctx, const char *zone, int64_t unix_s)
 	return offset_s;
 }
 
+static bool env_zone_exists(void *ctx, const char *zone)
+{
+	int64_t offset_s;
+
+	return zones_offset(&((struct link *)ctx)->zones, zone, 0, &offset_s) != ERR_NOTFOUND;
+}
+
 /* ---- news from the core ---- */
 
 static void info_free(struct link_info *i)
@@ -165,6 +174,11 @@ void link_contact(struct link *l, uint64_t contact_ms)
 	}
 }
 
+void link_lease(struct link *l, uint64_t until_ms)
+{
+	atomic_store(&l->lease_ms, until_ms);
+}
+
 void server_post_http(struct server *s, struct mail *mail)
 {
 	httpd_post(s->httpd, mail);
@@ -172,15 +186,51 @@ void server_post_http(struct server *s, struct mail *mail)
 
 /* ---- the thread ---- */
 
+/* The number in the file by which operators make the first token anew; 0 without one. */
+static int64_t reset_index(void *ctx)
+{
+	const struct server *s = ctx;
+	char path[4096];
+	long long index = 0;
+	FILE *f;
+	int n = snprintf(path, sizeof(path), "%s/acl-bootstrap-reset", s->config.dir);
+
+	if (n < 0 || (size_t)n >= sizeof(path) || (f = fopen(path, "re")) == NULL) {
+		return 0;
+	}
+	if (fscanf(f, "%19lld", &index) != 1 || index < 0) {
+		log_warn("server", "%s does not hold an index", path);
+		index = 0;
+	}
+	fclose(f);
+	return index;
+}
+
+static struct acl_config acl_config(struct server *s)
+{
+	struct acl_config c = s->config.acl;
+
+	c.reset_index = reset_index;
+	c.ctx = s;
+	return c;
+}
+
 static void on_start(void *ctx, struct httpd *h, struct uv_loop_s *loop)
 {
 	struct link *l = ctx;
 	struct server *s = l->s;
-	const struct api_env env = {env_now, env_wall, env_random, env_soon, env_at, env_wake, env_zone, l};
+	const struct api_env env = {env_now, env_wall, env_random, env_soon, env_at, env_wake, env_zone,
+				    env_zone_exists, l};
 	const struct api_config config = {.cache_bytes = s->config.cache_bytes,
 					  .versions_kept = s->config.versions_kept,
+					  .count_max = s->config.count_max,
 					  .source_bytes_max = s->config.source_bytes_max,
-					  .version = s->config.api_version};
+					  .schedulers = workers_count(&s->config),
+					  .facts = s->config.facts,
+					  .version = s->config.api_version,
+					  .keyring = &s->keyring,
+					  .acl = s->config.acl.enabled,
+					  .acl_config = acl_config(s)};
 
 	s->httpd = h;
 	uv_timer_init(loop, &l->timer);
@@ -217,8 +267,13 @@ int link_start(struct link *l, char *why, size_t why_size)
 {
 	const struct server_config *c = &l->s->config;
 	const struct httpd_config config = {.address = c->bind_http_host,
+					    .tls = c->http_tls,
+					    .handshake_ms = c->https_handshake_ms,
 					    .port = c->http_port,
 					    .conns_per_client_max = c->http_conns_per_client,
+					    .requests_per_s = c->http_requests_per_s,
+					    .requests_burst = c->http_requests_burst,
+					    .tokens = c->acl.enabled,
 					    .start_cb = on_start,
 					    .handle_cb = on_request,
 					    .stop_cb = on_stop,

@@ -51,6 +51,7 @@ struct link {
 	atomic_bool woken; /* It is under way. */
 	_Atomic(struct state *) state;
 	_Atomic(int64_t) contact_ns; /* When the leader was heard of last, monotonic. */
+	_Atomic(uint64_t) lease_ms;  /* Until when this server surely leads, monotonic. */
 };
 
 struct link *link_open(struct server *s);
@@ -72,6 +73,9 @@ void link_shut(struct link *l);
 /* Another state; how long ago the leader was heard of (UINT64_MAX: never); another info, which is the link's then. */
 void link_state(struct link *l, struct state *state);
 void link_contact(struct link *l, uint64_t contact_ms);
+
+/* Until when this server surely leads, in monotonic milliseconds; 0: that is not sure. See server/lease.h. */
+void link_lease(struct link *l, uint64_t until_ms);
 void link_tell(struct link *l, struct link_info *info);
 
 /* ---- link_calls.c ---- */

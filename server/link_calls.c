@@ -13,6 +13,7 @@ struct asked {
 	union {
 		struct write write;
 		struct read read;
+		struct chore chore;
 	} u;
 };
 
@@ -179,6 +180,38 @@ static void run_plan(struct mail *mail)
 static void link_plan(struct core_link *link, struct core_plan *p)
 {
 	ask(link, &p->call, run_plan);
+}
+
+/* ---- chores ---- */
+
+static void do_chore(struct chore *chore)
+{
+	struct asked *a = CONTAINER_OF(chore, struct asked, u.chore);
+	struct core_chore *c = CONTAINER_OF(a->call, struct core_chore, call);
+
+	c->run_cb(c);
+}
+
+static void chore_done(struct chore *chore, int status)
+{
+	answer(CONTAINER_OF(chore, struct asked, u.chore), status);
+}
+
+static void run_chore(struct mail *mail)
+{
+	struct asked *a = asked_of(mail);
+	int rc;
+
+	a->u.chore = (struct chore){.run_cb = do_chore, .done_cb = chore_done};
+	rc = chores_add(&a->link->s->core->chores, &a->u.chore);
+	if (rc != 0) {
+		answer(a, rc);
+	}
+}
+
+static void link_chore(struct core_link *link, struct core_chore *c)
+{
+	ask(link, &c->call, run_chore);
 }
 
 /* ---- actions ---- */
@@ -348,6 +381,12 @@ static uint64_t link_contact_ms(struct core_link *link)
 	return l->info->info.leads || since < 0 ? 0 : (uint64_t)(since / NS_PER_MS);
 }
 
+/* The clock is read here, not where the lease was found: whatever pause was between does not matter. */
+static bool link_surely_leads(struct core_link *link)
+{
+	return uv_hrtime() / (uint64_t)NS_PER_MS < atomic_load(&link_of(link)->lease_ms);
+}
+
 static void link_forward(struct core_link *link, struct http_request *req, enum core_where where, const char *name)
 {
 	struct link *l = link_of(link);
@@ -361,4 +400,5 @@ static bool link_state_hash(struct core_link *link, uint64_t index, uint64_t *ha
 }
 
 const struct core_ops link_ops = {link_begin, link_view,   link_info,  link_contact_ms, link_write,     link_read,
-				  link_plan,  link_action, link_stats, link_forward,    link_state_hash};
+				  link_plan,  link_action, link_stats, link_chore,  link_forward,    link_state_hash,
+				  link_surely_leads};

@@ -41,6 +41,15 @@ static double cpu_seconds(void)
 
 /* ---- metrics ---- */
 
+/* Of those since the last look; "_cpu": without the time in which the thread had no processor. */
+#define TURN_METRICS(X, loop, t)                                                                                       \
+	X(loop ".turns", COUNTER, (t).n)                                                                               \
+	X(loop ".longest_turn_ms", GAUGE, (double)(t).clock.longest_ns / 1e6)                                          \
+	X(loop ".turn_p99_ms", GAUGE, (double)(t).clock.p99_ns / 1e6)                                                  \
+	X(loop ".turn_p999_ms", GAUGE, (double)(t).clock.p999_ns / 1e6)                                                \
+	X(loop ".longest_turn_cpu_ms", GAUGE, (double)(t).cpu.longest_ns / 1e6)                                        \
+	X(loop ".turn_p999_cpu_ms", GAUGE, (double)(t).cpu.p999_ns / 1e6)
+
 /* Where Nomad has the same number it has the same name. */
 #define CORE_METRICS(X)                                                                                                \
 	X("runtime.alloc_bytes", GAUGE, resident_bytes())                                                              \
@@ -70,13 +79,14 @@ static double cpu_seconds(void)
 	X("fsm.malformed", COUNTER, s->fsm.stats.malformed)                                                            \
 	X("reads.waiting", GAUGE, s->reads.n)                                                                          \
 	X("reads.questions", COUNTER, s->reads.questions)                                                              \
-	X("core.turns", COUNTER, turns.n)                                                                              \
-	X("core.longest_turn_ms", GAUGE, (double)turns.longest_ns / 1e6)                                               \
+	TURN_METRICS(X, "core", turns)                                                                                 \
 	X("core.mail", GAUGE, atomic_load(&s->mail.n))                                                                 \
 	X("core.views_borrowed", GAUGE, s->core->n_borrowed)                                                           \
-	X("http.longest_turn_ms", GAUGE, (double)http.longest_turn_ns / 1e6)                                           \
+	TURN_METRICS(X, "http", http.turns)                                                                            \
 	X("http.connections", GAUGE, http.conns)                                                                       \
 	X("http.refused_connections", COUNTER, http.refused_conns)                                                     \
+	X("http.limited", COUNTER, http.limited)                                                                       \
+	X("http.tls_handshakes_failed", COUNTER, http.handshakes_failed)                                               \
 	X("http.waiting", GAUGE, http.waiting)                                                                         \
 	X("http.gone", COUNTER, http.gone)                                                                             \
 	X("http.timeouts", COUNTER, http.timeouts)                                                                     \
@@ -95,11 +105,12 @@ static double contact_of(const struct replica_status *status)
 static size_t core_metrics(struct server *s, struct metric *out, size_t max)
 {
 	struct replica_status status = replica_status(s->replica);
-	struct replica_turns turns = replica_turns(s->replica, true);
+	struct meter_stats turns;
 	struct workers_stats workers;
 	struct httpd_stats http;
 	size_t n = 0;
 
+	replica_turns(s->replica, &turns);
 	workers_get_stats(s->workers, &workers);
 	httpd_get_stats(s->httpd, &http);
 	{

@@ -30,10 +30,13 @@ server_libhttpd_a_SOURCES = \
 	server/cache.c server/cache.h \
 	server/gzip.c server/gzip.h \
 	server/httpd.c server/httpd.h \
+	server/httpd_client.c \
 	server/httpd_linger.c \
 	server/httpd_parts.h \
-	server/httpd_request.c
-HTTPD_LIBS = server/libhttpd.a $(WIRE_LIBS) $(H2O_LIBS) $(OPENSSL_LIBS) $(UV_LIBS) $(ZLIB_LIBS) -lpthread
+	server/httpd_request.c \
+	server/httpd_tls.c \
+	server/httpd_websocket.c
+HTTPD_LIBS = server/libhttpd.a $(WIRE_LIBS) $(TLS_LIBS) $(H2O_LIBS) $(OPENSSL_LIBS) $(UV_LIBS) $(ZLIB_LIBS) -lpthread
 
 # What the leader decides and keeps.
 noinst_LIBRARIES += server/libleader.a
@@ -42,35 +45,47 @@ server_libleader_a_SOURCES = \
 	server/broker.c server/broker.h \
 	server/deploy.c server/deploy.h \
 	server/drain.c server/drain.h \
+	server/expiry.c server/expiry.h \
 	server/gc.c server/gc.h \
 	server/heartbeat.c server/heartbeat.h \
+	server/keyring.c server/keyring.h \
 	server/leader.c server/leader.h server/leader_parts.h \
 	server/leader_evals.c \
 	server/leader_load.c \
 	server/leader_plans.c \
+	server/lease.c server/lease.h \
+	server/locks.c server/locks.h \
 	server/metrics.c server/metrics.h \
 	server/part.c server/part.h \
-	server/periodic.c server/periodic.h
-LEADER_LIBS = server/libleader.a server/libsched.a $(STATE_LIBS)
+	server/periodic.c server/periodic.h \
+	server/rootkeys.c server/rootkeys.h
+LEADER_LIBS = server/libleader.a server/libsched.a $(STATE_LIBS) $(OPENSSL_LIBS)
 
 # The API: handlers of requests, and what they ask the rest of the server.
 noinst_LIBRARIES += server/libapi.a
 server_libapi_a_SOURCES = \
+	server/access.c server/access.h \
 	server/api.c server/api.h \
+	server/acl_config.h \
+	server/api_acl.c \
+	server/api_agent.c \
 	server/api_allocs.c \
 	server/api_answer.c server/api_answer.h \
 	server/api_client.c \
 	server/api_deployments.c \
 	server/api_evals.c \
+	server/api_events.c \
 	server/api_forward.c \
 	server/api_handlers.h \
 	server/api_job.c \
+	server/api_job_action.c \
 	server/api_job_dispatch.c \
 	server/api_job_draft.c server/api_job_draft.h \
 	server/api_job_plan.c \
 	server/api_job_register.c \
 	server/api_job_write.c \
 	server/api_jobs.c \
+	server/api_keyring.c \
 	server/api_list.c \
 	server/api_namespaces.c \
 	server/api_nodes.c \
@@ -80,16 +95,21 @@ server_libapi_a_SOURCES = \
 	server/api_query.c server/api_query.h \
 	server/api_routes.c server/api_routes.h \
 	server/api_search.c \
+	server/api_scaling.c server/api_scaling.h \
 	server/api_services.c \
 	server/api_snapshot.c \
 	server/api_status.c \
+	server/api_variables.c \
+	server/api_volumes.c \
 	server/api_write.c server/api_write.h \
-	server/core_link.c server/core_link.h
+	server/core_link.c server/core_link.h \
+	server/events.c server/events.h
 API_LIBS = server/libapi.a $(LEADER_LIBS) $(JOBSPEC_LIBS) $(HTTPD_LIBS)
 
 # The running server.
 noinst_LIBRARIES += server/libserver.a
 server_libserver_a_SOURCES = \
+	server/chores.c server/chores.h \
 	server/cluster.c \
 	server/core.c server/core.h \
 	server/core_info.c \
@@ -106,7 +126,7 @@ server_libserver_a_SOURCES = \
 	server/net_info.c \
 	server/node_conns.c \
 	server/node_push.c \
-	server/nodes.c \
+	server/callers.c server/nodes.c server/node_previous.c server/node_rights.c \
 	server/proposer.c server/proposer.h \
 	server/reads.c server/reads.h \
 	server/recover.c server/recover.h \

@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "proto/error.h"
+#include "server/core.h"
 
 /* A server that is silent is asked soon: whoever waits for it should not wait for long. */
 enum { PING_MS = 1000, SILENCE_MS = 4000, ODD_MS = 1000 };
@@ -71,10 +72,13 @@ static int refuse(const char **why, int err, const char *text)
 	return err;
 }
 
-static int check_server(const struct net *n, const struct rpc_hello *h, const char **why)
+static int check_server(const struct net *n, const struct channel *ch, const struct rpc_hello *h, const char **why)
 {
 	if (!net_hello_valid(h)) {
 		return refuse(why, ERR_INVALID, "a malformed hello");
+	}
+	if (!channel_may(ch, CHANNEL_SERVER, h->region)) {
+		return refuse(why, ERR_REFUSED, "its certificate is not that of a server of its region");
 	}
 	if (strcmp(h->region, n->hello.region) != 0) {
 		return 0; /* Known for its region, and no more. */
@@ -88,33 +92,42 @@ static int check_server(const struct net *n, const struct rpc_hello *h, const ch
 	return 0;
 }
 
-static int check_client(const struct net *n, const struct rpc_hello *h, const char **why)
+static int check_client(const struct net *n, const struct channel *ch, const struct rpc_hello *h, const char **why)
 {
 	if (strcmp(h->region, n->hello.region) != 0) {
 		return refuse(why, ERR_REFUSED, "a client of another region");
 	}
+	if (!channel_may(ch, CHANNEL_CLIENT, h->region)) {
+		return refuse(why, ERR_REFUSED, "its certificate is not that of a client of this region");
+	}
 	if (!is_id(h->id) || !is_text(h->name) || !is_text(h->secret) || h->secret[0] == '\0') {
 		return refuse(why, ERR_INVALID, "a malformed hello");
+	}
+	if (caller_is_impostor(n, h)) {
+		return refuse(why, ERR_REFUSED, "the node's secret is not this");
 	}
 	return 0;
 }
 
-static int check_hello(const struct net *n, const struct rpc_hello *h, enum peer_kind *kind, const char **why)
+static int check_hello(const struct net *n, const struct channel *ch, const struct rpc_hello *h, enum peer_kind *kind,
+                       const char **why)
 {
 	if (n->stopping || n->leaving) {
 		return refuse(why, ERR_CLOSED, "this server is stopping");
 	}
 	if (strcmp(h->kind, "server") == 0) {
 		*kind = PEER_SERVER;
-		return check_server(n, h, why);
+		return check_server(n, ch, h, why);
 	}
 	if (strcmp(h->kind, "client") == 0) {
 		*kind = PEER_CLIENT;
-		return check_client(n, h, why);
+		return check_client(n, ch, h, why);
 	}
 	if (strcmp(h->kind, "cli") == 0) {
 		*kind = PEER_CLI;
-		return 0;
+		return channel_may(ch, CHANNEL_CLI, n->hello.region)
+		               ? 0
+		               : refuse(why, ERR_REFUSED, "its certificate is not that of an agent of this region");
 	}
 	return refuse(why, ERR_REFUSED, "an unknown kind of agent");
 }
@@ -124,7 +137,7 @@ static int hello_cb(struct rpc_conn *c, const struct rpc_hello *peer, const char
 {
 	struct net_conn *nc = c->data;
 	enum peer_kind kind = PEER_NONE;
-	int rc = check_hello(nc->net, peer, &kind, why);
+	int rc = check_hello(nc->net, rpc_conn_channel(c), peer, &kind, why);
 
 	if (rc != 0) {
 		net_odd(nc->net, nc, *why);
@@ -164,19 +177,30 @@ static void ready_cb(struct rpc_conn *c)
 
 /* ---- what comes in ---- */
 
-static void serve_http(struct net *n, struct rpc_call *call)
+/* What comes on a node's own connection is asked by the node itself, for its tasks. */
+static void serve_http(struct net_conn *nc, struct rpc_call *call)
 {
-	relay_serve(&n->relay, call);
+	if (nc->kind != PEER_CLIENT) {
+		relay_serve(&nc->net->relay, call, NULL);
+	} else if (caller_is_node(nc)) {
+		relay_serve(&nc->net->relay, call, nc->hello.id);
+	} else {
+		rpc_fail(call, ERR_REFUSED, "the node is not registered");
+	}
 }
 
-static void not_for(struct rpc_call *call)
-{
-	rpc_fail(call, ERR_UNSUPPORTED, "not a request for this agent, or from that one");
-}
-
-static void from_server(struct net *n, struct net_conn *nc, struct rpc_call *call)
+static void serve(struct net *n, struct net_conn *nc, struct rpc_call *call)
 {
 	switch (call->method) {
+	case RPC_METHOD_HTTP:
+		serve_http(nc, call);
+		break;
+	case RPC_METHOD_STATUS:
+		info_status(n, call);
+		break;
+	case RPC_METHOD_STATE_HASH:
+		info_hash(n, call);
+		break;
 	case RPC_METHOD_READ_INDEX:
 		info_read_index(n, call);
 		break;
@@ -190,24 +214,17 @@ static void from_server(struct net *n, struct net_conn *nc, struct rpc_call *cal
 	case RPC_METHOD_NODE_UPDATE:
 		errand_begin(n, nc, call);
 		break;
-	default:
-		not_for(call);
-	}
-}
-
-static void from_client(struct net *n, struct net_conn *nc, struct rpc_call *call)
-{
-	switch (call->method) {
-	case RPC_METHOD_NODE_REGISTER:
-	case RPC_METHOD_NODE_HEARTBEAT:
-	case RPC_METHOD_NODE_UPDATE:
-		errand_begin(n, nc, call);
-		break;
 	case RPC_METHOD_NODE_WATCH:
 		node_watch(n, nc, call);
 		break;
+	case RPC_METHOD_NODE_PREVIOUS:
+		node_previous(n, nc, call);
+		break;
+	case RPC_METHOD_NODE_RIGHTS:
+		node_rights(n, nc, call);
+		break;
 	default:
-		not_for(call);
+		rpc_fail(call, ERR_UNSUPPORTED, "an unknown request");
 	}
 }
 
@@ -217,19 +234,10 @@ static void request_cb(struct rpc_conn *c, struct rpc_call *call)
 	struct net *n = nc->net;
 
 	if (n->stopping || n->s->draining) {
-		rpc_fail(call, ERR_BUSY, "this server is stopping");
-	} else if (call->method == RPC_METHOD_HTTP) {
-		serve_http(n, call);
-	} else if (call->method == RPC_METHOD_STATUS) {
-		info_status(n, call);
-	} else if (call->method == RPC_METHOD_STATE_HASH && nc->kind != PEER_CLIENT) {
-		info_hash(n, call);
-	} else if (nc->kind == PEER_SERVER) {
-		from_server(n, nc, call);
-	} else if (nc->kind == PEER_CLIENT) {
-		from_client(n, nc, call);
-	} else {
-		not_for(call);
+		/* An HTTP request that was passed on to a leader waits for the next one; a node turns to another server. */
+		rpc_fail(call, call->method == RPC_METHOD_HTTP ? ERR_NOTLEADER : ERR_BUSY, "this server is stopping");
+	} else if (caller_may(nc, call)) {
+		serve(n, nc, call);
 	}
 }
 
@@ -237,7 +245,7 @@ static void push_cb(struct rpc_conn *c, uint32_t method, const char *payload, si
 {
 	struct net_conn *nc = c->data;
 
-	if (nc->kind != PEER_SERVER || nc->net->stopping || nc->member == NULL || !nc->member->local) {
+	if (!caller_may_push(nc, method) || nc->net->stopping || nc->member == NULL) {
 		return;
 	}
 	if (method == RPC_METHOD_FOUNDING) {
@@ -261,6 +269,7 @@ static void closed_cb(struct rpc_conn *c, int err, const char *why)
 	list_remove(&nc->link);
 	places_forget(n, nc);
 	node_closed(n, nc);
+	node_rights_closed(n, nc);
 	members_closed(n, nc, err);
 	arena_close(&nc->mem);
 	free(nc);
@@ -275,11 +284,6 @@ static const struct rpc_handlers handlers = {
 };
 
 /* ---- those who connect to us ---- */
-
-static void free_handle(uv_handle_t *handle)
-{
-	free(handle);
-}
 
 static void peer_bytes(const uv_tcp_t *tcp, uint8_t out[16])
 {
@@ -314,6 +318,12 @@ static bool too_many_from(const struct net *n, const uint8_t from[16])
 
 static const char *why_not(const struct net *n, char first, const uint8_t from[16])
 {
+	if (first == CHANNEL_TLS_FIRST) {
+		return "TLS, which is not configured here (tls.rpc)";
+	}
+	if (first == CHANNEL_SECRET_FIRST) {
+		return "it wants a secret, which is not configured here (encrypt)";
+	}
 	if (first != RPC_FIRST_BYTE) {
 		return "not a connection of an agent";
 	}
@@ -323,21 +333,21 @@ static const char *why_not(const struct net *n, char first, const uint8_t from[1
 	return too_many_from(n, from) ? "too many connections from this address" : NULL;
 }
 
-void net_connection(struct net *n, uv_tcp_t *tcp, const char *listener, char first)
+void net_connection(struct net *n, struct channel *ch, const char *listener, char first)
 {
 	struct net_conn *nc = calloc(1, sizeof(*nc));
 	const char *why = "out of memory";
 
 	(void)listener; /* Both serve the same: an address of either finds us. */
 	if (nc != NULL) {
-		peer_bytes(tcp, nc->from);
+		peer_bytes(ch->tcp, nc->from);
 		why = why_not(n, first, nc->from);
 	}
 	if (why != NULL || n->stopping) {
 		if (!n->stopping) {
 			net_odd(n, NULL, why);
 		}
-		uv_close((uv_handle_t *)tcp, free_handle);
+		channel_close(ch, NULL);
 		free(nc);
 		return;
 	}
@@ -345,7 +355,7 @@ void net_connection(struct net *n, uv_tcp_t *tcp, const char *listener, char fir
 	list_init(&nc->places);
 	list_insert(&n->conns, &nc->link);
 	n->n_half_open++;
-	nc->rpc = rpc_adopt(&n->host, tcp, nc);
+	nc->rpc = rpc_adopt(&n->host, ch, nc);
 	if (nc->rpc == NULL) {
 		n->n_half_open--;
 		list_remove(&nc->link);
@@ -427,23 +437,28 @@ void net_replaced(struct net *n)
 	}
 }
 
-void net_turn(struct net *n)
+void net_turn(struct net *n, bool ends)
 {
 	if (n->stopping || !n->timer_open) {
 		return;
 	}
-	lease_turn(n);
 	if (n->founding_due) {
 		n->founding_due = false;
 		cluster_tick(n);
 	}
 	places_turn(n);
-	push_turn(n);
+	if (!ends) {
+		errands_turn(n);
+		push_turn(n);
+	}
 }
 
 static void soon_cb(uv_timer_t *timer)
 {
-	((struct net *)timer->data)->soon_set = false; /* The turn's end does the work. */
+	struct net *n = timer->data;
+
+	n->soon_set = false;
+	core_wake(n->s); /* The next turn does the work. */
 }
 
 void net_soon(struct net *n)
@@ -490,6 +505,24 @@ static void fill_hello(struct net *n)
 	n->hello.bootstrap_expect = config->bootstrap_expect;
 }
 
+/* How the connections of this server look on the wire. */
+static int make_channels(struct server *s)
+{
+	const struct server_config *c = &s->config;
+	const struct channels_config config = {.tls = c->rpc_tls,
+					       .upgrade = c->rpc_upgrade,
+					       .verify_names = c->rpc_verify_names,
+					       .region = c->region,
+					       .secret = c->rpc_secret,
+					       .secret_len = c->rpc_secret_len};
+
+	if (c->rpc_tls == NULL && c->rpc_secret_len == 0) {
+		return 0;
+	}
+	s->channels = channels_new(&config);
+	return s->channels != NULL ? 0 : ERR_NOMEM;
+}
+
 int net_new(struct server *s, struct net **out)
 {
 	struct net *n = calloc(1, sizeof(*n));
@@ -504,18 +537,25 @@ int net_new(struct server *s, struct net **out)
 	rpc.hello_ms = s->config.rpc_handshake_ms;
 	fill_hello(n);
 	list_init(&n->conns);
+	list_init(&n->rights);
 	errands_init(n);
 	node_conns_init(n);
 	forward_init(n);
 	rc = members_init(n);
 	if (rc == 0) {
+		rc = make_channels(s);
+	}
+	if (rc == 0) {
 		rc = rpc_host_init(&n->host, &s->loop, &rpc);
 	}
 	if (rc != 0) {
+		channels_free(s->channels);
+		s->channels = NULL;
 		members_close(n);
 		free(n);
 		return rc;
 	}
+	rpc_host_secure(&n->host, s->channels, NULL); /* Servers of other regions are told by what they say. */
 	n->host_open = true;
 	*out = n;
 	return 0;
@@ -596,5 +636,7 @@ void net_free(struct net *n)
 	errands_stop(n);
 	node_conns_close(n);
 	members_close(n);
+	channels_free(n->s->channels);
+	n->s->channels = NULL;
 	free(n);
 }

@@ -313,9 +313,10 @@ int net_force_leave(struct net *n, const char *name, bool prune)
 	struct member *m = member_by_name(n, name);
 
 	if (m == NULL) {
-		return ERR_NOTFOUND;
+		log_info("server", "an operator lets %s go, which is no member", name);
+		return 0;
 	}
-	if (m->conn != NULL || m->status == MEMBER_ALIVE) {
+	if (m->conn != NULL) {
 		return ERR_EXISTS;
 	}
 	if (m->status != MEMBER_LEFT) {

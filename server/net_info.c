@@ -265,52 +265,8 @@ void info_hash(struct net *n, struct rpc_call *call)
 
 /* ---- how far is the leader? ---- */
 
-/*
- * A leader that has been replaced does not know it, and its index is too low. So before it tells its index it must be
- * sure that it leads still. A follower votes for nobody until an election timeout after it has last heard of its leader.
- * If a majority, this server counted, has answered us within less than that, no other leader can have been elected when
- * those answers were sent; half of the timeout is left for the time that they have travelled.
- *
- * That time is not bounded, and a process that was stopped finds old answers waiting and takes them for new ones. So this
- * lease counts only if the loop has turned without a long pause for an election timeout. Otherwise, and without a lease,
- * a barrier is proved through the log: its entry must be stored by a majority. Reads with ?consistent take a barrier
- * always, and so do not depend on any clock.
- */
-static unsigned election_ms(const struct net *n)
-{
-	return n->s->config.election_ms != 0 ? n->s->config.election_ms : 200;
-}
-
-void lease_turn(struct net *n)
-{
-	uint64_t now_ms = uv_hrtime() / (uint64_t)NS_PER_MS;
-
-	if (n->lease_turn_ms != 0 && now_ms - n->lease_turn_ms > election_ms(n) / 2) {
-		n->lease_from_ms = now_ms + election_ms(n);
-	}
-	n->lease_turn_ms = now_ms;
-}
-
-static bool has_lease(const struct net *n)
-{
-	struct replica_peer peers[REPLICA_MAX_SERVERS];
-	unsigned count = replica_configuration(n->s->replica, peers, REPLICA_MAX_SERVERS);
-	unsigned voters = 0;
-	unsigned fresh = 0;
-	unsigned i;
-
-	if (uv_hrtime() / (uint64_t)NS_PER_MS < n->lease_from_ms) {
-		return false;
-	}
-	for (i = 0; i < count && i < REPLICA_MAX_SERVERS; i++) {
-		if (peers[i].server.role == REPLICA_VOTER) {
-			voters++;
-			fresh += peers[i].contact_ms <= election_ms(n) / 2;
-		}
-	}
-	return fresh > voters / 2;
-}
-
+/* A leader that has been replaced does not know it, and its index is too low. So before it tells its index it must be
+ * sure that it leads still: see server/lease.h. */
 static void reply_index(struct rpc_call *call, uint64_t index)
 {
 	struct rpc_index out;
@@ -335,12 +291,11 @@ void info_read_index(struct net *n, struct rpc_call *call)
 {
 	int rc;
 
-	lease_turn(n);
 	if (!n->s->ready) {
 		rpc_fail(call, ERR_NOTLEADER, error_text(ERR_NOTLEADER));
 		return;
 	}
-	if (has_lease(n)) {
+	if (server_surely_leads(n->s)) {
 		reply_index(call, replica_status(n->s->replica).commit_index);
 		return;
 	}

@@ -6,7 +6,10 @@
  *     cluster.c      founding a cluster, being taken into one, leaving it
  *     voters.c       the leader's: who is in Raft's configuration, and as what
  *     errands.c      requests that only the leader can answer, on any server
+ *     callers.c      who may call what; whether a node is the one that it says
  *     nodes.c        what clients say of their nodes: register, heartbeat, update
+ *     node_previous.c  where the data is that an allocation takes over
+ *     node_rights.c  what tokens may do, for nodes' agents
  *     node_conns.c   which nodes are connected, here and to other servers; when they ask to be told of their work
  *     node_push.c    that work, as it changes
  *     forward.c      HTTP requests to and from other agents
@@ -29,6 +32,8 @@ enum {
 	NET_HALF_OPEN_MAX = 256,   /* Connections that have not said hello; further ones are closed. */
 	NET_ERRANDS_MAX = 8192,    /* Requests on their way to the leader, or waiting for one; more are ERR_BUSY. */
 	NET_ERRAND_BYTES = 64 << 20,
+	NET_ERRAND_TURN = 16 << 10, /* Bytes of requests that are begun in one turn of the loop; the next one goes on. */
+	NET_ERRAND_LEAST = 512,     /* What the shortest counts. */
 	NET_PLACES_MAX = 65536,    /* Nodes at other servers; further ones cannot be reached by way of these. */
 	NET_HASHES = 4096,         /* Indexes whose hash is remembered. */
 	NET_TEXT_MAX = 256,        /* Bytes of each text in a hello. */
@@ -178,8 +183,6 @@ struct net {
 	uint64_t former_id; /* Who led before, until it has been looked at; 0: nobody. */
 	int64_t former_ms;  /* When that ended. */
 	struct rpc_request index;  /* The question to the leader. */
-	uint64_t lease_turn_ms;    /* When the loop turned last, */
-	uint64_t lease_from_ms;    /* and from when it has turned without a pause: see net_info.c. */
 
 	/* Leaving. */
 	bool leaving, left;
@@ -197,6 +200,7 @@ struct net {
 	int64_t change_next_ms;
 
 	/* Errands. */
+	struct list fresh;   /* Errands that have come, and wait for their turn. */
 	struct list errands; /* That wait. */
 	struct list away;    /* That are sent, or being written. */
 	struct list members_wait; /* Joins and leaves that the leader works on. */
@@ -212,6 +216,7 @@ struct net {
 	unsigned n_news;
 	bool all_news;            /* There were too many. */
 	uint64_t pushes, pushed_bytes;
+	struct list rights;       /* Questions about tokens, under way. */
 
 	/* HTTP requests. */
 	struct relay relay;
@@ -316,6 +321,9 @@ void errand_begin(struct net *n, struct net_conn *nc, struct rpc_call *call);
 /* There may be a leader now: try all that wait. */
 void errands_retry(struct net *n);
 
+/* Begin some of those that have come: all that arrives in one turn of the loop would be too much for it. */
+void errands_turn(struct net *n);
+
 /* There is another leader: what was sent to the one before is sent again. */
 void errands_recall(struct net *n);
 void errands_tick(struct net *n);
@@ -338,8 +346,31 @@ void node_register_run(struct errand *e);
 void node_heartbeat_run(struct errand *e);
 void node_update_run(struct errand *e);
 
+/* ---- node_previous.c ---- */
+
+/* On any server: where a node finds the data of the allocation that one of its own replaces. */
+void node_previous(struct net *n, struct net_conn *nc, struct rpc_call *call);
+
+/* ---- node_rights.c ---- */
+
+/* On any server: what a token may do that was brought to a node's agent. */
+void node_rights(struct net *n, struct net_conn *nc, struct rpc_call *call);
+void node_rights_closed(struct net *n, const struct net_conn *nc);
+
+/* ---- callers.c ---- */
+
 /* Whether a node with this secret may speak for the row. */
 bool node_secret_fits(const struct node_row *row, const char *secret);
+
+/* Whether the node of the hello is registered with another secret. */
+bool caller_is_impostor(const struct net *n, const struct rpc_hello *hello);
+
+/* Whether the connection is that of the registered node which its hello names. */
+bool caller_is_node(const struct net_conn *nc);
+
+/* Whether the call is one that who is connected may make (RPC_METHOD_LIST); otherwise it has been refused. */
+bool caller_may(struct net_conn *nc, struct rpc_call *call);
+bool caller_may_push(const struct net_conn *nc, uint32_t method);
 
 /* ---- node_conns.c ---- */
 
@@ -420,8 +451,5 @@ void info_read_index(struct net *n, struct rpc_call *call);
 
 /* There is another leader. */
 void info_index_recall(struct net *n);
-
-/* The loop turns. */
-void lease_turn(struct net *n);
 
 #endif /* SERVER_NET_PARTS_H_ */

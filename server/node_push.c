@@ -23,7 +23,9 @@ enum {
 	RETRY_MS = 50,
 };
 
+/* What a turn may take, and what it takes when there is no time left: it must go on. */
 #define TURN_NS INT64_C(1000000)
+#define TURN_LEAST_NS INT64_C(100000)
 
 /* ---- what is to be told ---- */
 
@@ -391,9 +393,16 @@ static void give_up(struct node_conn *node)
 	rpc_conn_doom(node->conn->rpc, ERR_NOMEM, "its work could not be told");
 }
 
+static uint64_t turn_ns(const struct net *n)
+{
+	int64_t left = server_time_left(n->s);
+
+	return (uint64_t)(left < TURN_LEAST_NS ? TURN_LEAST_NS : left > TURN_NS ? TURN_NS : left);
+}
+
 void push_turn(struct net *n)
 {
-	uint64_t until_ns = uv_hrtime() + TURN_NS;
+	uint64_t until_ns = uv_hrtime() + turn_ns(n);
 	struct list later;
 	struct list *l;
 

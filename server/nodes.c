@@ -7,25 +7,6 @@
 
 /* ---- who speaks ---- */
 
-/* The first fields of a node. Its attributes and all else are skipped: whoever reports or beats is asked for its secret. */
-#define NODE_WHO_FIELDS(X, T)                                                                      \
-	X(T, STR, id, "ID")                                                                        \
-	X(T, STR, secret_id, "SecretID", .secret = true)
-
-OBJECT_DECLARE(node_who, NODE_WHO_FIELDS);
-OBJECT_DEFINE(node_who, NODE_WHO_FIELDS);
-
-bool node_secret_fits(const struct node_row *row, const char *secret)
-{
-	struct arena mem = {0};
-	struct node_who who;
-	bool fits = pack_decode(&node_who_type, &who, row->base->data, row->base->len, &mem) == 0 &&
-	            (who.secret_id[0] == '\0' || strcmp(who.secret_id, secret) == 0);
-
-	arena_close(&mem);
-	return fits;
-}
-
 /* The row of a node that speaks: 0; ERR_NOTFOUND, ERR_REFUSED, ERR_INVALID. */
 static int find_node(struct errand *e, const char *id, const char *secret, const struct node_row **row)
 {

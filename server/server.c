@@ -192,6 +192,7 @@ int server_start(const struct server_config *config, struct server **out, char *
 		running_free(r);
 		return rc;
 	}
+	keyring_init(&s->keyring, config->wraps ? config->wrapping_key : NULL);
 	rc = start_all(s, why, why_size);
 	if (rc != 0) {
 		return undo(s, rc);

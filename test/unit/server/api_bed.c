@@ -34,6 +34,13 @@ static uint64_t env_random(void *ctx)
 	return b->random >> 11;
 }
 
+/* All but one. */
+static bool env_zone_exists(void *ctx, const char *zone)
+{
+	(void)ctx;
+	return strcmp(zone, "Mars/Base") != 0;
+}
+
 static void env_soon(void *ctx)
 {
 	((struct bed *)ctx)->soon = true;
@@ -195,6 +202,17 @@ static void link_stats(struct core_link *link, struct core_stats *s)
 	done(bed_of(link), &s->call, bed_of(link)->call_status);
 }
 
+static void link_chore(struct core_link *link, struct core_chore *c)
+{
+	struct bed *b = bed_of(link);
+
+	b->chores++;
+	if (b->call_status == 0) {
+		c->run_cb(c);
+	}
+	done(b, &c->call, b->call_status);
+}
+
 static void link_forward(struct core_link *link, struct http_request *req, enum core_where where, const char *name)
 {
 	struct bed *b = bed_of(link);
@@ -214,8 +232,13 @@ static bool link_state_hash(struct core_link *link, uint64_t index, uint64_t *ha
 	return index == 7;
 }
 
+static bool link_surely_leads(struct core_link *link)
+{
+	return !bed_of(link)->unsure;
+}
+
 static const struct core_ops ops = {link_start, link_view,   link_info,  link_contact, link_write,     link_read,
-				    link_plan,  link_action, link_stats, link_forward, link_state_hash};
+				    link_plan,  link_action, link_stats, link_chore,  link_forward, link_state_hash, link_surely_leads};
 
 /* ---- life ---- */
 
@@ -256,9 +279,18 @@ static void init_info(struct bed *b)
 	b->info.autopilot.server_stabilization_time = 10 * SECOND;
 }
 
-void bed_open(struct bed *b)
+static int64_t reset_index(void *ctx)
 {
-	static const struct api_config config = {.cache_bytes = 4 << 20, .version = "2.0.6"};
+	return ((struct bed *)ctx)->reset_index;
+}
+
+static void open_with(struct bed *b, bool acl)
+{
+	const struct api_config config = {.cache_bytes = 4 << 20,
+					  .version = "2.0.6",
+					  .schedulers = 2,
+					  .acl = acl,
+					  .acl_config = {.enabled = acl, .reset_index = reset_index, .ctx = b}};
 
 	memset(b, 0, sizeof(*b));
 	kit_open(&b->kit);
@@ -270,10 +302,50 @@ void bed_open(struct bed *b)
 	b->random = 42;
 	init_info(b);
 	periodic_init(&b->periodic);
-	b->env = (struct api_env){env_now, env_wall, env_random, env_soon, env_at, env_soon, NULL, b};
+	b->env = (struct api_env){env_now, env_wall, env_random, env_soon, env_at, env_soon, NULL, env_zone_exists, b};
 	b->api = api_new(&b->env, &b->link, &config);
 	assert_non_null(b->api);
 	watch_hub_add(&b->hub, api_ring(b->api));
+}
+
+void bed_open(struct bed *b)
+{
+	open_with(b, false);
+}
+
+void bed_open_acl(struct bed *b)
+{
+	open_with(b, true);
+	b->token = BED_MANAGER;
+	bed_want(b, "POST", "/v1/acl/bootstrap", "{\"BootstrapSecret\":\"" BED_MANAGER "\"}", 200, NULL);
+}
+
+/* ---- tokens ---- */
+
+void bed_policy(struct bed *b, const char *name, const char *rules)
+{
+	struct acl_policy policy;
+
+	object_init(&acl_policy_type, &policy);
+	policy.name = name;
+	policy.rules = rules;
+	assert_int_equal(kit_apply(&b->kit, COMMAND_ACL_POLICY_PUT, &(struct acl_policy_put){&policy})->status, 0);
+}
+
+const char *bed_token(struct bed *b, const char *policy, int64_t ttl_s)
+{
+	struct uuid ids[2] = {kit_id(&b->kit), kit_id(&b->kit)};
+	struct acl_token token;
+
+	object_init(&acl_token_type, &token);
+	token.accessor_id = kit_text(&b->kit, &ids[0]);
+	token.secret_id = kit_text(&b->kit, &ids[1]);
+	token.name = "of a test";
+	token.type = policy[0] != '\0' ? "client" : "management";
+	token.policies = (struct strs){&policy, policy[0] != '\0'};
+	token.expiration_time = ttl_s != 0 ? b->kit.now + ttl_s * SECOND : 0;
+	assert_int_equal(kit_apply(&b->kit, COMMAND_ACL_TOKEN_PUT, &(struct acl_token_put){&token, true})->status, 0);
+	return token.secret_id;
 }
 
 void bed_close(struct bed *b)
@@ -337,6 +409,8 @@ void bed_sleep(struct bed *b, int64_t ns)
 void bed_start(struct bed *b, struct kept *k, const char *method, const char *target, const char *body)
 {
 	assert_int_equal(kept_open(k, method, target), 0);
+	k->req.token = b->token != NULL ? b->token : "";
+	k->req.node = b->node != NULL ? b->node : "";
 	if (body != NULL) {
 		k->req.body = strdup(body); /* Gone after the handler has returned. */
 		k->req.body_len = strlen(body);

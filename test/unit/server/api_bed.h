@@ -40,9 +40,10 @@ struct bed {
 	unsigned n_calls;
 	int write_status; /* Instead of carrying out: an ERR_ code. */
 	int read_status;
-	int call_status;  /* Of plans, actions and statistics. */
+	int call_status;  /* Of plans, actions, chores and statistics. */
 	bool hold;        /* Calls are not told until bed_pump() is called without it. */
-	unsigned writes, reads, barriers, plans, actions;
+	unsigned writes, reads, barriers, plans, actions, chores;
+	bool unsure; /* Whether it leads still. */
 	enum core_action_kind last_action;
 
 	struct http_request *under_way[BED_FORWARDS_MAX]; /* Passed on, and not back. */
@@ -52,11 +53,19 @@ struct bed {
 	char to[64];
 	unsigned forwards;
 
+	const char *token;   /* Of the requests that follow; NULL: none. */
+	const char *node;    /* The node that asks; NULL: none does. */
+	int64_t reset_index; /* What the file for a new first token holds. */
+
 	struct kept last; /* The answer to bed_ask(). */
 	bool has_last;
 };
 
 void bed_open(struct bed *b);
+
+/* With access control, and a first token, which requests bring. */
+#define BED_MANAGER "2b778dd9-f5f1-6f29-b4b4-9a5fa948757a"
+void bed_open_acl(struct bed *b);
 void bed_close(struct bed *b);
 
 /* Make a request; `k` is the test's, closed by kept_close(). The body may be NULL. */
@@ -93,6 +102,11 @@ unsigned bed_length(struct bed *b, const char *path);
 
 /* Put quotes for easier reading: 'a' becomes "a"; formatted, in the kit's memory. */
 const char *bed_quote(struct bed *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Policies and tokens, straight into the state. The secret is what it is asked with, in the kit's memory. A token of no
+ * policies ("") is one of management; `ttl_s` is 0 for one that does not expire. */
+void bed_policy(struct bed *b, const char *name, const char *rules);
+const char *bed_token(struct bed *b, const char *policy, int64_t ttl_s);
 
 /* A service job with this ID that runs /bin/sleep, as the body of a registration; `more` ("'Priority':60,") goes into the
  * job. */

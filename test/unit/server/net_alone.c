@@ -29,12 +29,12 @@ int net_start(struct net *n, char *why, size_t why_size)
 	return rc;
 }
 
-void net_connection(struct net *n, uv_tcp_t *tcp, const char *listener, char first)
+void net_connection(struct net *n, struct channel *ch, const char *listener, char first)
 {
 	(void)n;
 	(void)listener;
 	(void)first;
-	uv_close((uv_handle_t *)tcp, (uv_close_cb)(void (*)(void))free);
+	channel_close(ch, NULL);
 }
 
 void net_ready(struct net *n, bool ready)
@@ -79,8 +79,9 @@ static void found(struct server *s)
 	server_joined(s);
 }
 
-void net_turn(struct net *n)
+void net_turn(struct net *n, bool ends)
 {
+	(void)ends;
 	if (n->s->config.bootstrap_expect == 1 && uuid_is_zero(&n->s->identity.cluster)) {
 		found(n->s);
 	}

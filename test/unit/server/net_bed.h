@@ -94,6 +94,9 @@ void player_turn(struct player *p, unsigned ms);
 int player_ask(struct player *p, uint32_t method, const struct type *t, const void *obj, const struct type *answer,
                void *out, struct arena *mem);
 
+/* As above, of a payload that is no object; the answer is dropped. */
+int player_send(struct player *p, uint32_t method, const char *payload, size_t len);
+
 /* Short forms. */
 int player_register(struct player *p, struct rpc_node_lease *lease);
 int player_beat(struct player *p, struct rpc_node_lease *lease);

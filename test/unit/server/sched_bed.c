@@ -390,6 +390,8 @@ void bed_run_together(struct bed *b, const struct uuid *evals, unsigned n)
 	assert_int_equal(b->applier.nodes.n_claims, 0);
 	if (!b->quick) {
 		bed_check(b);
+	} else if (b->each_plan) {
+		bed_check_plans(b);
 	}
 }
 
@@ -710,22 +712,27 @@ void bed_deployment_status(struct bed *b, const struct uuid *deployment, enum de
 
 /* ---- what must always hold ---- */
 
-struct port_key {
+/* What only one allocation of a node may have. */
+struct sole {
 	struct uuid node;
-	const char *ip;
-	int64_t port;
+	char kind;        /* Port, core or device instance. */
+	const char *text; /* The port's address; device and instance. */
+	int64_t number;   /* The port; the core. */
 };
 
-static int by_port(const void *a, const void *b)
+static int by_sole(const void *a, const void *b)
 {
-	const struct port_key *x = a;
-	const struct port_key *y = b;
+	const struct sole *x = a;
+	const struct sole *y = b;
 	int rv = memcmp(&x->node, &y->node, sizeof(x->node));
 
 	if (rv == 0) {
-		rv = strcmp(x->ip, y->ip);
+		rv = x->kind - y->kind;
 	}
-	return rv != 0 ? rv : (x->port > y->port) - (x->port < y->port);
+	if (rv == 0) {
+		rv = strcmp(x->text, y->text);
+	}
+	return rv != 0 ? rv : (x->number > y->number) - (x->number < y->number);
 }
 
 static void check_node(struct bed *b, const struct node_row *node)
@@ -783,40 +790,66 @@ static void check_nodes(struct bed *b)
 	assert_int_equal(b->sched.nodes.n_used, view_count(b->v, TABLE_NODES));
 }
 
-static void check_ports(struct bed *b)
+struct soles {
+	struct sole *at;
+	uint32_t n;
+	uint32_t cap;
+};
+
+static void sole_add(struct soles *s, const struct alloc_row *row, char kind, const char *text, int64_t number)
+{
+	if (s->n == s->cap) {
+		s->cap = s->cap == 0 ? 64 : s->cap * 2;
+		s->at = reallocarray(s->at, s->cap, sizeof(s->at[0]));
+	}
+	s->at[s->n++] = (struct sole){row->node_id, kind, text, number};
+}
+
+static void soles_of(struct soles *s, const struct alloc_row *row, struct arena *mem)
+{
+	struct alloc_server server;
+	struct holds holds;
+	uint32_t i;
+
+	assert_int_equal(alloc_row_server(row, &server, mem), 0);
+	for (i = 0; i < server.ports.n; i++) {
+		sole_add(s, row, 'p', server.ports.at[i].host_ip, server.ports.at[i].value);
+	}
+	alloc_server_holds(&server, &holds, mem);
+	for (i = 0; i < holds.n_cores; i++) {
+		sole_add(s, row, 'c', "", holds.cores[i]);
+	}
+	for (i = 0; i < holds.n_devices; i++) {
+		const struct device_hold *d = &holds.devices[i];
+
+		sole_add(s, row, 'd', arena_printf(mem, "%s/%s", d->device, d->instance), 0);
+	}
+}
+
+/* Ports, cores and devices are given once. */
+static void check_soles(struct bed *b)
 {
 	struct arena mem = {0};
-	struct port_key *keys = NULL;
-	uint32_t n = 0;
-	uint32_t cap = 0;
+	struct soles all = {0};
 	const struct alloc_row *row;
 	struct rows r;
 	uint32_t i;
 
 	rows_allocs(&r, b->v, NULL);
 	while ((row = alloc_next(&r)) != NULL) {
-		struct alloc_server server;
-
-		if (alloc_row_terminal(row) || row->server == NULL) {
-			continue;
-		}
-		assert_int_equal(alloc_row_server(row, &server, &mem), 0);
-		for (i = 0; i < server.ports.n; i++) {
-			if (n == cap) {
-				cap = cap == 0 ? 64 : cap * 2;
-				keys = reallocarray(keys, cap, sizeof(keys[0]));
-			}
-			keys[n++] =
-				(struct port_key){row->node_id, server.ports.at[i].host_ip, server.ports.at[i].value};
+		if (!alloc_row_terminal(row) && row->server != NULL) {
+			soles_of(&all, row, &mem);
 		}
 	}
-	if (n > 0) {
-		qsort(keys, n, sizeof(keys[0]), by_port);
+	if (all.n > 0) {
+		qsort(all.at, all.n, sizeof(all.at[0]), by_sole);
 	}
-	for (i = 1; i < n; i++) {
-		assert_int_not_equal(by_port(&keys[i - 1], &keys[i]), 0);
+	for (i = 1; i < all.n; i++) {
+		if (by_sole(&all.at[i - 1], &all.at[i]) == 0) {
+			fail_msg("given twice: %c %s %lld", all.at[i].kind, all.at[i].text, (long long)all.at[i].number);
+		}
 	}
-	free(keys);
+	free(all.at);
 	arena_close(&mem);
 }
 
@@ -849,17 +882,22 @@ static void check_names(struct bed *b, const struct job_row *job)
 	}
 }
 
-void bed_check(struct bed *b)
+void bed_check_plans(struct bed *b)
 {
 	const struct job_row *job;
 	struct rows r;
 
-	take_news(b);
-	assert_true(state_check(b->v));
 	check_nodes(b);
-	check_ports(b);
+	check_soles(b);
 	rows_jobs(&r, b->v, "default", "");
 	while ((job = job_next(&r)) != NULL) {
 		check_names(b, job);
 	}
+}
+
+void bed_check(struct bed *b)
+{
+	take_news(b);
+	assert_true(state_check(b->v));
+	bed_check_plans(b);
 }

@@ -32,7 +32,8 @@ struct bed {
 	struct apply_result result;
 	unsigned evals_run;
 	unsigned refused;            /* Plans of which something was. */
-	bool quick;                  /* Do not look at everything after each evaluation. */
+	bool quick;                  /* Do not look at everything after each evaluation; */
+	bool each_plan;              /* but at what plans could do wrong. */
 	int reject;                  /* Reject the command of that many plans: as if leadership had been lost. */
 	struct under_way *under_way; /* Runs, until a test fails. */
 	unsigned n_under_way;
@@ -133,5 +134,9 @@ void bed_deployment_status(struct bed *b, const struct uuid *deployment, enum de
 /* ---- what must always hold ---- */
 
 void bed_check(struct bed *b);
+
+/* Of it, what plans could do wrong: no node has more than it offers, ports, cores and devices are given once, no two of a
+ * name live. */
+void bed_check_plans(struct bed *b);
 
 #endif /* TEST_UNIT_SERVER_SCHED_BED_H_ */

@@ -261,6 +261,32 @@ static void a_new_evaluation_is_delivered_and_ends_by_its_plan(void **state)
 	close_toy(&w, &t);
 }
 
+static void evaluations_wait_while_enough_are_being_decided(void **state)
+{
+	struct world w;
+	struct toy t;
+	unsigned i;
+	char id[8];
+
+	(void)state;
+	open_toy(&w, &t);
+	t.fates[COMPLETE] = 0;
+	t.fates[SILENT] = 1;
+	for (i = 0; i < 7; i++) {
+		snprintf(id, sizeof(id), "j%u", i);
+		register_job(&w, id);
+	}
+	pass(&w, SECOND);
+	assert_int_equal(t.delivered, 4); /* Though there are eight slots. */
+	t.fates[SILENT] = 0;
+	t.fates[COMPLETE] = 1;
+	pass(&w, 80 * SECOND); /* Until they are taken from those that say nothing. */
+	assert_int_equal(w.leader.broker.by_id.n, 0);
+	assert_int_equal(w.leader.applier.n_plans, 0);
+	assert_int_equal(w.leader.applier.n_unsent, 0);
+	close_toy(&w, &t);
+}
+
 static void a_leader_finds_what_is_pending_in_the_state(void **state)
 {
 	struct world w;
@@ -657,6 +683,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_evaluation_is_delivered_and_ends_by_its_plan),
+		cmocka_unit_test(evaluations_wait_while_enough_are_being_decided),
 		cmocka_unit_test(a_leader_finds_what_is_pending_in_the_state),
 		cmocka_unit_test(evaluations_that_came_meanwhile_are_cancelled_but_for_the_newest),
 		cmocka_unit_test(one_that_fails_again_and_again_is_followed_up_later),

@@ -1,6 +1,8 @@
 /* Servers that find each other, lose each other, leave and come back. */
 #include "test/unit/server/net_bed.h"
 
+#include <stdatomic.h>
+
 static void test_three_servers_found_a_cluster_at_once(void **state)
 {
 	int64_t begun = now_ms();
@@ -218,6 +220,50 @@ static void test_servers_that_leave_together_are_soon_done(void **state)
 	assert_true(now_ms() - begun < 3000);
 }
 
+static atomic_bool writing;
+static char refused[256];
+
+/* Without a pause, through a server that stays. Of unknown outcome a write may be, but not refused. */
+static void write_on(void *at)
+{
+	while (atomic_load(&writing)) {
+		int status = ask(at, "PUT", "/v1/jobs",
+				 "{\"Job\":{\"ID\":\"w\",\"Type\":\"batch\",\"Datacenters\":[\"no\"],\"TaskGroups\":[{\"Name\":\"g\","
+				 "\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"mock_driver\"}]}]}}");
+
+		if (status != 200 && strstr(body, "unknown") == NULL) {
+			snprintf(refused, sizeof(refused), "%d %.200s", status, body);
+		}
+	}
+}
+
+static void test_writes_that_are_passed_on_to_a_stopping_leader_wait_for_the_next(void **state)
+{
+	enum { WRITERS = 1 }; /* ask() has one body. */
+	uv_thread_t threads[WRITERS];
+	struct bed *leader;
+	unsigned round, i;
+
+	(void)state;
+	three();
+	for (round = 0; round < 8; round++) {
+		leader = settled(3);
+		atomic_store(&writing, true);
+		for (i = 0; i < WRITERS; i++) {
+			assert_int_equal(uv_thread_create(&threads[i], write_on, another_than(leader)), 0);
+		}
+		rest(30);
+		stop(leader);
+		rest(30);
+		atomic_store(&writing, false);
+		for (i = 0; i < WRITERS; i++) {
+			uv_thread_join(&threads[i]);
+		}
+		assert_string_equal(refused, "");
+		start(leader);
+	}
+}
+
 static void test_a_dead_server_is_removed_when_another_has_taken_its_place(void **state)
 {
 	struct bed *dead;
@@ -294,6 +340,7 @@ int main(void)
 		TEST(test_who_leaves_is_no_voter_any_more),
 		TEST(test_a_leader_can_leave),
 		TEST(test_servers_that_leave_together_are_soon_done),
+		TEST(test_writes_that_are_passed_on_to_a_stopping_leader_wait_for_the_next),
 		TEST(test_a_dead_server_is_removed_when_another_has_taken_its_place),
 		TEST(test_five_servers_and_different_lists),
 		TEST(test_a_server_that_has_moved_is_taken_in_anew),

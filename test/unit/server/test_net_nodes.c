@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/disk_token.h"
+
 static struct player p;
 static struct rpc_node_lease lease;
 
@@ -134,7 +136,127 @@ static void test_a_wrong_secret_is_refused(void **state)
 	assert_int_equal(player_register(&p, &lease), ERR_REFUSED);
 	assert_int_equal(player_watch(&p), ERR_REFUSED);
 	w = (struct rpc_node_watch){.node_id = "00000000-0000-4000-8000-000000000002", .secret_id = right};
-	assert_int_equal(player_ask(&p, RPC_METHOD_NODE_WATCH, &rpc_node_watch_type, &w, NULL, NULL, NULL), ERR_INVALID);
+	assert_int_equal(player_ask(&p, RPC_METHOD_NODE_WATCH, &rpc_node_watch_type, &w, NULL, NULL, NULL), ERR_REFUSED);
+	player_close(&p);
+}
+
+/* Even with that one's own secret, which its agent would say on a connection of its own. */
+static void test_a_node_speaks_for_itself_only(void **state)
+{
+	struct player *other = calloc(1, sizeof(*other));
+	char id[UUID_TEXT], secret[UUID_TEXT];
+
+	(void)state;
+	three();
+	go(follower());
+	player_open(other, "client");
+	assert_true(player_connect(other, &beds[0]));
+	assert_int_equal(player_register(other, &lease), 0);
+	strcpy(id, p.id);
+	strcpy(secret, p.secret);
+	strcpy(p.id, other->id);
+	assert_int_equal(player_beat(&p, &lease), ERR_REFUSED);
+	strcpy(p.secret, other->secret);
+	assert_int_equal(player_beat(&p, &lease), ERR_REFUSED);
+	assert_int_equal(player_register(&p, &lease), ERR_REFUSED);
+	assert_int_equal(player_watch(&p), ERR_REFUSED);
+	assert_int_equal(player_report(&p, "00000000-0000-4000-8000-000000000009", "failed"), ERR_REFUSED);
+	strcpy(p.id, id);
+	strcpy(p.secret, secret);
+	assert_int_equal(player_beat(&p, &lease), 0);
+	assert_int_equal(player_beat(other, &lease), 0);
+	player_close(other);
+	free(other);
+	player_close(&p);
+}
+
+static void test_a_node_that_is_registered_comes_with_its_secret(void **state)
+{
+	char id[UUID_TEXT];
+
+	(void)state;
+	three();
+	go(follower());
+	strcpy(id, p.id);
+	player_close(&p);
+	player_open(&p, "client");
+	strcpy(p.id, id);
+	assert_false(player_connect(&p, follower()));
+	player_close(&p);
+}
+
+static int ask_nothing(uint32_t method)
+{
+	struct rpc_none none = {0};
+
+	return player_ask(&p, method, &rpc_none_type, &none, NULL, NULL, NULL);
+}
+
+/* Each method, by all who may not call it. */
+static void test_everybody_makes_only_calls_of_his_own(void **state)
+{
+	static const struct {
+		const char *kind, *region;
+		unsigned bit;
+	} who[] = {{"client", "global", RPC_BY_NODE}, {"cli", "global", RPC_BY_OTHERS}, {"server", "far", RPC_BY_REGION}};
+	static const uint32_t methods[] = {
+#define X(name, number, request, reply, callers) number,
+		RPC_METHOD_LIST(X)
+#undef X
+		9999};
+	unsigned refused = 0;
+	unsigned i, m;
+
+	(void)state;
+	beds[0].config.bootstrap_expect = 1;
+	start(&beds[0]);
+	settled(1);
+	for (i = 0; i < sizeof(who) / sizeof(who[0]); i++) {
+		player_open(&p, who[i].kind);
+		p.hello.region = who[i].region;
+		p.hello.rpc_addr = "127.0.0.1:1";
+		p.hello.raft_id = 4711;
+		assert_true(player_connect(&p, &beds[0]));
+		for (m = 0; m < sizeof(methods) / sizeof(methods[0]); m++) {
+			if ((rpc_method_callers(methods[m]) & who[i].bit) == 0) {
+				assert_int_equal(ask_nothing(methods[m]), ERR_UNSUPPORTED);
+				refused++;
+			} else if ((rpc_method_callers(methods[m]) & RPC_AS_NODE) != 0) {
+				assert_int_equal(ask_nothing(methods[m]), ERR_REFUSED);
+			}
+		}
+		player_close(&p);
+	}
+	assert_in_range(refused, 25, 60);
+}
+
+/* What a node asks of the API, it asks as itself: that is nobody as long as it is not registered. */
+static void test_only_a_registered_node_asks_the_api(void **state)
+{
+	struct http_request get;
+	struct buf payload = {0};
+	unsigned pass;
+
+	(void)state;
+	three();
+	settled(3);
+	player_open(&p, "client");
+	assert_true(player_connect(&p, follower()));
+	http_request_init(&get, NULL);
+	assert_int_equal(http_request_target(&get, "/v1/status/leader", 17), 0);
+	rpc_put_http_request(&payload, &get);
+	for (pass = 0; pass < 2; pass++) {
+		int want = pass == 0 ? ERR_REFUSED : 0;
+		int64_t until = now_ms() + PATIENCE_MS; /* It may take a moment until the follower has heard of it. */
+
+		while (player_send(&p, RPC_METHOD_HTTP, payload.at, payload.len) != want && now_ms() < until) {
+			rest(10);
+		}
+		assert_int_equal(player_send(&p, RPC_METHOD_HTTP, payload.at, payload.len), want);
+		assert_int_equal(player_register(&p, &lease), 0);
+	}
+	buf_close(&payload);
+	http_request_close(&get);
 	player_close(&p);
 }
 
@@ -163,6 +285,62 @@ static void test_reports_about_others_allocations_are_refused(void **state)
 	go(&beds[0]);
 	assert_int_equal(player_report(&p, alloc, "failed"), ERR_REFUSED);
 	assert_int_equal(player_report(&p, "00000000-0000-4000-8000-000000000009", "failed"), 0); /* Collected. */
+	player_close(&p);
+}
+
+static int ask_previous(const char *alloc, struct rpc_previous *out)
+{
+	struct rpc_node_previous asked = {.node_id = p.id, .secret_id = p.secret, .alloc_id = alloc};
+
+	return player_ask(&p, RPC_METHOD_NODE_PREVIOUS, &rpc_node_previous_type, &asked, &rpc_previous_type, out, &p.mem);
+}
+
+static void test_only_its_node_hears_what_an_allocation_replaces(void **state)
+{
+	struct rpc_previous previous;
+	char alloc[UUID_TEXT];
+
+	(void)state;
+	three();
+	run_a_job(follower());
+	strcpy(alloc, p.known[0]);
+	assert_int_equal(ask_previous(alloc, &previous), 0);
+	assert_string_equal(previous.client_status, ""); /* It replaces none. */
+	assert_string_equal(previous.token, "");
+	assert_int_equal(ask_previous("00000000-0000-4000-8000-000000000009", &previous), ERR_NOTFOUND);
+	assert_int_equal(ask_previous("nonsense", &previous), ERR_NOTFOUND);
+	player_close(&p);
+	go(&beds[0]);
+	assert_int_equal(ask_previous(alloc, &previous), ERR_REFUSED);
+	player_close(&p);
+}
+
+static void test_the_node_of_a_replacement_gets_a_token_for_the_data(void **state)
+{
+	struct rpc_previous previous;
+	char before[UUID_TEXT], secret[UUID_TEXT], target[96];
+	unsigned i;
+
+	(void)state;
+	three();
+	run_a_job(follower());
+	strcpy(before, p.known[0]);
+	strcpy(secret, p.secret);
+	assert_int_equal(player_report(&p, before, "running"), 0);
+	snprintf(target, sizeof(target), "/v1/allocation/%s/stop", before);
+	assert_int_equal(ask(&beds[0], "PUT", target, "{}"), 200);
+	TURN_UNTIL(p.n_known == 3);
+	for (i = 0; strcmp(p.desired[i], "run") != 0 || i < 2; i++) {
+	}
+	assert_int_equal(ask_previous(p.known[i], &previous), 0);
+	assert_string_equal(previous.client_status, "running");
+	assert_string_equal(previous.token, "");
+	assert_int_equal(player_report(&p, before, "complete"), 0);
+	TURN_UNTIL(ask_previous(p.known[i], &previous) == 0 && strcmp(previous.client_status, "complete") == 0);
+	assert_true(disk_token_fits(previous.token, secret, before));
+	assert_false(disk_token_fits(previous.token, secret, p.known[i]));
+	assert_false(disk_token_fits(previous.token, "00000000-0000-4000-8000-000000000009", before));
+	assert_false(disk_token_fits("", secret, before));
 	player_close(&p);
 }
 
@@ -283,10 +461,14 @@ static void test_a_request_for_a_node_finds_it_from_any_server(void **state)
 
 static int dial(const struct bed *b)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {.sin_family = AF_INET};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	const char *port = strchr(b->rpc, ':');
+	char ip[INET_ADDRSTRLEN];
 
-	a.sin_port = htons((uint16_t)atoi(strchr(b->rpc, ':') + 1));
+	snprintf(ip, sizeof(ip), "%.*s", (int)(port - b->rpc), b->rpc);
+	assert_int_equal(inet_pton(AF_INET, ip, &a.sin_addr), 1);
+	a.sin_port = htons((uint16_t)atoi(port + 1));
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	return fd;
 }
@@ -388,8 +570,14 @@ int main(void)
 		TEST(test_a_client_that_turns_to_another_server_is_told_everything),
 		TEST(test_requests_wait_for_a_leader),
 		TEST(test_a_wrong_secret_is_refused),
+		TEST(test_a_node_speaks_for_itself_only),
+		TEST(test_a_node_that_is_registered_comes_with_its_secret),
+		TEST(test_everybody_makes_only_calls_of_his_own),
+		TEST(test_only_a_registered_node_asks_the_api),
 		TEST(test_an_unknown_node_must_register),
 		TEST(test_reports_about_others_allocations_are_refused),
+		TEST(test_only_its_node_hears_what_an_allocation_replaces),
+		TEST(test_the_node_of_a_replacement_gets_a_token_for_the_data),
 		TEST(test_many_allocations_come_in_slices),
 		TEST(test_a_node_that_comes_back_is_told_all_at_once),
 		TEST(test_a_node_has_one_connection),

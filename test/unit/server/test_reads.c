@@ -6,6 +6,7 @@
 
 static struct {
 	bool leads;
+	uint64_t index;
 	int rc;
 	int asked;
 } other;
@@ -15,9 +16,10 @@ struct reader {
 	int told, status;
 };
 
-static bool leads(void *ctx)
+static bool leads(void *ctx, uint64_t *index)
 {
 	(void)ctx;
+	*index = other.index;
 	return other.leads;
 }
 
@@ -62,6 +64,29 @@ static void on_the_leader_reads_are_up_to_date_at_the_end_of_the_turn(void **sta
 	reads_turn(&rs, 5, 0);
 	assert_int_equal(a.told, 1);
 	assert_int_equal(a.status, 0);
+	assert_int_equal(other.asked, 0);
+}
+
+static void on_a_leader_that_has_not_applied_all_they_wait(void **state)
+{
+	struct reads rs;
+	struct reader a, b;
+
+	(void)state;
+	begin(&rs);
+	other.leads = true;
+	other.index = 7;
+	add(&rs, &a, 0);
+	reads_turn(&rs, 6, 0);
+	assert_int_equal(a.told, 0);
+	other.index = 9; /* What comes later does not delay it. */
+	add(&rs, &b, 1);
+	reads_turn(&rs, 7, 1);
+	assert_int_equal(a.told, 1);
+	assert_int_equal(b.told, 0);
+	reads_turn(&rs, 9, 2);
+	assert_int_equal(b.told, 1);
+	assert_int_equal(b.status, 0);
 	assert_int_equal(other.asked, 0);
 }
 
@@ -163,7 +188,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(on_the_leader_reads_are_up_to_date_at_the_end_of_the_turn),
-	        cmocka_unit_test(one_question_serves_all_that_wait),
+	        cmocka_unit_test(on_a_leader_that_has_not_applied_all_they_wait),
+		cmocka_unit_test(one_question_serves_all_that_wait),
 	        cmocka_unit_test(a_failed_question_is_asked_again_but_not_at_once),
 	        cmocka_unit_test(without_a_leader_they_fail_in_the_end),
 	        cmocka_unit_test(a_server_that_becomes_leader_answers_those_that_it_has_not_asked_for),
