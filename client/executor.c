@@ -272,9 +272,18 @@ static void answer_stats(const struct asked *a, const struct executor_report *r)
 
 /* ---- reports ---- */
 
+static void on_ready(struct executor_task *t)
+{
+	if (t->base.state == DRIVER_STARTING && t->base.events.ready_cb != NULL) {
+		t->base.state = DRIVER_READY;
+		t->base.events.ready_cb(t->base.ctx, &t->base);
+	}
+}
+
 static void on_started(struct executor_task *t, const struct executor_report *r)
 {
-	if (t->base.state != DRIVER_STARTING) {
+	t->abilities = r->abilities;
+	if (!executor_task_starting(t)) {
 		return; /* After a broken connection: nothing new. */
 	}
 	t->id.pid = r->pid;
@@ -290,7 +299,7 @@ static void on_failed(struct executor_task *t, const struct executor_report *r)
 {
 	const struct executor_spec *spec = t->launched == NULL ? NULL : &t->launched->spec;
 
-	if (t->base.state != DRIVER_STARTING || spec == NULL) {
+	if (!executor_task_starting(t) || spec == NULL) {
 		return;
 	}
 	switch (r->stage) {
@@ -308,7 +317,7 @@ static void on_failed(struct executor_task *t, const struct executor_report *r)
 
 static void on_exited(struct executor_task *t, const struct executor_report *r)
 {
-	if (t->base.state == DRIVER_STARTING) {
+	if (executor_task_starting(t)) {
 		on_started(t, r);
 	}
 	if (t->base.state == DRIVER_RUNNING) {
@@ -321,6 +330,9 @@ static void on_report(struct executor_task *t, const struct executor_report *r)
 	struct asked a;
 
 	switch (r->type) {
+	case EXECUTOR_READY:
+		on_ready(t);
+		break;
 	case EXECUTOR_STARTED:
 		on_started(t, r);
 		break;
@@ -338,6 +350,9 @@ static void on_report(struct executor_task *t, const struct executor_report *r)
 		a = take_question(t, r->id);
 		answer_stats(&a, r);
 		break;
+	case EXECUTOR_RAN:
+		executor_command_ran(t, r);
+		break;
 	default:
 		break;
 	}
@@ -351,6 +366,9 @@ static void poll_closed(uv_handle_t *handle)
 
 	close(t->fd);
 	t->fd = -1;
+	if (!t->dead) {
+		executor_commands_lost(t);
+	}
 	if (!t->detached) {
 		driver_host_reap(t->base.host, t->id.executor);
 	}
@@ -403,6 +421,14 @@ void executor_task_connected(struct executor_task *t, int fd)
 }
 
 /* ---- the rest of the table ---- */
+
+/* An executor that is not reached any more is noticed when its connection ends. */
+void executor_go(struct driver_task *task)
+{
+	struct executor_request q = request(EXECUTOR_GO);
+
+	(void)send_request(task_of(task), &q);
+}
 
 void executor_kill(struct driver_task *task, int signal, int64_t timeout_ns)
 {

@@ -57,9 +57,12 @@ void executor_fingerprint(struct driver_host *host, const char *name, struct are
 
 /* Members of struct driver. */
 void executor_save(const struct driver_task *task, struct buf *out);
+void executor_go(struct driver_task *task);
 void executor_kill(struct driver_task *task, int signal, int64_t timeout_ns);
 int executor_signal(struct driver_task *task, int signal, driver_signal_cb cb, void *ctx);
 int executor_stats(struct driver_task *task, driver_stats_cb cb, void *ctx);
+int executor_command(struct driver_task *task, struct driver_command *cmd, const int fds[3], struct driver_error *error);
+void executor_command_kill(struct driver_task *task, struct driver_command *cmd);
 void executor_destroy(struct driver_task *task);
 void executor_detach(struct driver_task *task);
 

@@ -22,18 +22,38 @@ static void find_work(uv_work_t *work)
 	}
 }
 
-static void tell_found(struct executor_task *t, struct errand *errand)
+/* Of one that was to be started by us: it was killed, or it is not our program at all. */
+static void tell_no_executor(struct executor_task *t)
 {
 	struct driver_error e;
 
-	if (errand->outcome == LAUNCH_REBOOTED && t->base.state == DRIVER_STARTING) {
-		driver_fault(&e, "the machine was restarted while the task ran");
-		e.lost = true;
-		e.recoverable = true;
-		executor_tell_started(t, &e);
+	driver_fault(&e, "the executor of \"%s\" ended before the task was started", t->launched->spec.command);
+	e.recoverable = true;
+	executor_tell_started(t, &e);
+}
+
+static void tell_lost_before(struct executor_task *t, bool never)
+{
+	struct driver_error e;
+
+	driver_fault(&e, never ? "the task had not been started" : "the machine was restarted while the task ran");
+	e.lost = true;
+	e.never = never;
+	e.recoverable = true;
+	executor_tell_started(t, &e);
+}
+
+static void tell_found(struct executor_task *t, struct errand *errand)
+{
+	if (errand->outcome == LAUNCH_NEVER && t->launched != NULL) {
+		tell_no_executor(t);
 		return;
 	}
-	if (t->base.state == DRIVER_STARTING) {
+	if (executor_task_starting(t) && (errand->outcome == LAUNCH_REBOOTED || errand->outcome == LAUNCH_NEVER)) {
+		tell_lost_before(t, errand->outcome == LAUNCH_NEVER);
+		return;
+	}
+	if (executor_task_starting(t)) {
 		executor_tell_started(t, NULL);
 	}
 	if (t->base.state == DRIVER_RUNNING && errand->outcome == LAUNCH_ENDED) {
@@ -72,15 +92,10 @@ void executor_task_find(struct executor_task *t)
 {
 	struct errand *errand;
 
-	if (t->launched != NULL) {
-		/* It never told that it runs: either it crashed, or it is not our program at all. */
-		executor_tell_failed(t, EPIPE, "talk to the executor of", t->launched->spec.command);
-		return;
-	}
 	/* Even when looked for for the first time it may end just after it was found. */
 	errand = ++t->breaks > BREAKS_MAX ? NULL : errand_make(t);
 	if (errand == NULL) {
-		if (t->base.state == DRIVER_STARTING) {
+		if (executor_task_starting(t)) {
 			executor_tell_started(t, NULL);
 		}
 		executor_tell_lost(t);
@@ -98,7 +113,7 @@ static bool read_record(const void *state, size_t len, struct arena *mem, struct
 	object_init(&executor_record_type, &r);
 	if (pack_decode(&executor_record_type, &r, state, len, mem) != 0 || r.version != RECORD_VERSION ||
 	    strlen(r.run) != EXECUTOR_RUN_TEXT - 1 || strlen(r.boot_id) != BOOT_ID_TEXT - 1 || r.executor <= 0 ||
-	    r.executor > INT_MAX || r.pid <= 0 || r.pid > INT_MAX || r.state_dir[0] != '/') {
+	    r.executor > INT_MAX || r.pid < 0 || r.pid > INT_MAX || r.state_dir[0] != '/') {
 		return false;
 	}
 	*out = (struct executor_id){.executor = (pid_t)r.executor,

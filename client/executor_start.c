@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/driver_config.h"
+#include "client/driver_env.h"
 #include "client/executor_task.h"
 #include "client/oserror.h"
 #include "proto/error.h"
@@ -58,19 +59,6 @@ static int find_user(struct errand *errand)
 	return 0;
 }
 
-static const char *env_value(const struct executor_spec *spec, const char *key)
-{
-	size_t n = strlen(key);
-	uint32_t i;
-
-	for (i = 0; i < spec->env_n; i++) {
-		if (strncmp(spec->env[i], key, n) == 0 && spec->env[i][n] == '=') {
-			return spec->env[i] + n + 1;
-		}
-	}
-	return "";
-}
-
 static int find_command(struct errand *errand)
 {
 	char path[PATH_MAX];
@@ -83,8 +71,9 @@ static int find_command(struct errand *errand)
 		errand->spec.command = errand->command;
 		return 0;
 	}
-	error = launch_find_command(errand->task_dir, errand->command, env_value(&errand->spec, "PATH"), path,
-				    sizeof(path));
+	error = launch_find_command(errand->task_dir, errand->command,
+				    driver_env_get((const char *const *)errand->spec.env, errand->spec.env_n, "PATH"),
+				    path, sizeof(path));
 	if (error != 0) {
 		return driver_fault(&errand->error, "failed to launch command \"%s\": %s", errand->command,
 				    bare && error == ENOENT ? "executable file not found in $PATH"
@@ -293,6 +282,7 @@ static bool fill_errand(struct errand *errand, const struct driver_host *host, c
 	if (l->limited) {
 		set_limits(x, s);
 	}
+	x->wait_go = errand->task->base.events.ready_cb != NULL;
 	errand->id.state_dir = x->state_dir;
 	errand->id.cgroup = x->cgroup;
 	errand->id.limit_cgroups = x->limit_cgroups;

@@ -40,6 +40,7 @@ struct executor_task {
 	struct executor_id id;
 	char *state_dir, *cgroup, *limit_cgroups; /* What `id` points to. */
 	uint64_t last_question;
+	uint64_t abilities; /* What the executor says it can do: EXECUTOR_CAN_RUN. */
 	struct asked asked[EXECUTOR_ASKED_MAX];
 };
 
@@ -79,6 +80,12 @@ struct errand {
 
 OBJECT_DECLARE(executor_record, EXECUTOR_RECORD_FIELDS);
 
+/* Nothing was told yet of whether it runs. */
+static inline bool executor_task_starting(const struct executor_task *t)
+{
+	return t->base.state == DRIVER_STARTING || t->base.state == DRIVER_READY;
+}
+
 /* ---- making and freeing ---- */
 
 /* NULL: no memory. */
@@ -106,6 +113,14 @@ void executor_task_send_destroy(struct executor_task *t);
 
 /* The connection broke without a report of the end (executor_find.c). */
 void executor_task_find(struct executor_task *t);
+
+/* ---- commands beside the task (executor_command.c) ---- */
+
+/* A command has ended. */
+void executor_command_ran(struct executor_task *t, const struct executor_report *r);
+
+/* The connection has broken: the executor has ended them, and cannot say so. */
+void executor_commands_lost(struct executor_task *t);
 
 /* ---- telling the caller; any of these may end in the task being let go of ---- */
 

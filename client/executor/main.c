@@ -8,6 +8,9 @@
  *
  *     STARTING --> RUNNING --first process ended--> CLEARING --no process left, or patience over--> reported
  *
+ * In STARTING it makes all that the task needs, tells the agent so, and waits for its word: by then the agent has
+ * written down how this executor is found again. An agent that ends before that has started nothing.
+ *
  * CLEARING kills what the first process has left behind. Signals to the executor itself: SIGTERM ends the task as an
  * orderly shutdown of the machine wants it, SIGQUIT at once.
  */
@@ -41,9 +44,16 @@
 #define PATIENCE_NS (5 * SECOND_NS) /* For processes that do not die; then the end is reported all the same. */
 #define CLEAR_RETRY_NS (SECOND_NS / 10)
 #define SPEC_MAX_BYTES (INT64_C(64) << 20)
+#define ARGS_MAX_BYTES (INT64_C(4) << 20)
 
 enum phase { STARTING, RUNNING, CLEARING };
 enum { FD_SIGNAL, FD_LISTEN, FD_AGENT, FD_OUT, FD_ERR, FDS };
+
+/* One that runs beside the task. */
+struct command {
+	pid_t pid;   /* 0: free. */
+	uint64_t id; /* 0: nobody wants to know how it ends. */
+};
 
 static struct supervisor {
 	enum phase phase;
@@ -51,7 +61,7 @@ static struct supervisor {
 	int listener;
 	int agent; /* -1: none is connected. */
 	int state_dir;
-	int exit_file; /* Made, and filled, at the start: at the end the disk may be full. */
+	int exit_file; /* Made, and filled, at the start: at the end the disk may be full. See wire.h. */
 	struct tree tree;
 	uint64_t start_time;
 	bool childless;
@@ -60,6 +70,8 @@ static struct supervisor {
 	int64_t kill_ns;  /* When to send SIGKILL; 0: no. Monotonic. */
 	int64_t clear_ns; /* When CLEARING began. */
 	struct executor_report exit;
+	struct executor_spec spec; /* Its texts stay: commands beside the task need them. */
+	struct command commands[EXECUTOR_RUNS_MAX];
 	char run[EXECUTOR_RUN_TEXT];
 	struct logs out, err;
 } self = {.listener = -1, .agent = EXECUTOR_SOCKET_FD, .state_dir = -1, .exit_file = -1};
@@ -97,6 +109,7 @@ static bool report_started(void)
 
 	r.pid = self.tree.leader;
 	r.start = self.start_time;
+	r.abilities = EXECUTOR_CAN_RUN;
 	return report(&r);
 }
 
@@ -109,17 +122,47 @@ static void run_file(struct text *name, const char *suffix)
 	text_str(name, suffix);
 }
 
-static int make_exit_file(void)
+/* In the place of what was there. */
+static int keep_report(const struct executor_report *r)
+{
+	ssize_t n = pwrite(self.exit_file, r, sizeof(*r), 0);
+
+	return n == (ssize_t)sizeof(*r) ? 0 : n < 0 ? errno : ENOSPC;
+}
+
+/* At `at`; where the next text goes. */
+static off_t keep_text(const char *s, off_t at, int *error)
+{
+	ssize_t n = pwrite(self.exit_file, s, strlen(s), at);
+
+	if (n != (ssize_t)strlen(s)) {
+		*error = n < 0 ? errno : ENOSPC;
+	}
+	return at + (off_t)strlen(s);
+}
+
+static int keep_cgroups(const struct executor_spec *spec)
+{
+	int error = 0;
+	off_t at = keep_text(spec->cgroup, sizeof(self.exit), &error);
+
+	at = keep_text("\n", at, &error);
+	keep_text(spec->limit_cgroups, at, &error);
+	return error;
+}
+
+static int make_exit_file(const struct executor_spec *spec)
 {
 	struct text name;
+	int error;
 
 	run_file(&name, ".exit.tmp");
 	self.exit_file = openat(self.state_dir, name.at, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (self.exit_file < 0) {
 		return errno;
 	}
-	/* All zeros: a reader knows that it is not an end. */
-	return pwrite(self.exit_file, &self.exit, sizeof(self.exit), 0) == (ssize_t)sizeof(self.exit) ? 0 : errno;
+	error = keep_report(&self.exit);
+	return error != 0 ? error : keep_cgroups(spec);
 }
 
 static void keep_exit(void)
@@ -129,9 +172,21 @@ static void keep_exit(void)
 
 	run_file(&from, ".exit.tmp");
 	run_file(&to, ".exit");
-	if (pwrite(self.exit_file, &self.exit, sizeof(self.exit), 0) == (ssize_t)sizeof(self.exit)) {
+	if (keep_report(&self.exit) == 0) {
 		renameat(self.state_dir, from.at, self.state_dir, to.at);
 	}
+}
+
+/* The child is not waited for, so it is there, if only as a zombie. */
+static int record_start(pid_t pid)
+{
+	struct executor_report r = report_of(EXECUTOR_STARTED);
+	struct proc_stat first;
+
+	self.start_time = proc_stat(pid, &first) == 0 ? first.start : 0;
+	r.pid = pid;
+	r.start = self.start_time;
+	return keep_report(&r);
 }
 
 static void remove_file(const char *suffix)
@@ -176,8 +231,10 @@ static void report_exit(void)
 	report(&self.exit);
 }
 
+/* The cgroups go before what tells of them: whoever finds no such file has nothing to clean up. */
 __attribute__((noreturn)) static void leave(int code)
 {
+	tree_close(&self.tree);
 	if (self.state_dir >= 0) {
 		remove_file(".sock");
 		remove_file(".exit.tmp");
@@ -185,7 +242,6 @@ __attribute__((noreturn)) static void leave(int code)
 			remove_file(".exit");
 		}
 	}
-	tree_close(&self.tree);
 	_exit(code);
 }
 
@@ -195,6 +251,7 @@ __attribute__((noreturn)) static void fail(enum executor_stage stage, int error)
 
 	r.stage = (int32_t)stage;
 	r.error = error;
+	tree_close(&self.tree);
 	report(&r);
 	leave(1);
 }
@@ -216,6 +273,50 @@ static void first_ended(const siginfo_t *info)
 	self.phase = CLEARING;
 }
 
+/* ---- commands beside the task ---- */
+
+static struct command *command_of(pid_t pid)
+{
+	unsigned i;
+
+	for (i = 0; i < EXECUTOR_RUNS_MAX && self.commands[i].pid != pid; i++) {
+	}
+	return i < EXECUTOR_RUNS_MAX ? &self.commands[i] : NULL;
+}
+
+static void command_ended(struct command *c, const siginfo_t *info)
+{
+	struct executor_report r = report_of(EXECUTOR_RAN);
+
+	r.id = c->id;
+	r.signal = info->si_code == CLD_EXITED ? 0 : info->si_status;
+	r.code = info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status;
+	if (c->id != 0) {
+		report(&r);
+	}
+	*c = (struct command){0};
+}
+
+/* It leads its group, and is not waited for yet. */
+static void end_command(struct command *c)
+{
+	c->id = 0;
+	kill(-c->pid, SIGKILL);
+	kill(c->pid, SIGKILL);
+}
+
+/* The agent that asked for them is gone. */
+static void end_commands(void)
+{
+	unsigned i;
+
+	for (i = 0; i < EXECUTOR_RUNS_MAX; i++) {
+		if (self.commands[i].pid > 0) {
+			end_command(&self.commands[i]);
+		}
+	}
+}
+
 static void wait_children(void)
 {
 	siginfo_t info;
@@ -231,6 +332,8 @@ static void wait_children(void)
 		}
 		if (info.si_pid == self.tree.leader) {
 			first_ended(&info);
+		} else if (command_of(info.si_pid) != NULL) {
+			command_ended(command_of(info.si_pid), &info);
 		}
 		waitpid(info.si_pid, NULL, WNOHANG);
 	}
@@ -248,6 +351,9 @@ static void clear(void)
 		wait_children();
 	}
 	if (!self.reported && (self.childless || now - self.clear_ns >= PATIENCE_NS)) {
+		if (self.childless) {
+			tree_close(&self.tree);
+		}
 		report_exit();
 	}
 	if (self.childless) {
@@ -294,7 +400,81 @@ static void answer_stats(const struct executor_request *q)
 	report(&r);
 }
 
-static void obey(const struct executor_request *q)
+/* What is read in place must be ours alone: the other side could still write to the file. */
+static int load_args(int fd, struct executor_spec *out, void **mapping, size_t *size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0 || st.st_size <= 0 || st.st_size > ARGS_MAX_BYTES) {
+		return EINVAL;
+	}
+	*size = (size_t)st.st_size;
+	*mapping = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (*mapping == MAP_FAILED) {
+		return errno;
+	}
+	if (pread(fd, *mapping, *size, 0) != (ssize_t)*size || executor_spec_decode(*mapping, *size, out) != 0 ||
+	    out->args_n == 0) {
+		munmap(*mapping, *size);
+		return EPROTO;
+	}
+	return 0;
+}
+
+static int run_command(const struct executor_request *q, const int fds[EXECUTOR_RUN_FDS], struct start_failure *failure)
+{
+	struct command *c = command_of(0);
+	struct executor_spec spec = self.spec;
+	struct executor_spec args;
+	void *mapping;
+	size_t size;
+	pid_t pid;
+
+	*failure = (struct start_failure){EXECUTOR_STAGE_SPEC, 0};
+	if (self.phase != RUNNING || c == NULL) {
+		return c == NULL ? EAGAIN : ESRCH;
+	}
+	failure->error = load_args(fds[0], &args, &mapping, &size);
+	if (failure->error != 0) {
+		return failure->error;
+	}
+	spec.args = args.args;
+	spec.args_n = args.args_n;
+	spec.command = args.args[0];
+	pid = start_command(&spec, &self.tree, fds + 1, q->terminal != 0, failure);
+	munmap(mapping, size);
+	if (pid < 0) {
+		return failure->error;
+	}
+	*c = (struct command){.pid = pid, .id = q->id};
+	return 0;
+}
+
+static void answer_run(const struct executor_request *q, const int fds[EXECUTOR_RUN_FDS], unsigned n)
+{
+	struct executor_report r = report_of(EXECUTOR_RAN);
+	struct start_failure failure = {EXECUTOR_STAGE_SPEC, EPROTO};
+
+	r.id = q->id;
+	r.error = n == EXECUTOR_RUN_FDS && q->id != 0 ? run_command(q, fds, &failure) : EPROTO;
+	r.stage = failure.stage;
+	if (r.error != 0) {
+		report(&r);
+	}
+}
+
+static void kill_command(uint64_t id)
+{
+	unsigned i;
+
+	for (i = 0; i < EXECUTOR_RUNS_MAX; i++) {
+		if (self.commands[i].pid > 0 && self.commands[i].id == id && id != 0) {
+			end_command(&self.commands[i]);
+		}
+	}
+}
+
+static void obey(const struct executor_request *q, const int fds[EXECUTOR_RUN_FDS], unsigned n)
 {
 	switch (q->type) {
 	case EXECUTOR_SIGNAL:
@@ -310,26 +490,74 @@ static void obey(const struct executor_request *q)
 		self.destroyed = true;
 		kill_after(0, 0);
 		break;
+	case EXECUTOR_RUN:
+		answer_run(q, fds, n);
+		break;
+	case EXECUTOR_RUN_KILL:
+		kill_command(q->id);
+		break;
 	default: /* Of a newer agent, which must do without an answer. */
 		break;
 	}
 }
 
-/* Without an agent the task runs on. */
+/* Those that came with the message; more than we have room for the kernel has closed. */
+static unsigned take_fds(struct msghdr *m, int fds[EXECUTOR_RUN_FDS])
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	size_t bytes;
+
+	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+		return 0;
+	}
+	bytes = c->cmsg_len - CMSG_LEN(0);
+	memcpy(fds, CMSG_DATA(c), bytes);
+	return (unsigned)(bytes / sizeof(int));
+}
+
+static ssize_t receive(struct executor_request *q, int fds[EXECUTOR_RUN_FDS], unsigned *fds_n)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(EXECUTOR_RUN_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = {q, sizeof(*q)};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control.room,
+			   .msg_controllen = sizeof(control.room)};
+	ssize_t n = recvmsg(self.agent, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	*fds_n = n > 0 ? take_fds(&m, fds) : 0;
+	return n;
+}
+
+/* Without an agent the task runs on, and what it has asked for beside it ends. */
+static void lose_agent(void)
+{
+	close(self.agent);
+	self.agent = -1;
+	end_commands();
+}
+
 static void agent_readable(void)
 {
 	struct executor_request q;
-	ssize_t n = recv(self.agent, &q, sizeof(q), MSG_DONTWAIT);
+	int fds[EXECUTOR_RUN_FDS];
+	unsigned fds_n;
+	ssize_t n = receive(&q, fds, &fds_n);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		return;
 	}
 	if (n > 0 && executor_message_fix(&q, sizeof(q), n)) {
-		obey(&q);
-		return;
+		obey(&q, fds, fds_n);
+	} else {
+		lose_agent();
 	}
-	close(self.agent);
-	self.agent = -1;
+	while (fds_n > 0) {
+		close(fds[--fds_n]);
+	}
 }
 
 /* The state directory is closed to other users; this holds even if someone opens it. */
@@ -354,7 +582,7 @@ static void accept_agent(void)
 		return;
 	}
 	if (self.agent >= 0) {
-		close(self.agent);
+		lose_agent();
 	}
 	self.agent = fd;
 	if (self.reported) {
@@ -473,26 +701,26 @@ static void take_signals(void)
 	}
 }
 
-/* The mapping, for the caller to release when the task runs: nothing of the spec is needed after that. */
-static size_t load_spec(struct executor_spec *spec, void **mapping)
+/* It stays mapped. */
+static void load_spec(struct executor_spec *spec)
 {
 	struct stat st;
+	void *mapping;
 	int rv;
 
 	if (fstat(EXECUTOR_SPEC_FD, &st) != 0 || st.st_size <= 0 || st.st_size > SPEC_MAX_BYTES) {
 		fail(EXECUTOR_STAGE_SPEC, EINVAL);
 	}
-	*mapping = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, EXECUTOR_SPEC_FD, 0);
+	mapping = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, EXECUTOR_SPEC_FD, 0);
 	close(EXECUTOR_SPEC_FD);
-	if (*mapping == MAP_FAILED) {
+	if (mapping == MAP_FAILED) {
 		fail(EXECUTOR_STAGE_SPEC, errno);
 	}
-	rv = executor_spec_decode(*mapping, (size_t)st.st_size, spec);
+	rv = executor_spec_decode(mapping, (size_t)st.st_size, spec);
 	if (rv != 0 || strlen(spec->run) != EXECUTOR_RUN_TEXT - 1) {
 		fail(EXECUTOR_STAGE_SPEC, EPROTO);
 	}
 	memcpy(self.run, spec->run, EXECUTOR_RUN_TEXT);
-	return (size_t)st.st_size;
 }
 
 static void open_state(const struct executor_spec *spec)
@@ -503,7 +731,7 @@ static void open_state(const struct executor_spec *spec)
 	if (self.state_dir < 0) {
 		fail(EXECUTOR_STAGE_STATE, errno);
 	}
-	error = make_exit_file();
+	error = make_exit_file(spec);
 	if (error == 0) {
 		error = listen_for_agents();
 	}
@@ -547,10 +775,53 @@ static void open_streams(const struct executor_spec *spec, int to[2])
 	to[1] = open_stream(&self.err, dir, spec->stderr_name, spec);
 }
 
+static bool is_told_to_go(void)
+{
+	struct executor_request q;
+	ssize_t n = recv(self.agent, &q, sizeof(q), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		return false;
+	}
+	if (n <= 0 || !executor_message_fix(&q, sizeof(q), n) || q.type == EXECUTOR_DESTROY) {
+		leave(0);
+	}
+	if (q.type != EXECUTOR_GO) {
+		obey(&q, NULL, 0);
+	}
+	return q.type == EXECUTOR_GO;
+}
+
+static void leave_if_signalled(void)
+{
+	struct signalfd_siginfo s;
+
+	while (read(self.signals, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
+		if (s.ssi_signo == SIGTERM || s.ssi_signo == SIGQUIT) {
+			leave(0);
+		}
+	}
+}
+
+static void await_go(void)
+{
+	struct executor_report r = report_of(EXECUTOR_READY);
+	struct pollfd fds[] = {{.fd = self.agent, .events = POLLIN}, {.fd = self.signals, .events = POLLIN}};
+
+	if (!report(&r)) {
+		leave(0);
+	}
+	do {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+			abort();
+		}
+		leave_if_signalled();
+	} while (!is_told_to_go());
+}
+
 static void run(const struct executor_spec *spec)
 {
 	struct start_failure failure;
-	struct proc_stat first;
 	int to[2];
 	int error;
 	pid_t pid;
@@ -561,7 +832,10 @@ static void run(const struct executor_spec *spec)
 	if (error != 0) {
 		fail(EXECUTOR_STAGE_LIMITS, error);
 	}
-	pid = start_task(spec, &self.tree, to[0], to[1], &failure);
+	if (spec->wait_go) {
+		await_go();
+	}
+	pid = start_task(spec, &self.tree, to[0], to[1], record_start, &failure);
 	if (pid < 0) {
 		fail((enum executor_stage)failure.stage, failure.error);
 	}
@@ -569,11 +843,9 @@ static void run(const struct executor_spec *spec)
 	if (to[1] != to[0]) {
 		close(to[1]);
 	}
-	/* It is our child and not waited for, so it is there, if only as a zombie. */
-	self.start_time = proc_stat(pid, &first) == 0 ? first.start : 0;
 	self.phase = RUNNING;
-	if (!report_started()) {
-		/* The agent has died meanwhile, so it cannot have kept a record: no other will look for this task. */
+	if (!report_started() && !spec->wait_go) {
+		/* The agent has died meanwhile and has kept no record: no other will look for this task. */
 		self.destroyed = true;
 		kill_after(0, 0);
 	}
@@ -581,22 +853,18 @@ static void run(const struct executor_spec *spec)
 
 int main(void)
 {
-	struct executor_spec spec;
 	struct pollfd fds[FDS];
-	void *mapping;
-	size_t size;
 
 	close_inherited();
 	setsid();
 	take_signals();
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	tree_init(&self.tree);
-	size = load_spec(&spec, &mapping);
+	load_spec(&self.spec);
 	if (chdir("/") != 0) {
 		fail(EXECUTOR_STAGE_STATE, errno);
 	}
-	run(&spec);
-	munmap(mapping, size);
+	run(&self.spec);
 	for (;;) {
 		turn(fds);
 	}

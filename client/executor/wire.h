@@ -4,7 +4,10 @@
  * An executor is started with two descriptors: a socket (SOCK_SEQPACKET: one message, one packet) to the agent that
  * starts it, and a memory file with the task's description, the "spec". Later agents connect to the socket RUN.sock in
  * the task's state directory; the executor leaves the way the task ended in RUN.exit there, which is the report EXITED
- * as it stands here. RUN is a random name of this one start.
+ * as it stands here. RUN is a random name of this one start. RUN.exit.tmp is there from the start: all zeros, and the
+ * report STARTED from the moment that there is a process, which waits until that is written before it executes anything.
+ * Behind the report are the spec's `cgroup`, a newline, and `limit_cgroups`. So a task that no agent and no executor
+ * looks after any more can be found and ended, and one that was never executed is known for sure.
  *
  * Messages are structs of fixed size with their size in front. A shorter one, of an older program, is filled up with
  * zeros, of a longer one the rest is ignored: so fields are only ever added at the end, and an executor that runs for
@@ -24,7 +27,7 @@
 enum {
 	EXECUTOR_SOCKET_FD = 3,
 	EXECUTOR_SPEC_FD = 4,
-	EXECUTOR_SPEC_VERSION = 3,
+	EXECUTOR_SPEC_VERSION = 4,
 	EXECUTOR_GROUPS_MAX = 1024,
 	EXECUTOR_RUN_TEXT = 17, /* 16 hex digits. */
 };
@@ -49,7 +52,8 @@ enum {
 	X(shared) /* What becomes its /alloc. */ \
 	X(chroot_env) /* What it sees of the host, not writable: a line for the host's path, one for the task's. */
 
-/* Limits of 0 are none; files_max is the soft limit of open files, 0: the executor's. With a root: `capabilities` is the set of those that the task may have, a bit each. */
+/* Limits of 0 are none; files_max is the soft limit of open files, 0: the executor's. With a root: `capabilities` is the
+ * set of those that the task may have, a bit each. wait_go: nothing of the task is executed before EXECUTOR_GO. */
 #define EXECUTOR_NUMBERS(X)     \
 	X(log_max_files)        \
 	X(log_max_file_bytes)   \
@@ -66,7 +70,8 @@ enum {
 	X(ipc_private)          \
 	X(no_pivot_root)        \
 	X(capabilities)         \
-	X(files_max)
+	X(files_max)            \
+	X(wait_go)
 
 struct executor_spec {
 #define X(name) const char *name;
@@ -96,6 +101,16 @@ enum executor_request_type {
 	EXECUTOR_KILL = 2,   /* `signal` now, SIGKILL to all after timeout_ns; no answer but EXITED. */
 	EXECUTOR_STATS = 3,  /* Answered by STATS. */
 	EXECUTOR_DESTROY = 4, /* SIGKILL to all at once; leave nothing on disk. */
+	EXECUTOR_GO = 5,      /* Execute the task now: after READY, from the agent that was told so. */
+	/* Run a command beside the task. With it come four descriptors: a spec of which the args alone count, and the
+	 * command's 0, 1 and 2. Answered by RAN when it has ended, or could not be started. */
+	EXECUTOR_RUN = 6,
+	EXECUTOR_RUN_KILL = 7, /* SIGKILL to the command with this id, and no answer any more. */
+};
+
+enum {
+	EXECUTOR_RUN_FDS = 4,
+	EXECUTOR_RUNS_MAX = 32, /* Commands at a time. */
 };
 
 struct executor_request {
@@ -104,7 +119,7 @@ struct executor_request {
 	uint64_t id; /* Comes back in the answer. */
 	int64_t timeout_ns;
 	int32_t signal;
-	uint32_t unused;
+	uint32_t terminal; /* Of RUN: its input is a terminal, and is to control it. */
 };
 
 enum executor_report_type {
@@ -113,6 +128,8 @@ enum executor_report_type {
 	EXECUTOR_EXITED = 3,  /* code, signal, oom_killed, finished_ns. The executor ends, as soon as it may. */
 	EXECUTOR_SIGNALLED = 4,
 	EXECUTOR_USAGE = 5,
+	EXECUTOR_READY = 6,   /* All is there but the task; the executor ends if its agent ends before it says GO. */
+	EXECUTOR_RAN = 7, /* Of the command with this id: code, signal; or stage, error. */
 };
 
 /* What an executor was about to do when a start failed: how a text for people calls it, and the text of the spec that
@@ -158,7 +175,10 @@ struct executor_report {
 	int64_t cpu_user_ns, cpu_system_ns;
 	int64_t rss_bytes, cache_bytes, swap_bytes;
 	int64_t pids;
+	uint64_t abilities; /* Of STARTED: what else this executor can do; 0 from those that are older than these bits. */
 };
+
+enum { EXECUTOR_CAN_RUN = 1 };
 
 /* Bring a received message of `got` bytes to the full size of ours; false if it is not one. */
 bool executor_message_fix(void *message, size_t size, ssize_t got);
