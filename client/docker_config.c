@@ -3,23 +3,58 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/beneath.h"
 #include "client/capabilities.h"
+#include "client/driver_env.h"
+#include "lib/log.h"
+#include "lib/timefmt.h"
 #include "proto/error.h"
 
 #define MIB (INT64_C(1) << 20)
 
 OBJECT_DEFINE(docker_auth, DOCKER_AUTH_FIELDS);
+OBJECT_DEFINE(docker_bind, DOCKER_BIND_FIELDS);
+OBJECT_DEFINE(docker_tmpfs, DOCKER_TMPFS_FIELDS);
+OBJECT_DEFINE(docker_volume_driver, DOCKER_VOLUME_DRIVER_FIELDS);
+OBJECT_DEFINE(docker_volume, DOCKER_VOLUME_FIELDS);
+OBJECT_DEFINE(docker_device, DOCKER_DEVICE_FIELDS);
+OBJECT_DEFINE(docker_health, DOCKER_HEALTH_FIELDS);
 OBJECT_DEFINE(docker_mount, DOCKER_MOUNT_FIELDS);
 OBJECT_DEFINE(docker_config, DOCKER_CONFIG_FIELDS);
 
 /* ---- reading ---- */
+
+/* What other agents know and has no effect here: a configuration made for them must not keep this one from starting. */
+static void tell_without_effect(const struct docker_plugin *p)
+{
+	const struct {
+		const char *key;
+		bool given;
+	} keys[] = {{"gc.image", p->gc != NULL && p->gc->image},
+		    {"gc.dangling_containers", p->gc != NULL && p->gc->dangling != NULL},
+		    {"volumes.selinuxlabel", p->volumes != NULL && p->volumes->selinux[0] != '\0'},
+		    {"disable_log_collection", p->disable_log_collection},
+		    {"tls", p->tls != NULL},
+		    {"auth", p->auth != NULL},
+		    {"infra_image", p->infra_image[0] != '\0'},
+		    {"pull_activity_timeout", p->pull_activity_timeout[0] != '\0'},
+		    {"nvidia_runtime", p->nvidia_runtime[0] != '\0'}};
+	size_t i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (keys[i].given) {
+			log_warn("client", "plugin \"docker\": %s has no effect", keys[i].key);
+		}
+	}
+}
 
 int docker_settings(const char *text, struct docker_plugin *out, const char **socket, uint64_t *allowed,
 		    struct arena *mem, struct driver_error *error)
@@ -36,6 +71,7 @@ int docker_settings(const char *text, struct docker_plugin *out, const char **so
 	}
 	if (rv == 0) {
 		*socket = out->endpoint + sizeof(scheme) - 1;
+		tell_without_effect(out);
 	}
 	return rv;
 }
@@ -73,6 +109,73 @@ static int check_mounts(const struct docker_mount *list, uint32_t n, struct driv
 	return rv;
 }
 
+/* What would change how a task runs is not passed over in silence. */
+static int check_unsupported(const struct docker_config *c, struct driver_error *error)
+{
+	const struct {
+		const char *key;
+		bool given;
+	} keys[] = {{"cpu_hard_limit", c->cpu_hard_limit},
+		    {"cpu_cfs_period", c->cpu_cfs_period != 0},
+		    {"volume_driver", c->volume_driver[0] != '\0'},
+		    {"load", c->load[0] != '\0'},
+		    {"advertise_ipv6_address", c->advertise_ipv6_address},
+		    {"isolation", c->isolation[0] != '\0' && strcmp(c->isolation, "default") != 0},
+		    {"windows_allow_insecure_container_admin", c->windows_admin}};
+	size_t i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (keys[i].given) {
+			return driver_fault(error, "%s is not supported", keys[i].key);
+		}
+	}
+	return 0;
+}
+
+/* "soft:hard", or one number for both. */
+static bool read_ulimit(const char *text, long long *soft, long long *hard)
+{
+	char *end;
+
+	*soft = strtoll(text, &end, 10);
+	*hard = *end == ':' ? strtoll(end + 1, &end, 10) : *soft;
+	return end != text && *end == '\0' && *soft >= -1 && *hard >= -1;
+}
+
+static int check_values(const struct docker_config *c, struct driver_error *error)
+{
+	long long soft;
+	long long hard;
+	int64_t ns;
+	uint32_t i;
+
+	for (i = 0; i < c->ulimit.n; i++) {
+		if (!read_ulimit(c->ulimit.at[i].value, &soft, &hard)) {
+			return driver_fault(error, "Malformed ulimit specification %s: \"%s\"", c->ulimit.at[i].key,
+					    c->ulimit.at[i].value);
+		}
+	}
+	for (i = 0; i < c->devices.n; i++) {
+		if (c->devices.at[i].host_path[0] != '/') {
+			return driver_fault(error, "host path must be set in configuration for devices");
+		}
+		if (strspn(c->devices.at[i].cgroup_permissions, "rwm") != strlen(c->devices.at[i].cgroup_permissions)) {
+			return driver_fault(error, "invalid cgroup permission string: \"%s\"",
+					    c->devices.at[i].cgroup_permissions);
+		}
+	}
+	if (!duration_parse(c->image_pull_timeout, strlen(c->image_pull_timeout), &ns) || ns < 0) {
+		return driver_fault(error, "failed to parse image_pull_timeout: \"%s\"", c->image_pull_timeout);
+	}
+	if (c->memory_hard_limit < 0 || c->pids_limit < 0 || c->shm_size < 0) {
+		return driver_fault(error, "%s must not be negative",
+				    c->shm_size < 0	? "shm_size"
+				    : c->pids_limit < 0 ? "pids_limit"
+							: "memory_hard_limit");
+	}
+	return 0;
+}
+
 int docker_config(const char *text, struct docker_config *out, struct arena *mem, struct driver_error *error)
 {
 	uint64_t set;
@@ -86,6 +189,12 @@ int docker_config(const char *text, struct docker_config *out, struct arena *mem
 	}
 	if (rv == 0) {
 		rv = check_mounts(out->mounts.at, out->mounts.n, error);
+	}
+	if (rv == 0) {
+		rv = check_unsupported(out, error);
+	}
+	if (rv == 0) {
+		rv = check_values(out, error);
 	}
 	if (rv == 0) {
 		rv = driver_parse_capabilities("cap_add", &out->cap_add, &set, error);
@@ -271,14 +380,55 @@ static int put_port_maps(const struct driver_spec *spec, const struct docker_con
 
 /* ---- mounts ---- */
 
-static void put_mount(struct buf *out, const char *type, const char *source, const char *target, bool readonly)
+static void begin_mount(struct buf *out, const char *type, const char *source, const char *target, bool readonly)
 {
 	buf_str(out, out->len > 0 && out->at[out->len - 1] == '}' ? ",{" : "{");
 	put_text(out, "Type", type);
 	put_text(out, "Source", source);
 	put_text(out, "Target", target);
 	put_true(out, "ReadOnly", readonly);
+}
+
+static void put_mount(struct buf *out, const char *type, const char *source, const char *target, bool readonly)
+{
+	begin_mount(out, type, source, target, readonly);
 	buf_byte(out, '}');
+}
+
+static void put_volume_options(const struct docker_volume *v, struct buf *out)
+{
+	put_key(out, "VolumeOptions");
+	buf_byte(out, '{');
+	put_true(out, "NoCopy", v->no_copy);
+	put_map(out, "Labels", &v->labels);
+	if (v->driver_config != NULL) {
+		put_key(out, "DriverConfig");
+		buf_byte(out, '{');
+		put_text(out, "Name", v->driver_config->name);
+		put_map(out, "Options", &v->driver_config->options);
+		buf_byte(out, '}');
+	}
+	buf_byte(out, '}');
+}
+
+static void put_mount_options(const struct docker_mount *m, struct buf *out)
+{
+	if (m->bind_options != NULL && strcmp(m->type, "bind") == 0) {
+		put_key(out, "BindOptions");
+		buf_byte(out, '{');
+		put_text(out, "Propagation", m->bind_options->propagation);
+		buf_byte(out, '}');
+	}
+	if (m->tmpfs_options != NULL && strcmp(m->type, "tmpfs") == 0) {
+		put_key(out, "TmpfsOptions");
+		buf_byte(out, '{');
+		put_number(out, "Mode", m->tmpfs_options->mode);
+		put_number(out, "SizeBytes", m->tmpfs_options->size);
+		buf_byte(out, '}');
+	}
+	if (m->volume_options != NULL && strcmp(m->type, "volume") == 0) {
+		put_volume_options(m->volume_options, out);
+	}
 }
 
 /* A path of the host's: absolute ones only if that is allowed, others in the task's own directory, where no link may
@@ -356,7 +506,9 @@ static int put_listed(const struct driver_host *host, const struct driver_spec *
 		if (path == NULL) {
 			return ERR_INVALID;
 		}
-		put_mount(out, list[i].type, path, list[i].target, list[i].readonly);
+		begin_mount(out, list[i].type, path, list[i].target, list[i].readonly);
+		put_mount_options(&list[i], out);
+		buf_byte(out, '}');
 	}
 	return 0;
 }
@@ -381,17 +533,93 @@ static int put_mounts(const struct driver_host *host, const struct driver_spec *
 
 /* ---- all of it ---- */
 
-static void put_limits(const struct driver_spec *spec, const struct docker_config *c, struct buf *out)
+static void put_ulimits(const struct docker_config *c, struct buf *out)
 {
-	int64_t max_mb = spec->memory_max_mb != 0 ? spec->memory_max_mb : spec->memory_mb;
+	long long soft;
+	long long hard;
+	uint32_t i;
+
+	for (i = 0; i < c->ulimit.n; i++) {
+		if (!read_ulimit(c->ulimit.at[i].value, &soft, &hard)) {
+			continue; /* It was checked. */
+		}
+		if (i == 0) {
+			put_key(out, "Ulimits");
+		}
+		buf_str(out, i == 0 ? "[{" : ",{");
+		put_text(out, "Name", c->ulimit.at[i].key);
+		put_key(out, "Soft");
+		buf_printf(out, "%lld,\"Hard\":%lld}", soft, hard);
+	}
+	buf_str(out, c->ulimit.n > 0 ? "]" : "");
+}
+
+static void put_devices(const struct docker_config *c, struct buf *out)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->devices.n; i++) {
+		const struct docker_device *d = &c->devices.at[i];
+
+		if (i == 0) {
+			put_key(out, "Devices");
+		}
+		buf_str(out, i == 0 ? "[{" : ",{");
+		put_text(out, "PathOnHost", d->host_path);
+		put_text(out, "PathInContainer", d->container_path[0] == '\0' ? d->host_path : d->container_path);
+		put_text(out, "CgroupPermissions", d->cgroup_permissions[0] == '\0' ? "rwm" : d->cgroup_permissions);
+		buf_byte(out, '}');
+	}
+	buf_str(out, c->devices.n > 0 ? "]" : "");
+}
+
+/* The task's own, else the node's, else one whose files do not grow: we take over what it holds. */
+static void put_logging(const struct driver_host *host, const struct docker_config *c, struct buf *out)
+{
+	const struct docker_logging *l = c->logging != NULL ? c->logging : host->docker.logging;
+	const char *type = l == NULL ? "" : l->type[0] != '\0' ? l->type : l->driver;
+
+	put_key(out, "LogConfig");
+	if (type[0] == '\0' && (l == NULL || l->config.n == 0)) {
+		buf_str(out, "{\"Type\":\"json-file\",\"Config\":{\"max-file\":\"2\",\"max-size\":\"2m\"}}");
+		return;
+	}
+	buf_byte(out, '{');
+	put_text(out, "Type", type[0] == '\0' ? "json-file" : type);
+	put_map(out, "Config", &l->config);
+	buf_byte(out, '}');
+}
+
+/* One that is not the engine's default must be allowed. */
+static int put_runtime(const struct driver_host *host, const struct docker_config *c, struct buf *out,
+		       struct driver_error *error)
+{
+	const struct strs *allowed = &host->docker.allow_runtimes;
+	bool ok = c->runtime[0] == '\0' ||
+		  (allowed->n == 0 && (strcmp(c->runtime, "runc") == 0 || strcmp(c->runtime, "nvidia") == 0));
+	uint32_t i;
+
+	for (i = 0; i < allowed->n && !ok; i++) {
+		ok = strcmp(allowed->at[i], c->runtime) == 0;
+	}
+	put_text(out, "Runtime", c->runtime);
+	return ok ? 0 : driver_fault(error, "requested runtime \"%s\" is not allowed", c->runtime);
+}
+
+static void put_limits(const struct driver_host *host, const struct driver_spec *spec, const struct docker_config *c,
+		       struct buf *out)
+{
+	int64_t more_mb = c->memory_hard_limit != 0 ? c->memory_hard_limit : spec->memory_max_mb;
+	int64_t max_mb = more_mb != 0 ? more_mb : spec->memory_mb;
 
 	if (max_mb > 0) {
 		put_number(out, "Memory", max_mb * MIB);
 		put_number(out, "MemorySwap", max_mb * MIB);
 	}
-	put_number(out, "MemoryReservation", spec->memory_max_mb != 0 ? spec->memory_mb * MIB : 0);
+	put_number(out, "MemoryReservation", more_mb != 0 ? spec->memory_mb * MIB : 0);
+	put_number(out, "PidsLimit", c->pids_limit != 0 ? c->pids_limit : host->docker.pids_limit);
 	put_number(out, "CpuShares", spec->cpu_shares);
-	put_text(out, "CpusetCpus", spec->cpus);
+	put_text(out, "CpusetCpus", c->cpuset_cpus[0] != '\0' ? c->cpuset_cpus : spec->cpus);
 	put_number(out, "ShmSize", c->shm_size);
 	put_number(out, "OomScoreAdj", c->oom_score_adj);
 }
@@ -439,7 +667,10 @@ static int put_host_config(const struct driver_host *host, const struct driver_s
 	}
 	put_key(out, "HostConfig");
 	buf_byte(out, '{');
-	put_limits(spec, c, out);
+	put_limits(host, spec, c, out);
+	put_ulimits(c, out);
+	put_devices(c, out);
+	put_logging(host, c, out);
 	put_true(out, "Privileged", c->privileged);
 	put_true(out, "ReadonlyRootfs", c->readonly_rootfs);
 	put_true(out, "Init", c->init);
@@ -451,15 +682,21 @@ static int put_host_config(const struct driver_host *host, const struct driver_s
 	put_texts(out, "DnsSearch", "", c->dns_search_domains.at, c->dns_search_domains.n);
 	put_texts(out, "SecurityOpt", "", c->security_opt.at, c->security_opt.n);
 	put_map(out, "Sysctls", &c->sysctl);
-	put_key(out, "LogConfig");
-	buf_str(out, "{\"Type\":\"json-file\",\"Config\":{\"max-file\":\"2\",\"max-size\":\"2m\"}}");
+	put_map(out, "StorageOpt", &c->storage_opt);
+	put_text(out, "UsernsMode", c->userns_mode);
+	put_text(out, "UTSMode", c->uts_mode);
+	put_texts(out, "DnsOptions", "", c->dns_options.at, c->dns_options.n);
+	put_texts(out, "GroupAdd", "", c->group_add.at, c->group_add.n);
 	if (bound->len > 0 && strcmp(c->network_mode, "host") != 0) {
 		put_key(out, "PortBindings");
 		buf_byte(out, '{');
 		buf_put(out, bound->at, bound->len);
 		buf_byte(out, '}');
 	}
-	rv = put_capabilities(host, c, out, error);
+	rv = put_runtime(host, c, out, error);
+	if (rv == 0) {
+		rv = put_capabilities(host, c, out, error);
+	}
 	if (rv == 0) {
 		rv = put_mounts(host, spec, c, mem, &mounts, error);
 	}
@@ -472,13 +709,61 @@ static int put_host_config(const struct driver_host *host, const struct driver_s
 	return rv;
 }
 
-static void put_labels(const struct driver_spec *spec, const struct docker_config *c, struct buf *out)
+/* Those that the node's settings name, by patterns such as "task*". */
+static void put_extra_labels(const struct driver_host *host, const struct driver_spec *spec, struct buf *out)
+{
+	static const struct {
+		const char *name, *key, *env;
+	} extra[] = {{"job_name", "com.hashicorp.nomad.job_name", "NOMAD_JOB_NAME"},
+		     {"job_id", "com.hashicorp.nomad.job_id", "NOMAD_JOB_ID"},
+		     {"task_group_name", "com.hashicorp.nomad.task_group_name", "NOMAD_GROUP_NAME"},
+		     {"task_name", "com.hashicorp.nomad.task_name", "NOMAD_TASK_NAME"},
+		     {"namespace", "com.hashicorp.nomad.namespace", "NOMAD_NAMESPACE"}};
+	const struct strs *wanted = &host->docker.extra_labels;
+	uint32_t w;
+	size_t i;
+
+	for (i = 0; i < sizeof(extra) / sizeof(extra[0]); i++) {
+		for (w = 0; w < wanted->n && fnmatch(wanted->at[w], extra[i].name, 0) != 0; w++) {
+		}
+		if (w < wanted->n) {
+			put_text(out, extra[i].key, driver_env_get(spec->env, spec->env_n, extra[i].env));
+		}
+	}
+}
+
+/* The address and the names that it has in a network of the user's. */
+static void put_network(const struct docker_config *c, struct buf *out)
+{
+	bool own = c->ipv4_address[0] != '\0' || c->ipv6_address[0] != '\0';
+
+	if (c->network_mode[0] == '\0' || (!own && c->network_aliases.n == 0)) {
+		return;
+	}
+	put_key(out, "NetworkingConfig");
+	buf_str(out, "{\"EndpointsConfig\":{");
+	put_key(out, c->network_mode);
+	buf_byte(out, '{');
+	put_texts(out, "Aliases", "", c->network_aliases.at, c->network_aliases.n);
+	if (own) {
+		put_key(out, "IPAMConfig");
+		buf_byte(out, '{');
+		put_text(out, "IPv4Address", c->ipv4_address);
+		put_text(out, "IPv6Address", c->ipv6_address);
+		buf_byte(out, '}');
+	}
+	buf_str(out, "}}}");
+}
+
+static void put_labels(const struct driver_host *host, const struct driver_spec *spec, const struct docker_config *c,
+		       struct buf *out)
 {
 	uint32_t i;
 
 	put_key(out, "Labels");
 	buf_byte(out, '{');
 	put_text(out, "com.hashicorp.nomad.alloc_id", spec->alloc_id);
+	put_extra_labels(host, spec, out);
 	for (i = 0; i < c->labels.n; i++) {
 		if (strcmp(c->labels.at[i].key, "com.hashicorp.nomad.alloc_id") != 0) {
 			put_key(out, c->labels.at[i].key);
@@ -503,7 +788,15 @@ int docker_create_body(const struct driver_host *host, const struct driver_spec 
 	put_text(out, "User", spec->user);
 	put_text(out, "WorkingDir", c->work_dir);
 	put_text(out, "Hostname", c->hostname);
-	put_labels(spec, c, out);
+	put_labels(host, spec, c, out);
+	put_text(out, "MacAddress", c->mac_address);
+	put_true(out, "Tty", c->tty);
+	put_true(out, "OpenStdin", c->interactive);
+	if (c->healthchecks != NULL && c->healthchecks->disable) {
+		put_key(out, "Healthcheck");
+		buf_str(out, "{\"Test\":[\"NONE\"]}");
+	}
+	put_network(c, out);
 	if (exposed.len > 0) {
 		put_key(out, "ExposedPorts");
 		buf_byte(out, '{');

@@ -15,7 +15,10 @@
 	X(T, STR, type, "type", .dflt_str = "volume")       \
 	X(T, STR, source, "source")                         \
 	X(T, STR, target, "target")                         \
-	X(T, BOOL, readonly, "readonly")
+	X(T, BOOL, readonly, "readonly")                    \
+	X(T, OBJ(docker_bind), bind_options, "bind_options") \
+	X(T, OBJ(docker_tmpfs), tmpfs_options, "tmpfs_options") \
+	X(T, OBJ(docker_volume), volume_options, "volume_options")
 
 #define DOCKER_CONFIG_FIELDS(X, T)                             \
 	X(T, STR, image, "image", .required = true)            \
@@ -46,9 +49,60 @@
 	X(T, BOOL, init, "init")                               \
 	X(T, STR, pid_mode, "pid_mode")                        \
 	X(T, STR, ipc_mode, "ipc_mode")                        \
-	X(T, INT, oom_score_adj, "oom_score_adj")
+	X(T, INT, oom_score_adj, "oom_score_adj")              \
+	X(T, LIST(docker_device), devices, "devices")          \
+	X(T, MAP, ulimit, "ulimit")                            \
+	X(T, OBJ(docker_logging), logging, "logging")          \
+	X(T, INT, memory_hard_limit, "memory_hard_limit")      \
+	X(T, STRS, dns_options, "dns_options")                 \
+	X(T, STRS, group_add, "group_add")                     \
+	X(T, STR, userns_mode, "userns_mode")                  \
+	X(T, STR, uts_mode, "uts_mode")                        \
+	X(T, STR, mac_address, "mac_address")                  \
+	X(T, STR, ipv4_address, "ipv4_address")                \
+	X(T, STR, ipv6_address, "ipv6_address")                \
+	X(T, STRS, network_aliases, "network_aliases")         \
+	X(T, INT, pids_limit, "pids_limit")                    \
+	X(T, STR, cpuset_cpus, "cpuset_cpus")                  \
+	X(T, STR, runtime, "runtime")                          \
+	X(T, MAP, storage_opt, "storage_opt")                  \
+	X(T, BOOL, tty, "tty")                                 \
+	X(T, BOOL, interactive, "interactive")                 \
+	X(T, STR, image_pull_timeout, "image_pull_timeout", .dflt_str = "5m") \
+	X(T, OBJ(docker_health), healthchecks, "healthchecks") \
+	X(T, INT, container_exists_attempts, "container_exists_attempts") /* We try as long as it takes. */ \
+	X(T, BOOL, cpu_hard_limit, "cpu_hard_limit")           \
+	X(T, INT, cpu_cfs_period, "cpu_cfs_period")            \
+	X(T, STR, volume_driver, "volume_driver")              \
+	X(T, STR, load, "load")                                \
+	X(T, BOOL, advertise_ipv6_address, "advertise_ipv6_address") \
+	X(T, STR, isolation, "isolation")                      \
+	X(T, BOOL, windows_admin, "windows_allow_insecure_container_admin")
+
+#define DOCKER_BIND_FIELDS(X, T) X(T, STR, propagation, "propagation")
+#define DOCKER_TMPFS_FIELDS(X, T) \
+	X(T, INT, mode, "mode")   \
+	X(T, INT, size, "size")
+#define DOCKER_VOLUME_DRIVER_FIELDS(X, T) \
+	X(T, STR, name, "name")           \
+	X(T, MAP, options, "options")
+#define DOCKER_VOLUME_FIELDS(X, T)     \
+	X(T, BOOL, no_copy, "no_copy") \
+	X(T, MAP, labels, "labels")    \
+	X(T, OBJ(docker_volume_driver), driver_config, "driver_config")
+#define DOCKER_DEVICE_FIELDS(X, T)                 \
+	X(T, STR, host_path, "host_path")          \
+	X(T, STR, container_path, "container_path") \
+	X(T, STR, cgroup_permissions, "cgroup_permissions", .dflt_str = "rwm")
+#define DOCKER_HEALTH_FIELDS(X, T) X(T, BOOL, disable, "disable")
 
 OBJECT_DECLARE(docker_auth, DOCKER_AUTH_FIELDS);
+OBJECT_DECLARE(docker_bind, DOCKER_BIND_FIELDS);
+OBJECT_DECLARE(docker_tmpfs, DOCKER_TMPFS_FIELDS);
+OBJECT_DECLARE(docker_volume_driver, DOCKER_VOLUME_DRIVER_FIELDS);
+OBJECT_DECLARE(docker_volume, DOCKER_VOLUME_FIELDS);
+OBJECT_DECLARE(docker_device, DOCKER_DEVICE_FIELDS);
+OBJECT_DECLARE(docker_health, DOCKER_HEALTH_FIELDS);
 OBJECT_DECLARE(docker_mount, DOCKER_MOUNT_FIELDS);
 OBJECT_DECLARE(docker_config, DOCKER_CONFIG_FIELDS);
 

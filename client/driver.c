@@ -12,6 +12,7 @@
 #include <limits.h>
 
 #include "client/capabilities.h"
+#include "client/driver_command.h"
 #include "client/driver_host.h"
 #include "client/executor.h"
 #include "client/procfs.h"
@@ -22,6 +23,10 @@ enum { REAP_MS = 20 };
 OBJECT_DEFINE(raw_exec_plugin, RAW_EXEC_PLUGIN_FIELDS);
 OBJECT_DEFINE(mock_plugin, MOCK_PLUGIN_FIELDS);
 OBJECT_DEFINE(exec_plugin, EXEC_PLUGIN_FIELDS);
+OBJECT_DEFINE(docker_dangling, DOCKER_DANGLING_FIELDS);
+OBJECT_DEFINE(docker_logging, DOCKER_LOGGING_FIELDS);
+OBJECT_DEFINE(docker_tls, DOCKER_TLS_FIELDS);
+OBJECT_DEFINE(docker_auth_file, DOCKER_AUTH_FILE_FIELDS);
 OBJECT_DEFINE(docker_volumes, DOCKER_VOLUMES_FIELDS);
 OBJECT_DEFINE(docker_gc, DOCKER_GC_FIELDS);
 OBJECT_DEFINE(docker_plugin, DOCKER_PLUGIN_FIELDS);
@@ -289,24 +294,45 @@ void driver_host_reap(struct driver_host *host, pid_t pid)
 
 /* ---- tasks ---- */
 
+static struct driver_task *begun(struct driver_task *task)
+{
+	if (task != NULL) {
+		list_init(&task->commands);
+	}
+	return task;
+}
+
 struct driver_task *driver_start(struct driver_host *host, const struct driver *driver, const struct driver_spec *spec,
 				 const struct driver_events *events, void *ctx)
 {
 	assert(!host->closing);
-	return driver->start(host, spec, events, ctx);
+	return begun(driver->start(host, spec, events, ctx));
 }
 
 struct driver_task *driver_recover(struct driver_host *host, const struct driver *driver, const void *state, size_t len,
 				   const struct driver_events *events, void *ctx)
 {
+	struct driver_task *task;
+
 	assert(!host->closing);
-	return driver->recover(host, state, len, events, ctx);
+	task = begun(driver->recover(host, state, len, events, ctx));
+	if (task != NULL) {
+		task->findable = true;
+	}
+	return task;
 }
 
 void driver_save(const struct driver_task *task, struct buf *out)
 {
-	assert(task->state == DRIVER_RUNNING);
+	assert(task->state == DRIVER_READY || task->state == DRIVER_RUNNING);
 	task->driver->save(task, out);
+}
+
+void driver_go(struct driver_task *task)
+{
+	assert(task->state == DRIVER_READY && !task->findable);
+	task->findable = true;
+	task->driver->go(task);
 }
 
 int driver_kill(struct driver_task *task, const char *signal, int64_t timeout_ns)
@@ -342,12 +368,14 @@ int driver_stats(struct driver_task *task, driver_stats_cb cb, void *ctx)
 
 void driver_destroy(struct driver_task *task)
 {
+	driver_commands_lose(task);
 	task->driver->destroy(task);
 }
 
 void driver_detach(struct driver_task *task)
 {
-	if (task->state == DRIVER_RUNNING) {
+	driver_commands_lose(task);
+	if (task->state == DRIVER_RUNNING || (task->findable && task->state != DRIVER_EXITED)) {
 		task->driver->detach(task);
 	} else {
 		task->driver->destroy(task);

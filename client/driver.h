@@ -9,9 +9,13 @@
  * here is called, and every callback fires, on the loop's thread; never a callback from inside the call that asked for
  * it, so a caller may hold no lock against itself. Its life:
  *
- *     driver_start()   --> started_cb(error)   it does not run; only driver_destroy() is allowed now
+ *     driver_start()   --> ready_cb            it will run when driver_go() is called, and not before
+ *                      --> started_cb(error)   it does not run; only driver_destroy() is allowed now
  *     driver_recover() --> started_cb(NULL)    it runs; driver_save() tells what a later recovery needs
  *                             `--> exited_cb   it has ended, as have all processes that it had started
+ *
+ * Who wants a task to be found again whatever happens keeps, between ready_cb and driver_go(), what driver_save() tells:
+ * then nothing ever runs that is not written down, and what was written down and never ran is known (`never`).
  *
  * Whatever the state, driver_destroy() or driver_detach() ends the handle: no callback fires afterwards and the
  * pointer is dead. Each driver_task must see exactly one of them before driver_host_close().
@@ -25,9 +29,11 @@
 
 #include "lib/arena.h"
 #include "lib/buf.h"
+#include "lib/list.h"
 #include "proto/node.h"
 
 struct uv_loop_s;
+struct driver_command;
 struct driver_host;
 struct driver_task;
 
@@ -37,6 +43,7 @@ enum { DRIVER_ERROR_TEXT = 512 };
 struct driver_error {
 	bool recoverable; /* Starting it again may help: the restart policy decides. Else the task has failed for good. */
 	bool lost;        /* Of a recovery: the task is surely gone (the machine was restarted), not merely out of reach. */
+	bool never;       /* Of a recovery: it was about to run, and surely never did. */
 	char text[DRIVER_ERROR_TEXT];
 };
 
@@ -80,6 +87,11 @@ struct driver_spec {
 };
 
 struct driver_events {
+	/* At most once, before started_cb: driver_save() works, and the task waits for driver_go(). NULL: it does not wait.
+	 * A driver whose tasks cannot outlive the agent does not call it. */
+	void (*ready_cb)(void *ctx, struct driver_task *task);
+	/* Any number of times before that, and before started_cb: what it is busy with, for people. NULL: nobody listens. */
+	void (*said_cb)(void *ctx, struct driver_task *task, const char *text);
 	/* Exactly once. `error` is NULL when the task runs, and borrowed. */
 	void (*started_cb)(void *ctx, struct driver_task *task, const struct driver_error *error);
 	/* Exactly once after a started_cb without error. */
@@ -92,7 +104,7 @@ typedef void (*driver_signal_cb)(void *ctx, const struct driver_error *error);
 
 enum driver_capability {
 	DRIVER_SEND_SIGNALS = 1 << 0, /* driver_signal() works. */
-	DRIVER_EXEC = 1 << 1,         /* Commands can be run inside a running task. */
+	DRIVER_EXEC = 1 << 1,         /* Commands can be run beside a running task: client/driver_command.h. */
 	DRIVER_ROOT = 1 << 2,         /* Tasks see their directory as the root: /alloc, /local, /secrets. */
 };
 
@@ -117,15 +129,26 @@ struct driver {
 	struct driver_task *(*recover)(struct driver_host *host, const void *state, size_t len,
 	                               const struct driver_events *events, void *ctx);
 	void (*save)(const struct driver_task *task, struct buf *out);
+	void (*go)(struct driver_task *task); /* NULL if it never calls ready_cb. */
 	void (*kill)(struct driver_task *task, int signal, int64_t timeout_ns);
 	int (*signal)(struct driver_task *task, int signal, driver_signal_cb cb, void *ctx);
 	int (*stats)(struct driver_task *task, driver_stats_cb cb, void *ctx);
+	/* Only with DRIVER_EXEC. Run cmd->argv with these three descriptors as its own, which are borrowed; a terminal is
+	 * all three. 0, and later driver_command_over(); or a negative code and why. */
+	int (*command)(struct driver_task *task, struct driver_command *cmd, const int fds[3],
+	               struct driver_error *error);
+	/* Kill it and forget it: it is not told any more. */
+	void (*command_kill)(struct driver_task *task, struct driver_command *cmd);
+	/* NULL: a terminal is made here, and its size is that of its other end. Else the driver makes it, and the command's
+	 * descriptors are pipes all the same. */
+	void (*command_resize)(struct driver_task *task, struct driver_command *cmd, unsigned rows, unsigned columns);
 	void (*destroy)(struct driver_task *task);
 	void (*detach)(struct driver_task *task);
 };
 
 enum driver_state {
-	DRIVER_STARTING, /* Until started_cb. */
+	DRIVER_STARTING, /* Until ready_cb or started_cb. */
+	DRIVER_READY,    /* From ready_cb to started_cb. */
 	DRIVER_RUNNING,
 	DRIVER_EXITED,   /* exited_cb has fired, or started_cb with an error. */
 };
@@ -137,7 +160,9 @@ struct driver_task {
 	struct driver_events events;
 	void *ctx;
 	enum driver_state state;
+	bool findable; /* Recovered, or told to go: driver_detach() leaves it to a later agent, also before it runs. */
 	int32_t pid; /* Of the task's first process; 0 if there is none of that kind. */
+	struct list commands; /* struct driver_command: those that run beside it. */
 };
 
 /* ---- the list of drivers ---- */
@@ -185,8 +210,12 @@ struct driver_task *driver_start(struct driver_host *host, const struct driver *
 struct driver_task *driver_recover(struct driver_host *host, const struct driver *driver, const void *state, size_t len,
                                    const struct driver_events *events, void *ctx);
 
-/* Append what driver_recover() needs, at most a few hundred bytes, versioned by the driver. For running tasks. */
+/* Append what driver_recover() needs, at most a few hundred bytes, versioned by the driver. For tasks that are ready or
+ * run. */
 void driver_save(const struct driver_task *task, struct buf *out);
+
+/* Let a task run that is ready; once. */
+void driver_go(struct driver_task *task);
 
 /* Ask the task to end: `signal` (a name; "" or NULL is the driver's own) now, and SIGKILL for all its processes after
  * timeout_ns. Allowed while it starts; nothing happens when it has ended. Asking again can only shorten the wait.
@@ -204,8 +233,8 @@ int driver_stats(struct driver_task *task, driver_stats_cb cb, void *ctx);
 /* The task is no longer wanted: what still runs of it is killed at once, its records on disk are removed. */
 void driver_destroy(struct driver_task *task);
 
-/* The agent ends, the task goes on: let go of it so that driver_recover() can find it. For running tasks; one that
- * is starting is destroyed, because nothing tells a later agent of it. */
+/* The agent ends, the task goes on: let go of it so that driver_recover() can find it. One that is starting and was
+ * not told to go is destroyed, because nothing tells a later agent of it. */
 void driver_detach(struct driver_task *task);
 
 /* End whatever still runs with `state_dir` as its state directory although no record tells of it: an agent that died at

@@ -111,20 +111,84 @@ static void put_list(struct buf *out, const char *s, size_t n)
 	buf_byte(out, ']');
 }
 
-/* A block of a job file comes as a list of one object. */
-static void put_map(struct buf *out, const char *s, size_t n)
-{
-	const char *inner = n > 0 && s[0] == '[' ? skip_space(s + 1) : s;
-	const char *end = *inner == '{' ? skip_nested(inner) : inner;
+static int put_members(const struct type *t, struct buf *out, const char **at, struct driver_error *error);
 
-	if (inner != s && *inner == '{' && *skip_space(end) == ']') {
-		buf_put(out, inner, (size_t)(end - inner));
-	} else {
-		buf_put(out, s, n);
+/* A block of a job file comes as a list of one object: that object, or NULL. */
+static const char *only_object(const char *s)
+{
+	const char *inner = *s == '[' ? skip_space(s + 1) : s;
+
+	if (*inner != '{') {
+		return NULL;
 	}
+	return inner == s || *skip_space(skip_nested(inner)) == ']' ? inner : NULL;
 }
 
-static void put_value(struct buf *out, const struct field *f, const char *s, size_t n)
+/* Its values are texts. */
+static void put_map(struct buf *out, const char *s, size_t n)
+{
+	const char *at = only_object(s);
+	const char *end;
+
+	if (at == NULL) {
+		buf_put(out, s, n);
+		return;
+	}
+	buf_byte(out, '{');
+	for (at = skip_space(at + 1); *at == '"' || *at == ','; at = skip_space(end)) {
+		end = *at == ',' ? at + 1 : skip_string(at);
+		buf_put(out, at, (size_t)(end - at));
+		at = skip_space(end);
+		if (*at == ':') {
+			at = skip_space(at + 1);
+			end = skip_value(at);
+			buf_byte(out, ':');
+			put_quoted(out, at, (size_t)(end - at));
+		}
+	}
+	buf_byte(out, '}');
+}
+
+static int put_nested(const struct type *t, struct buf *out, const char *s, size_t n, struct driver_error *error)
+{
+	const char *at = only_object(s);
+
+	if (at == NULL) {
+		buf_put(out, s, n);
+		return 0;
+	}
+	return put_members(t, out, &at, error);
+}
+
+/* One block may stand for a list of them. */
+static int put_blocks(const struct type *t, struct buf *out, const char *s, size_t n, struct driver_error *error)
+{
+	const char *at = *s == '[' ? skip_space(s + 1) : s;
+	int rv = 0;
+
+	if (*s != '[' && *s != '{') {
+		buf_put(out, s, n);
+		return 0;
+	}
+	buf_byte(out, '[');
+	while (rv == 0 && *at == '{') {
+		rv = put_members(t, out, &at, error);
+		at = skip_space(at);
+		if (*s == '[' && *at == ',') {
+			buf_byte(out, ',');
+			at = skip_space(at + 1);
+		} else {
+			break;
+		}
+	}
+	if (rv == 0 && *s == '[' && *at != ']') {
+		rv = driver_fault(error, "config has a list of what are no objects");
+	}
+	buf_byte(out, ']');
+	return rv;
+}
+
+static int put_value(struct buf *out, const struct field *f, const char *s, size_t n, struct driver_error *error)
 {
 	switch (f->kind) {
 	case KIND_STR:
@@ -134,14 +198,12 @@ static void put_value(struct buf *out, const struct field *f, const char *s, siz
 		put_list(out, s, n);
 		break;
 	case KIND_MAP:
-	case KIND_OBJ:
 		put_map(out, s, n);
 		break;
+	case KIND_OBJ:
+		return put_nested(f->sub, out, s, n, error);
 	case KIND_LIST:
-		buf_str(out, n > 0 && s[0] == '{' ? "[" : "");
-		buf_put(out, s, n);
-		buf_str(out, n > 0 && s[0] == '{' ? "]" : "");
-		break;
+		return put_blocks(f->sub, out, s, n, error);
 	case KIND_BOOL:
 	case KIND_OPTBOOL:
 		put_unquoted(out, s, n, "truefals");
@@ -154,6 +216,7 @@ static void put_value(struct buf *out, const struct field *f, const char *s, siz
 		buf_put(out, s, n);
 		break;
 	}
+	return 0;
 }
 
 /* One `"key": value` at *at, which moves behind it. */
@@ -176,34 +239,43 @@ static int put_member(const struct type *t, struct buf *out, const char **at, st
 	*at = skip_value(value);
 	buf_put(out, key - 1, (size_t)(key_end - (key - 1)));
 	buf_byte(out, ':');
-	put_value(out, f, value, (size_t)(*at - value));
+	return put_value(out, f, value, (size_t)(*at - value), error);
+}
+
+/* The object that begins at *at, which moves behind it. */
+static int put_members(const struct type *t, struct buf *out, const char **at, struct driver_error *error)
+{
+	int rv;
+
+	buf_byte(out, '{');
+	for (*at = skip_space(*at + 1); **at != '}' && **at != '\0'; *at = skip_space(*at)) {
+		if (**at == ',') {
+			buf_byte(out, **at);
+			(*at)++;
+			continue;
+		}
+		rv = put_member(t, out, at, error);
+		if (rv != 0) {
+			return rv;
+		}
+	}
+	if (**at != '}') {
+		return driver_fault(error, "config is not a JSON object");
+	}
+	(*at)++;
+	buf_byte(out, '}');
 	return 0;
 }
 
 static int put_object(const struct type *t, struct buf *out, const char *config, struct driver_error *error)
 {
 	const char *at = skip_space(config);
-	int rv;
+	int rv = *at == '{' ? put_members(t, out, &at, error) : driver_fault(error, "config is not a JSON object");
 
-	if (*at != '{') {
+	if (rv == 0 && *skip_space(at) != '\0') {
 		return driver_fault(error, "config is not a JSON object");
 	}
-	buf_byte(out, '{');
-	for (at = skip_space(at + 1); *at != '}' && *at != '\0'; at = skip_space(at)) {
-		if (*at == ',') {
-			buf_byte(out, *at++);
-			continue;
-		}
-		rv = put_member(t, out, &at, error);
-		if (rv != 0) {
-			return rv;
-		}
-	}
-	if (*at != '}' || *skip_space(at + 1) != '\0') {
-		return driver_fault(error, "config is not a JSON object");
-	}
-	buf_byte(out, '}');
-	return out->failed ? ERR_NOMEM : 0;
+	return rv != 0 ? rv : out->failed ? ERR_NOMEM : 0;
 }
 
 static bool is_empty(const struct field *f, const void *obj)

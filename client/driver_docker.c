@@ -18,27 +18,30 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/docker_command.h"
 #include "client/docker_config.h"
 #include "client/docker_engine.h"
 #include "client/executor/logs.h"
+#include "lib/bell.h"
+#include "lib/timefmt.h"
 #include "proto/error.h"
 
 enum {
 	SHORT_S = 30,      /* For answers that the engine has at hand. */
 	START_S = 120,
-	PULL_S = 3600,
 	PROBE_S = 2,
 	RETRY_MS = 500,    /* While the engine does not answer. */
 	RECORD_VERSION = 1,
 	ID_TEXT = 65,      /* 64 hex digits. */
-	TIME_TEXT = 40,
+	LINE_TIME = 40,
 	CREATE_TRIES = 60, /* While one of that name is being removed. */
 	CREATE_PAUSE_MS = 250,
+	CATCH_UP_TRIES = 8,
 	FRAME_HEAD = 8,
 	PIECE = 4096,      /* No more than a pipe takes at once. */
 };
 
-enum stage { STAGE_NONE, STAGE_STARTED, STAGE_FAILED, STAGE_ENDED, STAGE_LEFT };
+enum stage { STAGE_NONE, STAGE_READY, STAGE_STARTED, STAGE_FAILED, STAGE_ENDED, STAGE_LEFT };
 enum want { WANT_RUN, WANT_DETACH, WANT_DESTROY };
 
 /* Of a stream of the engine's: frames with a head of 8 bytes, in each a time, a space, and output. */
@@ -47,7 +50,7 @@ struct demux {
 	uint32_t head_n;
 	uint32_t left; /* Of the frame. */
 	bool in_time;
-	char time[TIME_TEXT];
+	char time[LINE_TIME];
 	uint32_t time_n;
 };
 
@@ -59,13 +62,13 @@ struct output {
 struct docker_task {
 	struct driver_task base;
 	uv_thread_t thread;
-	uv_async_t wake;
+	struct bell wake;
 	uv_timer_t kill_timer;
 	unsigned handles;  /* Of the loop's, that are not closed yet. */
 	unsigned works;    /* Under way on libuv's threads. */
 	bool joined;
 	bool dead;
-	bool told_start;
+	bool told_pull, told_ready, told_start;
 	bool kill_asked;
 	int kill_signal;
 	int64_t kill_timeout_ns;
@@ -76,14 +79,17 @@ struct docker_task {
 	const char *image, *name, *body, *auth; /* body NULL: the container is there. */
 	const char *state_dir, *log_dir, *stdout_name, *stderr_name;
 	int64_t log_max_files, log_max_file_bytes;
-	bool log_disabled, pull, pull_soft;
+	bool log_disabled, pull, pull_soft, tty;
+	long pull_s; /* How long getting the image may take. */
 	bool refused; /* `error` says why it cannot be started. */
 	bool keep;    /* An ended container stays. */
 
 	struct engine_stop stop;
+	uv_sem_t told; /* Posted when it is told to go, or let go of. */
 	atomic_int want;
 	/* By the thread, published with `stage`. */
 	atomic_int stage;
+	atomic_bool pulls; /* The image is being got. */
 	char id[ID_TEXT];
 	int32_t pid;
 	struct driver_error error;
@@ -92,7 +98,7 @@ struct docker_task {
 	/* The thread's own. */
 	struct demux demux;
 	struct output out, err;
-	char last_time[TIME_TEXT];
+	char last_time[LINE_TIME];
 	int since_file;
 };
 
@@ -139,7 +145,8 @@ struct docker_task {
 	X(T, STR, stderr_name, "Stderr")        \
 	X(T, INT, log_max_files, "MaxFiles")    \
 	X(T, INT, log_max_file_bytes, "MaxFileBytes") \
-	X(T, BOOL, log_disabled, "LogDisabled")
+	X(T, BOOL, log_disabled, "LogDisabled") \
+	X(T, BOOL, tty, "TTY")
 
 OBJECT_DECLARE(docker_state, DOCKER_STATE_FIELDS);
 OBJECT_DECLARE(docker_labels, DOCKER_LABELS_FIELDS);
@@ -283,7 +290,7 @@ static bool pull_image(struct docker_task *t, const char *auth, char why[ENGINE_
 	bool tagged = strchr(t->image, '@') != NULL || !docker_image_is_latest(t->image) ||
 		      strstr(t->image, ":latest") != NULL;
 	struct engine_call c = {
-		.socket = t->socket, .method = "POST", .auth = auth, .timeout_s = PULL_S, .stop = &t->stop};
+		.socket = t->socket, .method = "POST", .auth = auth, .timeout_s = t->pull_s, .stop = &t->stop};
 	struct buf reply = {0};
 	char path[1024];
 	bool ok;
@@ -308,6 +315,8 @@ static int get_image(struct docker_task *t)
 	if (there && !t->pull) {
 		return 0;
 	}
+	atomic_store(&t->pulls, true);
+	bell_ring(&t->wake);
 	if (pull_image(t, t->auth, why) || (t->pull_soft && t->auth != NULL && pull_image(t, NULL, why))) {
 		return 0;
 	}
@@ -392,15 +401,8 @@ static int create(struct docker_task *t)
 static int start_container(struct docker_task *t)
 {
 	char why[ENGINE_WHY];
-	int rv = get_image(t);
 	int status;
 
-	if (rv == 0) {
-		rv = create(t);
-	}
-	if (rv != 0) {
-		return rv;
-	}
 	status = call(t, "POST", START_S, NULL, why, "/containers/%s/start", t->id);
 	if (status != 204 && status != 304) {
 		remove_container(t);
@@ -465,19 +467,46 @@ static size_t take_head(struct demux *d, const char *data, size_t n)
 	return take;
 }
 
-/* Of a frame's data: the time up to the first space, then output. */
+/* The time that goes up to the first space; what it takes. */
+static size_t take_time(struct demux *d, const char *data, size_t n)
+{
+	size_t at = 0;
+
+	for (; d->in_time && at < n; at++) {
+		d->in_time = data[at] != ' ';
+		if (d->in_time && d->time_n + 1 < LINE_TIME) {
+			d->time[d->time_n++] = data[at];
+		}
+	}
+	return at;
+}
+
+/* Of a terminal there are no frames, but lines, each with its time. */
+static size_t take_line(struct docker_task *t, const char *data, size_t n)
+{
+	struct demux *d = &t->demux;
+	size_t at = take_time(d, data, n);
+	const char *end = d->in_time ? NULL : memchr(data + at, '\n', n - at);
+	size_t take = end != NULL ? (size_t)(end + 1 - data) : n;
+
+	if (!d->in_time) {
+		write_output(t, &t->out, data + at, take - at);
+	}
+	if (end != NULL) {
+		keep_time(t);
+		d->in_time = true;
+		d->time_n = 0;
+	}
+	return take;
+}
+
+/* Of a frame's data: its time, then output. */
 static size_t take_data(struct docker_task *t, const char *data, size_t n)
 {
 	struct demux *d = &t->demux;
 	size_t take = d->left < n ? d->left : n;
-	size_t at = 0;
+	size_t at = take_time(d, data, take);
 
-	for (; d->in_time && at < take; at++) {
-		d->in_time = data[at] != ' ';
-		if (d->in_time && d->time_n + 1 < TIME_TEXT) {
-			d->time[d->time_n++] = data[at];
-		}
-	}
 	if (!d->in_time) {
 		write_output(t, d->head[0] == 2 ? &t->err : &t->out, data + at, take - at);
 	}
@@ -494,7 +523,9 @@ static bool sink_cb(void *ctx, const char *data, size_t n)
 	size_t took;
 
 	while (n > 0) {
-		took = t->demux.left > 0 ? take_data(t, data, n) : take_head(&t->demux, data, n);
+		took = t->tty		   ? take_line(t, data, n)
+		       : t->demux.left > 0 ? take_data(t, data, n)
+					   : take_head(&t->demux, data, n);
 		data += took;
 		n -= took;
 	}
@@ -538,8 +569,8 @@ static void open_since(struct docker_task *t)
 	}
 }
 
-/* Follow the container's output, or without output only its end, until the engine has no more to say. */
-static void follow(struct docker_task *t)
+/* Write what the engine has kept of the output since the last of it; `follow` until it has no more to say. */
+static void read_output(struct docker_task *t, bool follow)
 {
 	struct engine_call c = {.socket = t->socket, .method = "GET", .stop = &t->stop, .sink = sink_cb, .ctx = t};
 	char path[256];
@@ -547,22 +578,46 @@ static void follow(struct docker_task *t)
 	int64_t seconds;
 	int64_t ns;
 
-	if (t->log_disabled) {
-		snprintf(path, sizeof(path), "/containers/%s/wait", t->id);
-		c.method = "POST";
-		c.sink = NULL;
-		c.path = path;
-		engine_call(&c, NULL, why);
-		return;
-	}
-	t->demux = (struct demux){0};
-	snprintf(path, sizeof(path), "/containers/%s/logs?follow=1&stdout=1&stderr=1&timestamps=1", t->id);
+	c.timeout_s = follow ? 0 : START_S;
+	t->demux = (struct demux){.in_time = t->tty};
+	snprintf(path, sizeof(path), "/containers/%s/logs?follow=%d&stdout=1&stderr=1&timestamps=1", t->id, follow);
 	if (parse_time(t->last_time, &seconds, &ns)) {
 		snprintf(path + strlen(path), sizeof(path) - strlen(path), "&since=%lld.%09lld",
 			 (long long)(ns == 999999999 ? seconds + 1 : seconds), (long long)((ns + 1) % 1000000000));
 	}
 	c.path = path;
 	engine_call(&c, NULL, why);
+}
+
+/* Follow the container's output, or without output only its end. */
+static void follow(struct docker_task *t)
+{
+	struct engine_call c = {.socket = t->socket, .method = "POST", .stop = &t->stop};
+	char path[256];
+	char why[ENGINE_WHY];
+
+	if (!t->log_disabled) {
+		read_output(t, true);
+		return;
+	}
+	snprintf(path, sizeof(path), "/containers/%s/wait", t->id);
+	c.path = path;
+	engine_call(&c, NULL, why);
+}
+
+/* An engine under load lets go of who follows before it has told the last of an ended container's output. */
+static void catch_up(struct docker_task *t)
+{
+	char before[LINE_TIME];
+	unsigned i;
+
+	for (i = 0; i < CATCH_UP_TRIES && is_wanted(t); i++) {
+		memcpy(before, t->last_time, sizeof(before));
+		read_output(t, false);
+		if (memcmp(before, t->last_time, sizeof(before)) == 0) {
+			return;
+		}
+	}
 }
 
 /* ---- the thread: the end ---- */
@@ -590,6 +645,11 @@ static int read_end(struct docker_task *t, const struct docker_state *s)
 	if (parse_time(s->finished_at, &seconds, &ns)) {
 		t->exit.finished_ns = seconds * 1000000000 + ns;
 	}
+	if (s->exit_code != 0) {
+		snprintf(t->exit.error, sizeof(t->exit.error),
+			 s->oom_killed ? "OOM Killed" : "Docker container exited with non-zero exit code: %lld",
+			 (long long)s->exit_code);
+	}
 	return 0;
 }
 
@@ -616,7 +676,43 @@ static bool has_ended(struct docker_task *t, int32_t *pid)
 static void publish(struct docker_task *t, enum stage stage)
 {
 	atomic_store(&t->stage, stage);
-	uv_async_send(&t->wake);
+	bell_ring(&t->wake);
+}
+
+/* Whether it is still to be started when the loop has had its word. */
+static bool await_go(struct docker_task *t)
+{
+	if (t->base.events.ready_cb != NULL) {
+		publish(t, STAGE_READY);
+		uv_sem_wait(&t->told);
+	}
+	return is_wanted(t);
+}
+
+static int make_container(struct docker_task *t)
+{
+	int rv = get_image(t);
+
+	if (rv == 0) {
+		rv = create(t);
+	}
+	if (rv != 0) {
+		return rv;
+	}
+	return await_go(t) ? start_container(t) : ERR_CLOSED;
+}
+
+/* One that an agent wrote down and could not start any more is started now. */
+static int adopt_container(struct docker_task *t)
+{
+	struct docker_container c;
+	struct arena mem = {0};
+	char why[ENGINE_WHY];
+	bool waits = inspect(t, t->id, &c, &mem, why) == 200 && c.state != NULL &&
+		     strcmp(c.state->status, "created") == 0;
+
+	arena_close(&mem);
+	return waits ? start_container(t) : 0;
 }
 
 static void carry(struct docker_task *t)
@@ -635,6 +731,9 @@ static void carry(struct docker_task *t)
 			pause_ms(RETRY_MS);
 		}
 	}
+	if (ended && !t->log_disabled) {
+		catch_up(t);
+	}
 	close_output(&t->out);
 	close_output(&t->err);
 	if (dir >= 0) {
@@ -649,7 +748,7 @@ static void thread_cb(void *ctx)
 {
 	struct docker_task *t = ctx;
 
-	if (t->refused || (t->body != NULL && start_container(t) != 0)) {
+	if (t->refused || (t->body != NULL ? make_container(t) : adopt_container(t)) != 0) {
 		publish(t, STAGE_FAILED);
 		return;
 	}
@@ -666,6 +765,7 @@ static void free_if_over(struct docker_task *t)
 	struct driver_host *host = t->base.host;
 
 	if (t->handles == 0 && t->works == 0) {
+		uv_sem_destroy(&t->told);
 		arena_close(&t->mem);
 		free(t);
 		driver_host_left(host);
@@ -680,10 +780,19 @@ static void handle_closed(uv_handle_t *handle)
 	free_if_over(t);
 }
 
+static void bell_closed(struct bell *wake)
+{
+	struct docker_task *t = wake->data;
+
+	t->handles--;
+	free_if_over(t);
+}
+
 /* Before run_task(). */
 static void free_unborn(struct docker_task *t)
 {
 	if (t != NULL) {
+		uv_sem_destroy(&t->told);
 		arena_close(&t->mem);
 		free(t);
 	}
@@ -693,29 +802,34 @@ static struct docker_task *make_task(struct driver_host *host, const struct driv
 {
 	struct docker_task *t = calloc(1, sizeof(*t));
 
+	if (t != NULL && uv_sem_init(&t->told, 0) != 0) {
+		free(t);
+		t = NULL;
+	}
 	if (t != NULL) {
 		t->base = (struct driver_task){.driver = &driver_docker, .host = host, .events = *events, .ctx = ctx};
 		t->since_file = -1;
 		engine_stop_init(&t->stop);
 		atomic_init(&t->want, WANT_RUN);
 		atomic_init(&t->stage, STAGE_NONE);
+		atomic_init(&t->pulls, false);
 		t->socket = arena_strdup(&t->mem, host->docker_socket);
 		t->keep = host->docker.gc != NULL && !host->docker.gc->container;
 	}
 	return t;
 }
 
-static void wake_cb(uv_async_t *wake);
+static void wake_cb(struct bell *wake);
 
 /* NULL, and the task freed, when it cannot. */
 static struct driver_task *run_task(struct docker_task *t)
 {
-	if (uv_async_init(t->base.host->loop, &t->wake, wake_cb) != 0) {
+	if (bell_open(&t->wake, t->base.host->loop, wake_cb, t) != 0) {
 		free_unborn(t);
 		return NULL;
 	}
 	uv_timer_init(t->base.host->loop, &t->kill_timer);
-	t->wake.data = t->kill_timer.data = t;
+	t->kill_timer.data = t;
 	t->handles = 2;
 	t->base.host->holders++;
 	if (uv_thread_create(&t->thread, thread_cb, t) != 0) {
@@ -874,13 +988,13 @@ static void finish(struct docker_task *t)
 {
 	struct docker_work w = {.question = ASK_REMOVE};
 
-	if (uv_is_closing((uv_handle_t *)&t->wake)) {
+	if (uv_is_closing((uv_handle_t *)&t->kill_timer)) {
 		return;
 	}
 	if (atomic_load(&t->want) == WANT_DESTROY && t->id[0] != '\0' && !t->keep) {
 		(void)ask(t, &w); /* Without memory it stays, for the next start of this task to remove. */
 	}
-	uv_close((uv_handle_t *)&t->wake, handle_closed);
+	bell_close(&t->wake, bell_closed);
 	uv_close((uv_handle_t *)&t->kill_timer, handle_closed);
 }
 
@@ -889,6 +1003,23 @@ static void join(struct docker_task *t)
 	if (!t->joined) {
 		uv_thread_join(&t->thread);
 		t->joined = true;
+	}
+}
+
+static void tell_pull(struct docker_task *t)
+{
+	if (!t->told_pull && !t->told_start && t->base.events.said_cb != NULL) {
+		t->base.events.said_cb(t->base.ctx, &t->base, "Downloading image");
+	}
+	t->told_pull = true;
+}
+
+static void tell_ready(struct docker_task *t)
+{
+	if (!t->told_ready) {
+		t->told_ready = true;
+		t->base.state = DRIVER_READY;
+		t->base.events.ready_cb(t->base.ctx, &t->base);
 	}
 }
 
@@ -904,7 +1035,7 @@ static void tell_started(struct docker_task *t, const struct driver_error *error
 }
 
 /* The callbacks may let go of the task; while it is dead nothing is told, and the thread's end is the end. */
-static void wake_cb(uv_async_t *wake)
+static void wake_cb(struct bell *wake)
 {
 	struct docker_task *t = wake->data;
 	enum stage stage = (enum stage)atomic_load(&t->stage);
@@ -918,8 +1049,18 @@ static void wake_cb(uv_async_t *wake)
 		}
 		return;
 	}
+	if (atomic_load(&t->pulls)) {
+		tell_pull(t);
+	}
+	if (stage == STAGE_NONE || t->dead) {
+		return;
+	}
 	if (stage == STAGE_FAILED && !t->told_start) {
 		tell_started(t, &t->error);
+		return;
+	}
+	if (stage == STAGE_READY) {
+		tell_ready(t);
 		return;
 	}
 	if (!t->told_start) {
@@ -1022,6 +1163,7 @@ static int prepare(struct docker_task *t, const struct driver_spec *spec)
 {
 	struct docker_config c;
 	struct buf body = {0};
+	int64_t pull_ns = 0;
 	int rv = docker_config(spec->config, &c, &t->mem, &t->error);
 
 	if (rv == 0) {
@@ -1031,6 +1173,9 @@ static int prepare(struct docker_task *t, const struct driver_spec *spec)
 		t->image = c.image;
 		t->pull = c.force_pull || docker_image_is_latest(c.image);
 		t->pull_soft = c.auth_soft_fail;
+		t->tty = c.tty;
+		(void)duration_parse(c.image_pull_timeout, strlen(c.image_pull_timeout), &pull_ns);
+		t->pull_s = (long)(pull_ns / 1000000000) + 1;
 		t->auth = docker_auth_header(c.auth, &t->mem);
 		t->name = container_name(spec, &t->mem);
 		t->body = arena_strndup(&t->mem, body.at, body.len);
@@ -1076,6 +1221,7 @@ static bool read_record(struct docker_task *t, const void *state, size_t len)
 	t->log_max_files = r.log_max_files;
 	t->log_max_file_bytes = r.log_max_file_bytes;
 	t->log_disabled = r.log_disabled;
+	t->tty = r.tty;
 	return true;
 }
 
@@ -1111,7 +1257,13 @@ static void save(const struct driver_task *task, struct buf *out)
 	r.log_max_files = t->log_max_files;
 	r.log_max_file_bytes = t->log_max_file_bytes;
 	r.log_disabled = t->log_disabled;
+	r.tty = t->tty;
 	pack_encode(&docker_record_type, &r, out);
+}
+
+static void go(struct driver_task *task)
+{
+	uv_sem_post(&task_of(task)->told);
 }
 
 static void kill_task(struct driver_task *task, int number, int64_t timeout_ns)
@@ -1135,6 +1287,25 @@ static int signal_task(struct driver_task *task, int number, driver_signal_cb cb
 	return ask(task_of(task), &w);
 }
 
+static int command(struct driver_task *task, struct driver_command *cmd, const int fds[3], struct driver_error *error)
+{
+	const struct docker_task *t = task_of(task);
+
+	return docker_command(t->socket, t->id, cmd, fds, error);
+}
+
+static void command_kill(struct driver_task *task, struct driver_command *cmd)
+{
+	(void)task;
+	docker_command_kill(cmd);
+}
+
+static void command_resize(struct driver_task *task, struct driver_command *cmd, unsigned rows, unsigned columns)
+{
+	(void)task;
+	docker_command_resize(cmd, rows, columns);
+}
+
 static int stats(struct driver_task *task, driver_stats_cb cb, void *ctx)
 {
 	struct docker_work w = {.question = ASK_STATS, .stats_cb = cb, .ctx = ctx};
@@ -1149,6 +1320,7 @@ static void let_go(struct docker_task *t, enum want want)
 	if (t->joined) {
 		finish(t);
 	} else {
+		uv_sem_post(&t->told);
 		engine_stop(&t->stop); /* finish() follows when the thread has told of its end. */
 	}
 }
@@ -1168,7 +1340,7 @@ static void detach(struct driver_task *task)
 
 const struct driver driver_docker = {
 	.name = "docker",
-	.capabilities = DRIVER_SEND_SIGNALS | DRIVER_ROOT,
+	.capabilities = DRIVER_SEND_SIGNALS | DRIVER_ROOT | DRIVER_EXEC,
 	.kill_signal = "SIGINT",
 	.configure = configure,
 	.enabled = enabled,
@@ -1177,9 +1349,13 @@ const struct driver driver_docker = {
 	.start = start,
 	.recover = recover,
 	.save = save,
+	.go = go,
 	.kill = kill_task,
 	.signal = signal_task,
 	.stats = stats,
+	.command = command,
+	.command_kill = command_kill,
+	.command_resize = command_resize,
 	.destroy = destroy,
 	.detach = detach,
 };

@@ -78,3 +78,16 @@ const char *const *driver_env(const struct driver_spec *spec, const struct strs 
 	*n = at + spec->env_n;
 	return env;
 }
+
+const char *driver_env_get(const char *const *env, uint32_t n, const char *key)
+{
+	size_t len = strlen(key);
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (same_key(env[i], key, len)) {
+			return env[i] + len + 1;
+		}
+	}
+	return "";
+}

@@ -10,4 +10,7 @@
 const char *const *driver_env(const struct driver_spec *spec, const struct strs *denied, uint32_t lists_n,
                               struct arena *mem, uint32_t *n);
 
+/* The value that a list of n "KEY=value" texts gives to a key; "" when it gives none. */
+const char *driver_env_get(const char *const *env, uint32_t n, const char *key);
+
 #endif /* CLIENT_DRIVER_ENV_H_ */

@@ -264,7 +264,7 @@ static struct driver_task *recover(struct driver_host *host, const void *state, 
 
 const struct driver driver_exec = {
 	.name = "exec",
-	.capabilities = DRIVER_SEND_SIGNALS | DRIVER_ROOT,
+	.capabilities = DRIVER_SEND_SIGNALS | DRIVER_EXEC | DRIVER_ROOT,
 	.kill_signal = "SIGINT",
 	.default_user = "nobody",
 	.configure = configure,
@@ -274,9 +274,12 @@ const struct driver driver_exec = {
 	.start = start,
 	.recover = recover,
 	.save = executor_save,
+	.go = executor_go,
 	.kill = executor_kill,
 	.signal = executor_signal,
 	.stats = executor_stats,
+	.command = executor_command,
+	.command_kill = executor_command_kill,
 	.destroy = executor_destroy,
 	.detach = executor_detach,
 };

@@ -30,15 +30,55 @@ OBJECT_DECLARE(raw_exec_plugin, RAW_EXEC_PLUGIN_FIELDS);
 OBJECT_DECLARE(mock_plugin, MOCK_PLUGIN_FIELDS);
 OBJECT_DECLARE(exec_plugin, EXEC_PLUGIN_FIELDS);
 
-#define DOCKER_VOLUMES_FIELDS(X, T) X(T, BOOL, enabled, "enabled")
-#define DOCKER_GC_FIELDS(X, T) X(T, BOOL, container, "container", .dflt = true)
+#define DOCKER_VOLUMES_FIELDS(X, T)      \
+	X(T, BOOL, enabled, "enabled")   \
+	X(T, STR, selinux, "selinuxlabel")
+#define DOCKER_DANGLING_FIELDS(X, T)     \
+	X(T, BOOL, enabled, "enabled")   \
+	X(T, BOOL, dry_run, "dry_run")   \
+	X(T, STR, period, "period")      \
+	X(T, STR, grace, "creation_grace")
+#define DOCKER_GC_FIELDS(X, T)                             \
+	X(T, BOOL, container, "container", .dflt = true)   \
+	X(T, BOOL, image, "image")                         \
+	X(T, STR, image_delay, "image_delay")              \
+	X(T, OBJ(docker_dangling), dangling, "dangling_containers")
+#define DOCKER_LOGGING_FIELDS(X, T)  \
+	X(T, STR, type, "type")      \
+	X(T, STR, driver, "driver")  \
+	X(T, MAP, config, "config")
+#define DOCKER_TLS_FIELDS(X, T)  \
+	X(T, STR, cert, "cert")  \
+	X(T, STR, key, "key")    \
+	X(T, STR, ca, "ca")
+#define DOCKER_AUTH_FILE_FIELDS(X, T) \
+	X(T, STR, config, "config")   \
+	X(T, STR, helper, "helper")
 #define DOCKER_PLUGIN_FIELDS(X, T)                                                 \
 	X(T, STR, endpoint, "endpoint", .dflt_str = "unix:///var/run/docker.sock") \
 	X(T, BOOL, allow_privileged, "allow_privileged")                           \
 	X(T, STRS, allow_caps, "allow_caps")                                       \
 	X(T, OBJ(docker_volumes), volumes, "volumes")                              \
-	X(T, OBJ(docker_gc), gc, "gc")
+	X(T, OBJ(docker_gc), gc, "gc")                                             \
+	X(T, OBJ(docker_logging), logging, "logging")                              \
+	X(T, INT, pids_limit, "pids_limit")                                        \
+	X(T, STRS, extra_labels, "extra_labels")                                   \
+	X(T, STRS, allow_runtimes, "allow_runtimes")                               \
+	X(T, BOOL, disable_log_collection, "disable_log_collection")               \
+	X(T, OBJ(docker_tls), tls, "tls")                                          \
+	X(T, OBJ(docker_auth_file), auth, "auth")                                  \
+	X(T, STR, infra_image, "infra_image")                                      \
+	X(T, STR, infra_image_pull_timeout, "infra_image_pull_timeout")            \
+	X(T, STR, image_pull_timeout, "image_pull_timeout")                        \
+	X(T, STR, pull_activity_timeout, "pull_activity_timeout")                  \
+	X(T, STR, nvidia_runtime, "nvidia_runtime")                                \
+	X(T, INT, container_exists_attempts, "container_exists_attempts")          \
+	X(T, BOOL, windows_admin, "windows_allow_insecure_container_admin")
 
+OBJECT_DECLARE(docker_dangling, DOCKER_DANGLING_FIELDS);
+OBJECT_DECLARE(docker_logging, DOCKER_LOGGING_FIELDS);
+OBJECT_DECLARE(docker_tls, DOCKER_TLS_FIELDS);
+OBJECT_DECLARE(docker_auth_file, DOCKER_AUTH_FILE_FIELDS);
 OBJECT_DECLARE(docker_volumes, DOCKER_VOLUMES_FIELDS);
 OBJECT_DECLARE(docker_gc, DOCKER_GC_FIELDS);
 OBJECT_DECLARE(docker_plugin, DOCKER_PLUGIN_FIELDS);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/driver_command.h"
 #include "client/driver_config.h"
 #include "client/driver_host.h"
 #include "proto/error.h"
@@ -21,6 +22,18 @@ enum { RECORD_VERSION = 1, REPEATS_A_TURN = 64 };
 
 /* When nothing is due. */
 #define NEVER INT64_MAX
+
+/* What a command beside the task does, whichever it is. */
+#define MOCK_COMMAND_FIELDS(X, T)                                                                                      \
+	X(T, DUR, run_for, "run_for")                                                                                  \
+	X(T, INT, exit_code, "exit_code")                                                                              \
+	X(T, INT, exit_signal, "exit_signal")                                                                          \
+	X(T, STR, exit_err_msg, "exit_err_msg")                                                                        \
+	X(T, STR, stdout_string, "stdout_string")                                                                      \
+	X(T, STR, stderr_string, "stderr_string")
+
+OBJECT_DECLARE(mock_command, MOCK_COMMAND_FIELDS);
+OBJECT_DEFINE(mock_command, MOCK_COMMAND_FIELDS);
 
 #define MOCK_CONFIG_FIELDS(X, T)                                                                                       \
 	X(T, DUR, run_for, "run_for")                                                                                  \
@@ -35,7 +48,8 @@ enum { RECORD_VERSION = 1, REPEATS_A_TURN = 64 };
 	X(T, STR, stdout_string, "stdout_string")                                                                      \
 	X(T, INT, stdout_repeat, "stdout_repeat")                                                                      \
 	X(T, DUR, stdout_repeat_duration, "stdout_repeat_duration")                                                    \
-	X(T, DUR, plugin_exit_after, "plugin_exit_after")
+	X(T, DUR, plugin_exit_after, "plugin_exit_after")                                                              \
+	X(T, OBJ(mock_command), exec_command, "exec_command")
 
 OBJECT_DECLARE(mock_config, MOCK_CONFIG_FIELDS);
 OBJECT_DEFINE(mock_config, MOCK_CONFIG_FIELDS);
@@ -440,9 +454,75 @@ static int stats(struct driver_task *task, driver_stats_cb cb, void *ctx)
 	return answer_later(task_of(task), &a);
 }
 
+/* ---- commands ---- */
+
+struct mock_run {
+	uv_timer_t timer;
+	struct driver_host *host;
+	struct driver_command *cmd; /* NULL: forgotten. */
+	struct driver_command_end end;
+};
+
+static void run_closed(uv_handle_t *handle)
+{
+	struct mock_run *r = CONTAINER_OF(handle, struct mock_run, timer);
+	struct driver_host *host = r->host;
+
+	free(r);
+	driver_host_left(host);
+}
+
+static void run_over(uv_timer_t *timer)
+{
+	struct mock_run *r = CONTAINER_OF(timer, struct mock_run, timer);
+
+	uv_close((uv_handle_t *)timer, run_closed);
+	driver_command_over(r->cmd, &r->end);
+}
+
+/* What a pipe does not take at once nobody gets. */
+static void say(int fd, const char *text)
+{
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && write(fd, text, strlen(text)) < 0) {
+		/* As it was said. */
+	}
+}
+
+static int command(struct driver_task *task, struct driver_command *cmd, const int fds[3], struct driver_error *error)
+{
+	const struct mock_command *c = task_of(task)->config.exec_command;
+	struct mock_run *r = calloc(1, sizeof(*r));
+
+	if (r == NULL || c == NULL) {
+		free(r);
+		return driver_fault(error, c == NULL ? "the task's config has no exec_command" : "out of memory");
+	}
+	r->host = task->host;
+	r->host->holders++;
+	r->cmd = cmd;
+	r->end.code = (int)c->exit_code;
+	r->end.signal = (int)c->exit_signal;
+	snprintf(r->end.error, sizeof(r->end.error), "%s", c->exit_err_msg);
+	say(fds[1], c->stdout_string);
+	say(fds[2], c->stderr_string);
+	uv_timer_init(r->host->loop, &r->timer);
+	uv_timer_start(&r->timer, run_over, (uint64_t)(c->run_for > 0 ? c->run_for / 1000000 : 0), 0);
+	cmd->inner = r;
+	return 0;
+}
+
+static void command_kill(struct driver_task *task, struct driver_command *cmd)
+{
+	struct mock_run *r = cmd->inner;
+
+	(void)task;
+	r->cmd = NULL;
+	uv_close((uv_handle_t *)&r->timer, run_closed);
+}
+
 const struct driver driver_mock = {
 	.name = "mock_driver",
-	.capabilities = DRIVER_SEND_SIGNALS,
+	.capabilities = DRIVER_SEND_SIGNALS | DRIVER_EXEC,
 	.kill_signal = "SIGINT",
 	.configure = configure,
 	.enabled = enabled,
@@ -454,6 +534,8 @@ const struct driver driver_mock = {
 	.kill = kill_task,
 	.signal = signal_task,
 	.stats = stats,
+	.command = command,
+	.command_kill = command_kill,
 	.destroy = let_go,
 	.detach = let_go,
 };

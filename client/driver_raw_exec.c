@@ -164,7 +164,7 @@ static struct driver_task *recover(struct driver_host *host, const void *state, 
 
 const struct driver driver_raw_exec = {
 	.name = "raw_exec",
-	.capabilities = DRIVER_SEND_SIGNALS,
+	.capabilities = DRIVER_SEND_SIGNALS | DRIVER_EXEC,
 	.kill_signal = "SIGINT",
 	.configure = configure,
 	.enabled = enabled,
@@ -173,9 +173,12 @@ const struct driver driver_raw_exec = {
 	.start = start,
 	.recover = recover,
 	.save = executor_save,
+	.go = executor_go,
 	.kill = executor_kill,
 	.signal = executor_signal,
 	.stats = executor_stats,
+	.command = executor_command,
+	.command_kill = executor_command_kill,
 	.destroy = executor_destroy,
 	.detach = executor_detach,
 };

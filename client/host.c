@@ -11,6 +11,7 @@
 
 #include "client/client_int.h"
 #include "client/host_int.h"
+#include "client/migrate.h"
 
 /* ---- answers without work ---- */
 
@@ -64,10 +65,15 @@ static bool must_wait(const struct client_alloc *ca)
 	return false;
 }
 
+void host_ask_previous(struct client_alloc *ca)
+{
+	ca->ask_previous = true;
+	host_make_ready(ca);
+}
+
 static void await_previous(struct alloc_runner *ar)
 {
-	alloc_of(ar)->ask_previous = true;
-	host_make_ready(alloc_of(ar));
+	host_ask_previous(alloc_of(ar));
 }
 
 static void answer_previous(struct client_alloc *ca)
@@ -76,7 +82,7 @@ static void answer_previous(struct client_alloc *ca)
 
 	ca->ask_previous = false;
 	list_remove(&ca->waiting);
-	if (must_wait(ca)) {
+	if (must_wait(ca) || migrate_waits(ca)) {
 		list_insert(&ca->client->waiting, &ca->waiting);
 		return;
 	}
@@ -88,10 +94,7 @@ static void answer_previous(struct client_alloc *ca)
 static void ask_again(struct client *c)
 {
 	LIST_EACH(e, &c->waiting) {
-		struct client_alloc *ca = CONTAINER_OF(e, struct client_alloc, waiting);
-
-		ca->ask_previous = true;
-		host_make_ready(ca);
+		host_ask_previous(CONTAINER_OF(e, struct client_alloc, waiting));
 	}
 }
 
@@ -113,6 +116,18 @@ void host_forget(struct client_alloc *ca)
 	host_collect_soon(ca);
 }
 
+/* Templates of tasks that have ended ask nothing any more. */
+static void end_renders(struct client_alloc *ca)
+{
+	uint32_t i;
+
+	for (i = 0; i < ca->ar.n; i++) {
+		if (task_runner_step(&ca->ar.tasks[i]) == TASK_DEAD) {
+			host_render_end(&ca->tasks[i]);
+		}
+	}
+}
+
 static void changed(struct alloc_runner *ar)
 {
 	struct client_alloc *ca = alloc_of(ar);
@@ -120,6 +135,7 @@ static void changed(struct alloc_runner *ar)
 	reports_add(ca);
 	saver_add(ca);
 	checks_look(ca);
+	end_renders(ca);
 	if (alloc_runner_dead(ar) && !ca->ended) {
 		ca->ended = true;
 		ask_again(ca->client);
@@ -146,13 +162,24 @@ void host_dispose(struct client_alloc *ca)
 }
 
 /* A driver keeps its records of an ended task until the end is in our own. */
-void host_saved(struct client_alloc *ca)
+void host_saved(struct client_alloc *ca, int rc)
 {
 	uint32_t i;
 
 	for (i = 0; i < ca->ar.n; i++) {
-		if (ca->tasks[i].ended && list_empty(&ca->save)) {
-			host_drop_driver(&ca->tasks[i]);
+		struct client_task *task = &ca->tasks[i];
+
+		if (task->go == GO_WRITING) {
+			host_written(&ca->ar.tasks[i], rc);
+		}
+		if (rc != 0 || !list_empty(&ca->save)) {
+			continue;
+		}
+		if (task->ended) {
+			host_drop_driver(task);
+		}
+		if (task->start_due) {
+			host_start(&ca->ar.tasks[i]);
 		}
 	}
 	host_collect_soon(ca);
@@ -173,7 +200,7 @@ static void serve_task(struct client_alloc *ca, uint32_t i)
 	case READY_NOTHING:
 		break;
 	case READY_ADOPT_FAILED:
-		alloc_runner_adopted(&ca->ar.tasks[i], false, &now);
+		alloc_runner_adopted(&ca->ar.tasks[i], ADOPTED_LOST, &now);
 		break;
 	case READY_PREPARED:
 		alloc_runner_prepared(&ca->ar.tasks[i], NULL, &now);

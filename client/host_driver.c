@@ -12,10 +12,13 @@ void host_drop_driver(struct client_task *task)
 {
 	if (task->driver != NULL) {
 		stats_lost(task);
+		host_scripts_end(task);
 		driver_destroy(task->driver);
 		task->driver = NULL;
 	}
 	task->ended = false;
+	task->go = GO_NOTHING;
+	task->go_ns = 0;
 }
 
 static struct task_runner *runner_of(struct client_alloc *ca, const struct driver_task *driver)
@@ -45,6 +48,38 @@ static void exited_cb(void *ctx, struct driver_task *driver, const struct driver
 	alloc_runner_exited(tr, &end, &now);
 }
 
+static void ready_cb(void *ctx, struct driver_task *driver)
+{
+	struct client_alloc *ca = ctx;
+
+	task_of(runner_of(ca, driver))->go = GO_WANTED;
+	saver_add(ca);
+}
+
+static void said_cb(void *ctx, struct driver_task *driver, const char *text)
+{
+	struct client_alloc *ca = ctx;
+	struct moment now = client_now(ca->client);
+
+	alloc_runner_event(runner_of(ca, driver), TASK_EVENT_DRIVER_MESSAGE, text, &now);
+}
+
+/* What nobody would find again does not run. */
+void host_written(struct task_runner *tr, int rc)
+{
+	struct client_task *task = task_of(tr);
+	char text[128];
+
+	task->go = GO_SAID;
+	if (rc == 0) {
+		driver_go(task->driver);
+		return;
+	}
+	snprintf(text, sizeof(text), "failed to save the state of the task: %s", error_text(rc));
+	host_drop_driver(task);
+	host_fail_later(tr, TASK_EVENT_DRIVER_FAILURE, text, true);
+}
+
 static void started_cb(void *ctx, struct driver_task *driver, const struct driver_error *error)
 {
 	struct client_alloc *ca = ctx;
@@ -62,19 +97,25 @@ static void started_cb(void *ctx, struct driver_task *driver, const struct drive
 	host_drop_driver(task_of(tr));
 }
 
-static const struct driver_events start_events = {.started_cb = started_cb, .exited_cb = exited_cb};
+static const struct driver_events start_events = {
+        .ready_cb = ready_cb, .said_cb = said_cb, .started_cb = started_cb, .exited_cb = exited_cb};
 
 static void recovered_cb(void *ctx, struct driver_task *driver, const struct driver_error *error)
 {
 	struct client_alloc *ca = ctx;
 	struct task_runner *tr = runner_of(ca, driver);
 	struct moment now = client_now(ca->client);
+	enum task_adopted found = ADOPTED_RUNS;
 
 	if (error != NULL) {
 		log_warn("client", "task %s of allocation %s was not found again: %s", tr->task->name, ca->id, error->text);
+		found = error->never ? ADOPTED_NEVER_RAN : ADOPTED_LOST;
 		host_drop_driver(task_of(tr));
 	}
-	alloc_runner_adopted(tr, error == NULL, &now);
+	alloc_runner_adopted(tr, found, &now);
+	if (found == ADOPTED_RUNS) {
+		host_render_adopted(tr);
+	}
 }
 
 static const struct driver_events recover_events = {.started_cb = recovered_cb, .exited_cb = exited_cb};
@@ -172,6 +213,12 @@ static bool make_spec(struct task_runner *tr, struct driver_spec *spec, struct a
 	       spec->log_dir != NULL && spec->stdout_name != NULL && spec->stderr_name != NULL;
 }
 
+/* The records of its last run go with the start of the next; until its end is in our own they are all that tells of it. */
+static bool must_wait(const struct client_task *task, const struct client_alloc *ca)
+{
+	return task->ended && (!list_empty(&ca->save) || ca->jobs > 0);
+}
+
 void host_start(struct task_runner *tr)
 {
 	struct client_task *task = task_of(tr);
@@ -179,6 +226,11 @@ void host_start(struct task_runner *tr)
 	const struct driver *driver;
 	struct arena mem = {0};
 
+	task->start_due = must_wait(task, alloc_of(tr->alloc));
+	if (task->start_due) {
+		saver_add(alloc_of(tr->alloc));
+		return;
+	}
 	host_drop_driver(task);
 	if (!make_spec(tr, &spec, &mem)) {
 		host_fail_later(tr, TASK_EVENT_DRIVER_FAILURE, "out of memory", true);
@@ -216,7 +268,13 @@ void host_cancel_task(struct task_runner *tr, bool now)
 
 	if (task->job != NULL) {
 		host_cancel_prepare(task);
-	} else if (task->driver != NULL && task->driver->state == DRIVER_STARTING) {
+	} else if (host_render_cancel(task)) {
+		host_answer_later(tr, READY_PREPARED);
+	} else if (task->start_due) {
+		task->start_due = false;
+		host_fail_later(tr, TASK_EVENT_DRIVER_FAILURE, "killed before it was started", false);
+	} else if (task->driver != NULL &&
+		   (task->driver->state == DRIVER_STARTING || task->driver->state == DRIVER_READY)) {
 		if (now) {
 			host_drop_driver(task);
 			host_fail_later(tr, TASK_EVENT_DRIVER_FAILURE, "killed while it was being started", false);

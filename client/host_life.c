@@ -1,17 +1,24 @@
 /* How allocations come to this node, outlive its agents, and go. */
+#include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <xxhash.h>
 
 #include "client/allocdir.h"
 #include "client/client_int.h"
 #include "client/host_int.h"
+#include "client/migrate.h"
 #include "lib/log.h"
 #include "proto/error.h"
 
 enum {
 	DESTROY_ENTRIES = 2000,
 	COLLECT_MAX = 50,    /* Ended allocations that stay, unless the configuration says otherwise. */
+	DISK_PERCENT = 80,
+	INODE_PERCENT = 70,
+	PARALLEL = 2,
 	COLLECT_SOONER = 10, /* So many times that many do not stay even while others are being started. */
 };
 
@@ -75,6 +82,9 @@ static struct client_alloc *alloc_new(struct client *c, const struct alloc_spec 
 	}
 	for (i = 0; i < spec->group->tasks.n; i++) {
 		list_init(&ca->tasks[i].stats);
+		list_init(&ca->tasks[i].scripts);
+		list_init(&ca->tasks[i].live.link);
+		ca->tasks[i].alloc = ca;
 	}
 	ca->client = c;
 	snprintf(ca->id, sizeof(ca->id), "%s", spec->alloc.id);
@@ -91,8 +101,10 @@ static void alloc_free(struct client_alloc *ca)
 	uint32_t i;
 
 	checks_forget(ca);
+	migrate_forget(ca);
 	for (i = 0; i < ca->ar.n; i++) {
-		assert(ca->tasks[i].driver == NULL && ca->tasks[i].job == NULL);
+		assert(ca->tasks[i].driver == NULL && ca->tasks[i].job == NULL && ca->tasks[i].render.job == NULL);
+		host_render_end(&ca->tasks[i]);
 		free(ca->tasks[i].handle);
 		free(ca->tasks[i].failure_text);
 		arena_close(&ca->tasks[i].vars_mem);
@@ -218,6 +230,46 @@ void host_restore(struct client *c, struct saved_alloc *saved, struct arena *mem
 	table_add(c, ca);
 }
 
+/* ---- what nobody remembers ---- */
+
+/* Each directory in `path`, below which a task's executor may have left something. */
+static void sweep_alloc(const char *path)
+{
+	char state_dir[PATH_MAX];
+	DIR *d = opendir(path);
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (allocdir_name_ok(e->d_name) &&
+		    snprintf(state_dir, sizeof(state_dir), "%s/%s/private", path, e->d_name) < (int)sizeof(state_dir)) {
+			(void)driver_sweep(state_dir);
+		}
+	}
+	if (d != NULL) {
+		closedir(d);
+	}
+}
+
+/* Tasks of allocations whose state could not be read must not run on, as nobody would ever end them. Their files stay:
+ * should the servers still want the allocation it is begun anew there. */
+void host_sweep_unknown(struct client *c)
+{
+	char path[PATH_MAX];
+	DIR *d = opendir(c->config->alloc_dir);
+	struct dirent *e;
+	struct uuid id;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (uuid_parse(e->d_name, strlen(e->d_name), &id) && client_find(c, e->d_name) == NULL &&
+		    snprintf(path, sizeof(path), "%s/%s", c->config->alloc_dir, e->d_name) < (int)sizeof(path)) {
+			sweep_alloc(path);
+		}
+	}
+	if (d != NULL) {
+		closedir(d);
+	}
+}
+
 /* ---- removing what has ended ---- */
 
 struct destroy_job {
@@ -227,11 +279,26 @@ struct destroy_job {
 	char error[ALLOCDIR_TEXT];
 };
 
+/* What an agent that was killed has left behind of starts that it had not written down. */
+static void sweep_tasks(const struct client_alloc *ca)
+{
+	char path[PATH_MAX];
+	uint32_t i;
+
+	for (i = 0; i < ca->ar.n; i++) {
+		if (snprintf(path, sizeof(path), "%s/%s/%s/private", ca->client->config->alloc_dir, ca->id,
+			     ca->ar.tasks[i].task->name) < (int)sizeof(path)) {
+			(void)driver_sweep(path);
+		}
+	}
+}
+
 static void destroy_work_cb(struct work_item *item)
 {
 	struct destroy_job *job = CONTAINER_OF(item, struct destroy_job, item);
 	const struct client *c = job->alloc->client;
 
+	sweep_tasks(job->alloc);
 	job->rc = allocdir_destroy(c->config->alloc_dir, job->alloc->id, DESTROY_ENTRIES, job->error);
 	if (job->rc != ERR_BUSY) {
 		(void)state_remove(&c->store, job->alloc->id);
@@ -255,7 +322,7 @@ static void destroy_done_cb(struct work_item *item)
 	free(job);
 	table_remove(c, ca);
 	alloc_free(ca);
-	c->collecting = false;
+	c->collecting--;
 	c->collect_due = client_time(c);
 }
 
@@ -274,7 +341,7 @@ static void destroy(struct client_alloc *ca)
 	list_remove(&ca->report);
 	ca->destroying = true;
 	ca->jobs++;
-	ca->client->collecting = true;
+	ca->client->collecting++;
 	job->item = (struct work_item){.work_cb = destroy_work_cb, .done_cb = destroy_done_cb};
 	job->alloc = ca;
 	work_put(&ca->client->work, &job->item, WORK_QUICK);
@@ -287,28 +354,58 @@ static bool collectable(const struct client_alloc *ca)
 	       (ca->gone || list_empty(&ca->report));
 }
 
-void host_collect(struct client *c)
+int64_t host_collect_every_ns(const struct client *c)
 {
-	uint32_t most = (uint32_t)(c->config->gc_max_allocs > 0 ? c->config->gc_max_allocs : COLLECT_MAX);
-	struct client_alloc *oldest = NULL;
-	uint32_t ended = 0;
-	bool quiet;
+	return c->config->gc_interval_ns > 0 ? c->config->gc_interval_ns : 60 * NS_PER_S;
+}
 
-	c->collect_due = client_time(c) + COLLECT_EVERY_NS;
-	if (c->collecting || c->stopping) {
-		return;
-	}
-	quiet = client_time(c) - c->last_added > COLLECT_QUIET_NS;
+static bool is_over(uint64_t used, uint64_t all, double percent, double otherwise)
+{
+	return all > 0 && (double)used * 100 > (double)all * (percent > 0 ? percent : otherwise);
+}
+
+/* As what nobody but root may use counts as used, so it does here. */
+static bool space_is_short(const struct client *c)
+{
+	struct statvfs st;
+
+	return statvfs(c->config->alloc_dir, &st) == 0 &&
+	       (is_over(st.f_blocks - st.f_bavail, st.f_blocks, c->config->gc_disk_percent, DISK_PERCENT) ||
+	        is_over(st.f_files - st.f_ffree, st.f_files, c->config->gc_inode_percent, INODE_PERCENT));
+}
+
+/* The one to go first: what nobody knows any more, then the oldest. `ended` is how many could be. */
+static struct client_alloc *first_to_go(const struct client *c, uint32_t *ended)
+{
+	struct client_alloc *oldest = NULL;
+
+	*ended = 0;
 	LIST_EACH(e, &c->allocs) {
 		struct client_alloc *ca = CONTAINER_OF(e, struct client_alloc, link);
 
-		ended += alloc_runner_dead(&ca->ar);
+		*ended += alloc_runner_dead(&ca->ar) && !ca->destroying;
 		if (collectable(ca) && (oldest == NULL || (ca->gone && !oldest->gone))) {
 			oldest = ca;
 		}
 	}
-	if (oldest != NULL && (oldest->gone || ended > COLLECT_SOONER * most || (quiet && ended > most))) {
-		destroy(oldest);
+	return oldest;
+}
+
+void host_collect(struct client *c)
+{
+	uint32_t most = (uint32_t)(c->config->gc_max_allocs > 0 ? c->config->gc_max_allocs : COLLECT_MAX);
+	unsigned at_once = (unsigned)(c->config->gc_parallel > 0 ? c->config->gc_parallel : PARALLEL);
+	bool quiet = client_time(c) - c->last_added > COLLECT_QUIET_NS;
+	struct client_alloc *first = NULL;
+	uint32_t ended;
+
+	c->collect_due = client_time(c) + host_collect_every_ns(c);
+	while (c->collecting < at_once && !c->stopping && (first = first_to_go(c, &ended)) != NULL &&
+	       (first->gone || ended > COLLECT_SOONER * most || (quiet && ended > most) || space_is_short(c))) {
+		destroy(first);
+		if (!first->destroying) {
+			return; /* No memory: later. */
+		}
 	}
 }
 
@@ -319,7 +416,7 @@ void host_cancel(struct client_alloc *ca)
 	uint32_t i;
 
 	for (i = 0; i < ca->ar.n; i++) {
-		host_cancel_task(&ca->ar.tasks[i], false);
+		host_cancel_prepare(&ca->tasks[i]);
 	}
 }
 
@@ -329,7 +426,8 @@ static void let_go(struct client_task *task, bool end_tasks)
 		return;
 	}
 	stats_lost(task);
-	if (!end_tasks && task->driver->state == DRIVER_RUNNING) {
+	host_scripts_end(task);
+	if (!end_tasks) {
 		driver_detach(task->driver);
 	} else {
 		driver_destroy(task->driver);

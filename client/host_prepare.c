@@ -2,14 +2,16 @@
  * What must be there before a task starts: its allocation's directory, its environment, its hooks. Workers make them;
  * what they need stands in jobs of their own.
  */
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/allocdir.h"
+#include "client/carry.h"
 #include "client/client_int.h"
 #include "client/hooks.h"
 #include "client/host_int.h"
+#include "client/migrate.h"
 #include "lib/log.h"
 #include "proto/error.h"
 
@@ -26,6 +28,7 @@ struct setup_job {
 	struct alloc_spec *spec;
 	struct allocdir_task *tasks;
 	struct client_alloc *previous; /* Whose data is taken over; NULL: nobody's. */
+	struct migrate_source source;  /* Where data of another node's can be had. */
 	int rc;
 	char error[ALLOCDIR_TEXT];
 };
@@ -43,6 +46,22 @@ static void take_over(const char *root, const char *from, const char *to, const 
 	}
 }
 
+/* Without it the allocation runs all the same: data that must not be lost does not belong here. */
+static void fetch_data(struct setup_job *job)
+{
+	const struct client *c = job->alloc->client;
+	int dir = allocdir_open(c->config->alloc_dir, job->alloc->id);
+	char why[CARRY_WHY] = "its directory cannot be opened";
+
+	if (dir < 0 || carry_fetch(dir, job->source.url, job->source.token, c->config, &c->canceled, why) != 0) {
+		log_warn("client", "allocation %s goes without the data of the one before: %s: %s", job->alloc->id, job->source.url,
+		         why);
+	}
+	if (dir >= 0) {
+		close(dir);
+	}
+}
+
 static void setup_work_cb(struct work_item *item)
 {
 	struct setup_job *job = CONTAINER_OF(item, struct setup_job, item);
@@ -56,6 +75,9 @@ static void setup_work_cb(struct work_item *item)
 	uint32_t i;
 
 	job->rc = allocdir_build(&spec, job->error);
+	if (job->rc == 0 && job->source.url[0] != '\0') {
+		fetch_data(job);
+	}
 	if (job->rc != 0 || job->previous == NULL) {
 		return;
 	}
@@ -131,6 +153,7 @@ static struct setup_job *setup_job_new(struct client_alloc *ca)
 	job->alloc = ca;
 	job->spec = alloc_spec_ref(ca->ar.spec);
 	job->previous = heir_of(ca);
+	job->source = *migrate_source(ca);
 	return job;
 }
 
@@ -148,7 +171,7 @@ void host_setup(struct alloc_runner *ar)
 	if (job->previous != NULL) {
 		job->previous->jobs++;
 	}
-	work_put(&ca->client->work, &job->item, WORK_QUICK);
+	work_put(&ca->client->work, &job->item, job->source.url[0] != '\0' ? WORK_SLOW : WORK_QUICK);
 }
 
 /* ---- the environment ---- */
@@ -166,7 +189,7 @@ int host_make_env(struct task_runner *tr, const char *dir, struct task_env *out,
 	struct task_env_args args = {.alloc = &tr->alloc->spec->alloc,
 	                             .group = tr->alloc->spec->group,
 	                             .task = tr->task,
-	                             .node_vars = &c->node_vars,
+	                             .node_vars = c->node_vars,
 	                             .datacenter = c->node.datacenter,
 	                             .region = c->config->region,
 	                             .more = &task_of(tr)->template_vars};
@@ -192,17 +215,6 @@ int host_env(struct task_runner *tr, struct task_env *out, struct arena *mem)
 
 /* ---- hooks ---- */
 
-struct prepare_job {
-	struct work_item item;
-	struct client_alloc *alloc;
-	struct alloc_spec *spec; /* The plan points into it. */
-	uint32_t task;
-	struct arena mem;
-	struct hook_plan plan;
-	struct hook_outcome outcome;
-	atomic_bool canceled;
-};
-
 static void prepare_work_cb(struct work_item *item)
 {
 	struct prepare_job *job = CONTAINER_OF(item, struct prepare_job, item);
@@ -210,7 +222,7 @@ static void prepare_work_cb(struct work_item *item)
 	hooks_run(&job->plan, &job->outcome, &job->mem);
 }
 
-static int keep_vars(struct client_task *task, const struct map *vars)
+int host_keep_vars(struct client_task *task, const struct map *vars)
 {
 	uint32_t i;
 
@@ -232,29 +244,69 @@ static int keep_vars(struct client_task *task, const struct map *vars)
 	return 0;
 }
 
-static void prepare_done_cb(struct work_item *item)
+void host_job_free(struct prepare_job *job)
 {
-	static const struct task_failure no_memory = {
-	        .kind = TASK_EVENT_HOOK_FAILED, .text = "out of memory", .recoverable = true};
-	struct prepare_job *job = CONTAINER_OF(item, struct prepare_job, item);
-	struct client_alloc *ca = job->alloc;
-	struct client_task *task = &ca->tasks[job->task];
-	const struct task_failure *failure = job->outcome.failed ? &job->outcome.failure : NULL;
-	struct moment now = client_now(ca->client);
-
-	ca->jobs--;
-	task->job = NULL;
-	if (failure == NULL) {
-		task->hooks_done = true;
-		failure = keep_vars(task, &job->outcome.vars) != 0 ? &no_memory : NULL;
-	}
-	alloc_runner_prepared(&ca->ar.tasks[job->task], failure, &now);
 	arena_close(&job->mem);
 	alloc_spec_unref(job->spec);
 	free(job);
 }
 
-static struct prepare_job *prepare_job_new(struct task_runner *tr)
+void host_job_begin(struct prepare_job *job, void (*done_cb)(struct work_item *item))
+{
+	struct client *c = job->alloc->client;
+	bool slow = hooks_slow(job->plan.task, job->plan.fetch);
+
+	job->item = (struct work_item){.work_cb = prepare_work_cb, .done_cb = done_cb};
+	job->alloc->jobs++;
+	atomic_store(&job->canceled, c->stopping);
+	work_put(&c->work, &job->item, slow ? WORK_SLOW : WORK_QUICK);
+}
+
+static void prepare_done_cb(struct work_item *item)
+{
+	struct prepare_job *job = CONTAINER_OF(item, struct prepare_job, item);
+	struct client_alloc *ca = job->alloc;
+	struct client_task *task = &ca->tasks[job->task];
+	struct task_runner *tr = &ca->ar.tasks[job->task];
+	struct task_failure failure = job->outcome.failure;
+	bool failed = job->outcome.failed;
+	struct moment now = client_now(ca->client);
+	bool lacks = false;
+
+	ca->jobs--;
+	task->job = NULL;
+	if (!failed) {
+		task->hooks_done = true;
+		failure.text = NULL;
+		lacks = !task_runner_stopping(tr) && host_render_lacks(tr, job, &failure);
+		failed = failure.text != NULL;
+	}
+	if (!failed && !lacks && host_keep_vars(task, &job->outcome.vars) != 0) {
+		failure = (struct task_failure){
+		        .kind = TASK_EVENT_HOOK_FAILED, .text = "out of memory", .recoverable = true};
+		failed = true;
+	}
+	if (!lacks) {
+		alloc_runner_prepared(tr, failed ? &failure : NULL, &now);
+	}
+	host_job_free(job);
+}
+
+/* What the cluster has told so far. */
+static struct template_data *data_for(struct task_runner *tr, struct arena *mem)
+{
+	struct template_data *data = arena_calloc(mem, 1, sizeof(*data));
+
+	if (data == NULL || live_answers(&task_of(tr)->live, &data->known, &data->n_known, mem) != 0) {
+		return NULL;
+	}
+	data->namespace_ = tr->alloc->spec->alloc.namespace_;
+	data->region = client_of(tr)->config->region;
+	data->mem = mem;
+	return data;
+}
+
+struct prepare_job *host_job_new(struct task_runner *tr, bool again)
 {
 	struct client_alloc *ca = alloc_of(tr->alloc);
 	struct prepare_job *job = calloc(1, sizeof(*job));
@@ -262,7 +314,6 @@ static struct prepare_job *prepare_job_new(struct task_runner *tr)
 	if (job == NULL) {
 		return NULL;
 	}
-	job->item = (struct work_item){.work_cb = prepare_work_cb, .done_cb = prepare_done_cb};
 	job->alloc = ca;
 	job->spec = alloc_spec_ref(ca->ar.spec);
 	job->task = (uint32_t)(tr - ca->ar.tasks);
@@ -271,21 +322,33 @@ static struct prepare_job *prepare_job_new(struct task_runner *tr)
 	                               .alloc_path = host_alloc_dir(ca, &job->mem),
 	                               .task = tr->task,
 	                               .payload = ca->ar.spec->alloc.job->payload,
-	                               .fetch = !task_of(tr)->hooks_done,
+	                               .fetch = !again && !task_of(tr)->hooks_done,
+	                               .again = again,
+	                               .data = data_for(tr, &job->mem),
 	                               .canceled = &job->canceled};
-	if (job->plan.alloc_path == NULL || host_make_env(tr, job->plan.alloc_path, &job->plan.env, &job->mem) != 0) {
-		arena_close(&job->mem);
-		alloc_spec_unref(job->spec);
-		free(job);
+	if (job->plan.alloc_path == NULL || job->plan.data == NULL ||
+	    host_make_env(tr, job->plan.alloc_path, &job->plan.env, &job->mem) != 0) {
+		host_job_free(job);
 		return NULL;
 	}
 	return job;
 }
 
-void host_prepare(struct task_runner *tr)
+void host_prepare_begin(struct task_runner *tr)
 {
 	struct client_task *task = task_of(tr);
-	bool fetch = !task->hooks_done;
+
+	task->job = host_job_new(tr, false);
+	if (task->job == NULL) {
+		host_answer_later(tr, READY_PREPARE_FAILED);
+	} else {
+		host_job_begin(task->job, prepare_done_cb);
+	}
+}
+
+void host_prepare(struct task_runner *tr)
+{
+	bool fetch = !task_of(tr)->hooks_done;
 	struct moment now = client_now(client_of(tr));
 
 	if (!hooks_needed(tr->task, fetch)) {
@@ -295,14 +358,9 @@ void host_prepare(struct task_runner *tr)
 	if (hooks_slow(tr->task, fetch)) {
 		task_runner_event(tr, TASK_EVENT_DOWNLOADING, "", &now);
 	}
-	task->job = prepare_job_new(tr);
-	if (task->job == NULL) {
-		host_answer_later(tr, READY_PREPARE_FAILED);
-		return;
+	if (host_render_reset(tr)) {
+		host_prepare_begin(tr);
 	}
-	alloc_of(tr->alloc)->jobs++;
-	atomic_store(&task->job->canceled, client_of(tr)->stopping);
-	work_put(&client_of(tr)->work, &task->job->item, hooks_slow(tr->task, fetch) ? WORK_SLOW : WORK_QUICK);
 }
 
 void host_cancel_prepare(struct client_task *task)
