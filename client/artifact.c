@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/artifact_git.h"
+#include "client/beneath.h"
+#include "client/graft.h"
 #include "client/place.h"
 #include "client/unpack.h"
 #include "lib/buf.h"
@@ -18,6 +21,7 @@
 #include "proto/error.h"
 
 enum { TRIES = 3, TRY_PAUSE_US = 300000, CONNECT_TIMEOUT_S = 20, STALL_S = 60, REDIRECTS_MAX = 10 };
+enum { LIST_MAX = 1 << 20, SOURCE_MAX = 4096 };
 
 #define SIZE_MAX_BYTES (INT64_C(100) << 30)
 #define TIMEOUT_S 1800L
@@ -26,9 +30,12 @@ enum { TRIES = 3, TRY_PAUSE_US = 300000, CONNECT_TIMEOUT_S = 20, STALL_S = 60, R
 struct fetch {
 	const struct artifact_args *args;
 	struct buf url;       /* Without what is meant for us. */
-	char checksum[160];   /* "sha256:hex" */
-	char archive[24];     /* As the options say; "" to go by the name. */
+	char checksum[1024];  /* "sha256:hex", or as read_source() finds it. */
+	char archive[24];      /* As the options say; "" to go by the name. */
 	char filename[256];
+	char ref[256], depth[24], sshkey[8]; /* Of a repository. */
+	char subdir[1024];    /* What of it is wanted; "": all. */
+	bool git;
 	char tmp[64];         /* In the allocation's directory. */
 	int fd;
 	EVP_MD_CTX *hash;     /* NULL without a checksum. */
@@ -50,13 +57,17 @@ static bool take_option(struct fetch *f, const char *key, const char *value, siz
 	static const struct {
 		const char *key;
 		size_t at, size;
-	} ours[] = {{"checksum", offsetof(struct fetch, checksum), sizeof(f->checksum)},
-	            {"archive", offsetof(struct fetch, archive), sizeof(f->archive)},
-	            {"filename", offsetof(struct fetch, filename), sizeof(f->filename)}};
+		bool git;
+	} ours[] = {{"checksum", offsetof(struct fetch, checksum), sizeof(f->checksum), false},
+	            {"archive", offsetof(struct fetch, archive), sizeof(f->archive), false},
+	            {"filename", offsetof(struct fetch, filename), sizeof(f->filename), false},
+	            {"ref", offsetof(struct fetch, ref), sizeof(f->ref), true},
+	            {"depth", offsetof(struct fetch, depth), sizeof(f->depth), true},
+	            {"sshkey", offsetof(struct fetch, sshkey), sizeof(f->sshkey), true}};
 	size_t i;
 
 	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-		if (strcmp(key, ours[i].key) == 0) {
+		if (strcmp(key, ours[i].key) == 0 && ours[i].git <= f->git) {
 			snprintf((char *)f + ours[i].at, ours[i].size, "%.*s", (int)len, value);
 			return true;
 		}
@@ -131,21 +142,77 @@ static bool has_scheme(const char *source)
 	       strncasecmp(source, "file:///", 8) == 0;
 }
 
+/* Where "//" begins in a source's path, or its length if it does not: the "://" of a URL is none. */
+static size_t split_subdir(const char *source, size_t len)
+{
+	const char *scheme = strstr(source, "://");
+	const char *from = scheme != NULL && scheme < source + len ? scheme + 4 : source;
+	const char *at = from <= source + len ? strstr(from, "//") : NULL;
+
+	return at != NULL && at < source + len ? (size_t)(at - source) : len;
+}
+
+static int take_subdir(struct fetch *f, const char *at, size_t len)
+{
+	char given[sizeof(f->subdir)];
+
+	if (len >= sizeof(given)) {
+		return refuse(f, ERR_INVALID, "%s", "path too long");
+	}
+	snprintf(given, sizeof(given), "%.*s", (int)len, at);
+	return len == 0 || beneath_clean(given + strspn(given, "/"), f->subdir, sizeof(f->subdir)) == 0
+	               ? 0
+	               : refuse(f, ERR_INVALID, "the directory %.200s leads out of the source", given);
+}
+
+/* What says how the source is to be got is taken off; whether it can be. */
+static bool take_getter(struct fetch *f, const char **source, char *made, size_t size)
+{
+	static const struct {
+		const char *prefix;
+		bool git;
+	} getters[] = {{"http::", false}, {"https::", false}, {"file::", false}, {"git::", true}};
+	size_t i;
+
+	for (i = 0; i < sizeof(getters) / sizeof(getters[0]); i++) {
+		if (strncmp(*source, getters[i].prefix, strlen(getters[i].prefix)) == 0) {
+			*source += strlen(getters[i].prefix);
+			f->git = getters[i].git;
+			break;
+		}
+	}
+	if ((f->git || !has_scheme(*source)) && git_detect(*source, made, size)) {
+		*source = made;
+		f->git = true;
+	}
+	return f->git || has_scheme(*source);
+}
+
+static int check_name(struct fetch *f)
+{
+	if (f->filename[0] == '\0' || strchr(f->filename, '/') != NULL || strcmp(f->filename, ".") == 0 ||
+	    strcmp(f->filename, "..") == 0) {
+		return refuse(f, ERR_INVALID, "%s", "the source names no file");
+	}
+	return 0;
+}
+
 static int read_source(struct fetch *f)
 {
 	const char *source = f->args->source;
+	char made[SOURCE_MAX];
 	size_t path_len;
+	size_t url_len;
 	const char *p;
 	bool first = true;
+	int rc;
 
-	if (strncmp(source, "http::", 6) == 0) {
-		source += 6;
-	}
-	if (!has_scheme(source)) {
-		return refuse(f, ERR_INVALID, "%s", "unsupported source: only http, https and file URLs are");
+	if (!take_getter(f, &source, made, sizeof(made))) {
+		return refuse(f, ERR_INVALID, "%s", "unsupported source: only http, https and file URLs and git repositories are");
 	}
 	path_len = strcspn(source, "?#");
-	buf_put(&f->url, source, path_len);
+	url_len = split_subdir(source, path_len);
+	buf_put(&f->url, source, url_len);
 	p = source + path_len;
 	while (*p == '?' || *p == '&') {
 		size_t len = strcspn(p + 1, "&#");
@@ -154,17 +221,18 @@ static int read_source(struct fetch *f)
 		p += 1 + len;
 	}
 	take_options(f, &first);
-	name_file(f, source, path_len);
-	if (f->filename[0] == '\0' || strchr(f->filename, '/') != NULL || strcmp(f->filename, ".") == 0 ||
-	    strcmp(f->filename, "..") == 0) {
-		return refuse(f, ERR_INVALID, "%s", "the source names no file");
+	name_file(f, source, url_len);
+	rc = take_subdir(f, source + url_len, path_len - url_len);
+	if (rc == 0 && !f->git) {
+		rc = check_name(f);
 	}
 	(void)buf_text(&f->url);
-	return f->url.failed ? refuse(f, ERR_NOMEM, "%s", "out of memory") : 0;
+	return rc == 0 && f->url.failed ? refuse(f, ERR_NOMEM, "%s", "out of memory") : rc;
 }
 
 /* ---- the checksum ---- */
 
+/* One without a kind is of that which has its length. */
 static const EVP_MD *kind_of(const char *checksum, const char **hex)
 {
 	static const struct {
@@ -174,12 +242,44 @@ static const EVP_MD *kind_of(const char *checksum, const char **hex)
 	size_t i;
 
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strlen(checksum) == 2 * (size_t)EVP_MD_get_size(kinds[i].md()) && strchr(checksum, ':') == NULL) {
+			*hex = checksum;
+			return kinds[i].md();
+		}
 		if (strncmp(checksum, kinds[i].name, strlen(kinds[i].name)) == 0) {
 			*hex = checksum + strlen(kinds[i].name);
 			return kinds[i].md();
 		}
 	}
 	return NULL;
+}
+
+/* The sum in one line of a list, if it is of this file: "hex", "hex  name", "hex *name", "KIND (name) = hex". */
+static bool take_line(struct fetch *f, char *line)
+{
+	char *rest;
+	char *hex = strtok_r(line, " \t\r", &rest);
+	char *name = hex == NULL ? NULL : strtok_r(NULL, " \t\r", &rest);
+	char *equals = name == NULL ? NULL : strtok_r(NULL, " \t\r", &rest);
+	char *last = equals == NULL ? NULL : strtok_r(NULL, " \t\r", &rest);
+
+	if (last != NULL && strcmp(equals, "=") == 0 && name[0] == '(') {
+		name[strcspn(name, ")")] = '\0';
+		name++;
+		hex = last;
+	}
+	if (hex == NULL || hex[0] == '#') {
+		return false;
+	}
+	if (name != NULL) {
+		name += name[0] == '*';
+		name = strrchr(name, '/') != NULL ? strrchr(name, '/') + 1 : name;
+	}
+	if (name != NULL && strcmp(name, f->filename) != 0) {
+		return false;
+	}
+	snprintf(f->checksum, sizeof(f->checksum), "%s", hex);
+	return true;
 }
 
 static int begin_checksum(struct fetch *f)
@@ -191,7 +291,8 @@ static int begin_checksum(struct fetch *f)
 		return 0;
 	}
 	md = kind_of(f->checksum, &hex);
-	if (md == NULL || strlen(hex) != 2 * (size_t)EVP_MD_get_size(md) || strspn(hex, "0123456789abcdefABCDEF") != strlen(hex)) {
+	if (md == NULL || strlen(hex) != 2 * (size_t)EVP_MD_get_size(md) ||
+	    strspn(hex, "0123456789abcdefABCDEF") != strlen(hex)) {
 		return refuse(f, ERR_INVALID, "invalid checksum \"%.150s\"", f->checksum);
 	}
 	if (f->hash == NULL) {
@@ -218,6 +319,7 @@ static int end_checksum(struct fetch *f)
 	for (i = 0; i < n; i++) {
 		snprintf(text + 2 * i, 3, "%02x", digest[i]);
 	}
+	hex = "";
 	(void)kind_of(f->checksum, &hex);
 	return strcasecmp(text, hex) == 0 ? 0 : refuse(f, ERR_IO, "checksums did not match: got %s", text);
 }
@@ -334,10 +436,72 @@ static int try_once(struct fetch *f)
 	return passing(rc, status) ? ERR_BUSY : ERR_IO;
 }
 
+static size_t list_cb(char *data, size_t size, size_t n, void *arg)
+{
+	struct buf *list = arg;
+
+	if (list->len + size * n > LIST_MAX) {
+		return 0;
+	}
+	buf_put(list, data, size * n);
+	return list->failed ? 0 : size * n;
+}
+
+static int fetch_list(struct fetch *f, const char *url, struct buf *list)
+{
+	char error[CURL_ERROR_SIZE] = "";
+	CURL *curl = curl_easy_init();
+	CURLcode rc = CURLE_OUT_OF_MEMORY;
+
+	if (curl != NULL) {
+		set_options(f, curl, NULL, error);
+		curl_easy_setopt(curl, CURLOPT_URL, url);
+		curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, list_cb);
+		curl_easy_setopt(curl, CURLOPT_WRITEDATA, list);
+		rc = curl_easy_perform(curl);
+		curl_easy_cleanup(curl);
+	}
+	return rc == CURLE_OK ? 0
+	                      : refuse(f, ERR_IO, "the list of checksums: %s",
+	                               error[0] != '\0' ? error : curl_easy_strerror(rc));
+}
+
+/* A checksum that is not given itself, but stands in a file. */
+static int read_list(struct fetch *f)
+{
+	struct buf list = {0};
+	char *line;
+	char *next;
+	bool found = false;
+	int rc;
+
+	if (strncmp(f->checksum, "file:", 5) != 0) {
+		return 0;
+	}
+	if (!has_scheme(f->checksum + 5)) {
+		return refuse(f, ERR_INVALID, "invalid checksum \"%.150s\"", f->checksum);
+	}
+	rc = fetch_list(f, f->checksum + 5, &list);
+	for (line = rc != 0 ? NULL : (char *)(uintptr_t)buf_text(&list); line != NULL && !found; line = next) {
+		next = strchr(line, '\n');
+		if (next != NULL) {
+			*next++ = '\0';
+		}
+		found = take_line(f, line);
+	}
+	buf_close(&list);
+	return rc != 0 || found ? rc : refuse(f, ERR_INVALID, "the list of checksums has none for \"%.150s\"", f->filename);
+}
+
 static int download(struct fetch *f)
 {
-	int rc = ERR_BUSY;
+	int rc = read_list(f);
 	int i;
+
+	if (rc != 0) {
+		return rc;
+	}
+	rc = ERR_BUSY;
 
 	for (i = 0; i < TRIES && rc == ERR_BUSY && !atomic_load(f->args->canceled); i++) {
 		if (i > 0) {
@@ -352,6 +516,68 @@ static int download(struct fetch *f)
 		}
 	}
 	return rc == 0 ? end_checksum(f) : rc == ERR_BUSY ? ERR_IO : rc;
+}
+
+/* ---- a repository ---- */
+
+/* The directory of it that is wanted, as a descriptor. */
+static int open_subdir(struct fetch *f, int stage)
+{
+	int fd = beneath_open(stage, f->subdir[0] == '\0' ? "." : f->subdir, O_RDONLY | O_DIRECTORY, BENEATH_NO_LINKS);
+
+	return fd >= 0 ? fd : refuse(f, ERR_INVALID, "it has no directory \"%.200s\"", f->subdir);
+}
+
+/* Move what is wanted of the directory f->tmp to where it belongs. */
+static int put_tree(struct fetch *f)
+{
+	int stage = openat(f->args->root, f->tmp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int from = stage < 0 ? place_fail(f->why, "open", f->tmp, errno) : open_subdir(f, stage);
+	int to = from < 0 ? from : place_dir(f->args->root, f->args->path, f->why);
+	int rc = to < 0 ? to : graft_links_stay(from, f->why);
+
+	if (rc == 0) {
+		rc = graft(from, to, f->why);
+	}
+	if (to >= 0) {
+		close(to);
+	}
+	if (from >= 0) {
+		close(from);
+	}
+	if (stage >= 0) {
+		close(stage);
+	}
+	return rc;
+}
+
+static int get_repository(struct fetch *f)
+{
+	struct git_args git = {.root = f->args->root,
+	                       .name = f->tmp,
+	                       .url = f->url.at,
+	                       .ref = f->ref,
+	                       .canceled = f->args->canceled};
+	char *end;
+	int rc;
+
+	git.depth = strtol(f->depth, &end, 10);
+	if (f->sshkey[0] != '\0' || f->checksum[0] != '\0') {
+		return refuse(f, ERR_INVALID, "the option \"%s\" is not supported for git repositories",
+		              f->sshkey[0] != '\0' ? "sshkey" : "checksum");
+	}
+	if (*end != '\0' || git.depth < 0) {
+		return refuse(f, ERR_INVALID, "the option \"depth\" is no number: %.20s", f->depth);
+	}
+	if (strcmp(f->args->mode, "file") == 0) {
+		return refuse(f, ERR_INVALID, "%s", "mode is \"file\", and a repository is a directory");
+	}
+	rc = git_clone(&git, f->why);
+	if (rc == 0) {
+		rc = put_tree(f);
+	}
+	graft_remove(f->args->root, f->tmp);
+	return rc;
 }
 
 /* ---- the place ---- */
@@ -399,6 +625,28 @@ static int put_archive(struct fetch *f, enum unpack_kind kind)
 	return rc;
 }
 
+/* Only a directory of the archive: it is unpacked elsewhere first. The file itself is open, and its name free. */
+static int put_part(struct fetch *f, enum unpack_kind kind)
+{
+	int stage;
+	int rc;
+
+	if (unlinkat(f->args->root, f->tmp, 0) != 0 || mkdirat(f->args->root, f->tmp, 0700) != 0) {
+		return place_fail(f->why, "mkdir", f->tmp, errno);
+	}
+	stage = openat(f->args->root, f->tmp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	rc = stage < 0 ? place_fail(f->why, "open", f->tmp, errno)
+	               : unpack(f->fd, kind, f->filename, stage, f->why, ARTIFACT_WHY);
+	if (stage >= 0) {
+		close(stage);
+	}
+	if (rc == 0) {
+		rc = put_tree(f);
+	}
+	graft_remove(f->args->root, f->tmp);
+	return rc;
+}
+
 static int put_in_place(struct fetch *f)
 {
 	enum unpack_kind kind = strcmp(f->archive, "false") == 0 ? UNPACK_NOTHING
@@ -411,10 +659,37 @@ static int put_in_place(struct fetch *f)
 	if (kind == UNPACK_NOTHING && strcmp(f->args->mode, "dir") == 0) {
 		return refuse(f, ERR_INVALID, "%s", "mode is \"dir\", and it is no archive");
 	}
+	if (f->subdir[0] != '\0' && kind != UNPACK_MANY) {
+		return refuse(f, ERR_INVALID, "a directory \"%.200s\" is wanted of what is no archive", f->subdir);
+	}
+	if (f->subdir[0] != '\0') {
+		return put_part(f, kind);
+	}
 	if (kind == UNPACK_NOTHING || strcmp(f->args->mode, "file") == 0) {
 		return put_file(f);
 	}
 	return put_archive(f, kind);
+}
+
+static int get_file(struct fetch *f)
+{
+	int rc;
+
+	f->fd = openat(f->args->root, f->tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	rc = f->fd < 0 ? place_fail(f->why, "open", f->tmp, errno) : download(f);
+	return rc != 0 ? rc : put_in_place(f);
+}
+
+void artifact_shown(const char *source, char out[ARTIFACT_SHOWN])
+{
+	const char *scheme = strstr(source, "://");
+	const char *host = scheme != NULL ? scheme + 3 : source;
+	const char *end = host + strcspn(host, "?#");
+	const char *at = scheme != NULL ? memrchr(host, '@', strcspn(host, "/?#")) : NULL;
+	const char *from = at != NULL ? at : host;
+
+	snprintf(out, ARTIFACT_SHOWN, "%.*s%s%.*s%s", (int)(host - source < 32 ? host - source : 32), source,
+		 at != NULL ? "..." : "", (int)(end - from < 160 ? end - from : 160), from, *end == '?' ? "?..." : "");
 }
 
 int artifact_fetch(const struct artifact_args *args, char why[ARTIFACT_WHY])
@@ -426,12 +701,10 @@ int artifact_fetch(const struct artifact_args *args, char why[ARTIFACT_WHY])
 
 	uuid_format(&random, id);
 	snprintf(f.tmp, sizeof(f.tmp), ".drover-fetch-%s", id);
-	if (rc == 0) {
-		f.fd = openat(args->root, f.tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		rc = f.fd < 0 ? place_fail(why, "open", f.tmp, errno) : download(&f);
-	}
-	if (rc == 0) {
-		rc = put_in_place(&f);
+	if (rc == 0 && f.git) {
+		rc = get_repository(&f);
+	} else if (rc == 0) {
+		rc = get_file(&f);
 	}
 	if (f.fd >= 0) {
 		close(f.fd);

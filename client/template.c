@@ -499,8 +499,13 @@ static void run(struct machine *m, uint32_t from, uint32_t to)
 	m->t.n_variables = variables;
 }
 
-int template_render(const char *text, size_t len, const char *left, const char *right, const struct task_env *env,
-                    struct buf *out, char why[TEMPLATE_WHY])
+static const char *or_usual(const char *delimiter, const char *usual)
+{
+	return delimiter[0] == '\0' ? usual : delimiter;
+}
+
+int template_render(const char *text, size_t len, const struct template_args *args, struct buf *out,
+                    char why[TEMPLATE_WHY])
 {
 	struct machine *m = calloc(1, sizeof(*m));
 	int rc;
@@ -510,15 +515,16 @@ int template_render(const char *text, size_t len, const char *left, const char *
 		return ERR_NOMEM;
 	}
 	m->t.start = m->t.p = m->t.end = text;
-	m->t.env = env;
+	m->t.args = args;
 	m->t.why = why;
 	m->out = out;
 	template_declare(&m->t, "", 0, value_nil);
-	read_all(m, text, len, left[0] == '\0' ? "{{" : left, right[0] == '\0' ? "}}" : right);
+	read_all(m, text, len, or_usual(args->left, "{{"), or_usual(args->right, "}}"));
 	if (m->t.rc == 0) {
 		run(m, 0, m->n);
 	}
 	rc = m->t.rc != 0 ? m->t.rc : out->failed ? ERR_NOMEM : 0;
+	rc = m->t.missing && rc != ERR_NOMEM ? ERR_BUSY : rc; /* What went wrong may be for want of it. */
 	arena_close(&m->t.mem);
 	free(m->pieces);
 	free(m);

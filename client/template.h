@@ -13,8 +13,16 @@
  *     {{/ * comment * /}}               nothing (without the blanks)
  *     {{- a -}}                       without the space before and behind
  *
- * What would ask somebody outside of the task (nomadVar, nomadService, key, secret) is refused with the reason.
- * Everything else is an error that names it, so a template that needs more never goes out half rendered.
+ * What asks the cluster, with what it is asked for collected on the way:
+ *
+ *     nomadVar "PATH", nomadVarExists "PATH", nomadVarList "PREFIX", nomadVarListSafe "PREFIX"
+ *     nomadService "NAME", nomadService N "KEY" "NAME", nomadServices
+ *
+ * A rendering knows what it is given (struct template_data) and notes what it wants. If something that it wants is not
+ * known, or a variable is not there, all that comes out is no good: the caller gets what is wanted and renders again.
+ *
+ * What would ask others (key, secret) is refused with the reason. Everything else is an error that names it, so a
+ * template that needs more never goes out half rendered.
  */
 #ifndef CLIENT_TEMPLATE_H_
 #define CLIENT_TEMPLATE_H_
@@ -22,12 +30,48 @@
 #include "client/taskenv.h"
 #include "lib/buf.h"
 
-enum { TEMPLATE_WHY = 192 };
+enum {
+	TEMPLATE_WHY = 192,
+	TEMPLATE_WANTS_MAX = 128, /* Of all templates of a task. */
+};
 
-/* Append the rendered text. `left` and `right` are the delimiters, "" for the usual ones. 0, ERR_NOMEM, or ERR_INVALID
- * with what is wrong in `why`; then `out` holds nothing of use. */
-int template_render(const char *text, size_t len, const char *left, const char *right, const struct task_env *env,
-                    struct buf *out, char why[TEMPLATE_WHY]);
+/* The cluster's answer to a GET of the API. */
+struct template_answer {
+	const char *target; /* Path and query. */
+	int status;
+	const char *body;
+	size_t len;
+};
+
+struct template_want {
+	const char *target;
+	const char *name; /* For people: "nomad.var.block(nomad/jobs/web@default.global)". */
+	bool missing;     /* There is no answer, or nothing there. */
+};
+
+/* What templates of a task ask the cluster. */
+struct template_data {
+	const struct template_answer *known;
+	uint32_t n_known;
+	const char *namespace_; /* The task's: it may read variables of this one only. */
+	const char *region;
+	/* Filled, each target once; in memory of `mem`. */
+	struct arena *mem;
+	struct template_want wants[TEMPLATE_WANTS_MAX];
+	uint32_t n_wants;
+};
+
+struct template_args {
+	const char *left, *right; /* The delimiters; "" for the usual ones. */
+	const struct task_env *env;
+	struct template_data *data;  /* NULL: the cluster cannot be asked. */
+	bool error_on_missing_key;
+};
+
+/* Append the rendered text. 0; ERR_NOMEM; ERR_BUSY: something is missing, see data->wants; or ERR_INVALID with what is
+ * wrong in `why`. After an error `out` holds nothing of use. */
+int template_render(const char *text, size_t len, const struct template_args *args, struct buf *out,
+                    char why[TEMPLATE_WHY]);
 
 /* The variables of a rendered file of lines KEY=value, as `env = true` asks: comments and empty lines are skipped,
  * values may be quoted. Keys and values in memory of `mem`. 0, ERR_NOMEM, or ERR_INVALID with the line in `why`. */

@@ -50,6 +50,10 @@ void value_print(const struct value *v, struct buf *out)
 		break;
 	case VALUE_LIST:
 	case VALUE_MAP:
+		if (v->kind == VALUE_MAP && v->text != NULL) {
+			buf_str(out, v->text);
+			break;
+		}
 		buf_str(out, v->kind == VALUE_MAP ? "map[" : "[");
 		for (i = 0; i < v->n; i++) {
 			buf_str(out, i > 0 ? " " : "");
@@ -87,14 +91,26 @@ struct value value_bool(bool yes)
 
 const struct value *value_member(const struct value *map, const char *name, size_t len)
 {
+	const struct value *hidden = map->hidden != NULL ? value_member(map->hidden, name, len) : NULL;
 	uint32_t i;
 
+	if (hidden != NULL) {
+		return hidden;
+	}
 	for (i = 0; map->kind == VALUE_MAP && i < map->n; i++) {
 		if (strlen(map->keys[i]) == len && strncmp(map->keys[i], name, len) == 0) {
 			return &map->at[i];
 		}
 	}
 	return NULL;
+}
+
+struct value value_missing(struct template_run *t, const char *name, size_t len)
+{
+	if (t->args->error_on_missing_key) {
+		template_refuse(t, "map has no entry for key \"%.*s\"", (int)(len > 64 ? 64 : len), name);
+	}
+	return value_nil;
 }
 
 /* ---- words ---- */
@@ -248,7 +264,7 @@ static struct value member(struct template_run *t, const struct value *of, const
 	if (found == NULL && of->kind != VALUE_MAP && of->kind != VALUE_NIL) {
 		template_refuse(t, "there is no field \"%.*s\" here", (int)(len > 64 ? 64 : len), name);
 	}
-	return found == NULL ? value_nil : *found;
+	return found == NULL ? value_missing(t, name, len) : *found;
 }
 
 /* .Name.Name behind an operand. */

@@ -8,15 +8,9 @@
 #include "proto/error.h"
 #include "proto/jsonin.h"
 
-struct args {
-	const struct value *at;
-	unsigned n;
-	const char *name; /* Of the function. */
-};
-
 /* ---- arguments ---- */
 
-static const char *text_of(struct template_run *t, const struct args *a, unsigned i)
+const char *text_of(struct template_run *t, const struct args *a, unsigned i)
 {
 	if (a->at[i].kind == VALUE_TEXT || a->at[i].kind == VALUE_RAW) {
 		return a->at[i].text;
@@ -36,8 +30,7 @@ static int64_t int_of(struct template_run *t, const struct args *a, unsigned i)
 	return a->at[i].number;
 }
 
-/* An array of n elements, of which the caller fills all. */
-static struct value list_of(struct template_run *t, size_t n)
+struct value list_of(struct template_run *t, size_t n)
 {
 	struct value v = {.kind = VALUE_LIST, .n = (uint32_t)n};
 
@@ -66,7 +59,7 @@ static struct value text_from(struct template_run *t, struct buf *b)
 
 static struct value f_env(struct template_run *t, const struct args *a)
 {
-	const char *value = task_env_get(t->env, text_of(t, a, 0));
+	const char *value = task_env_get(t->args->env, text_of(t, a, 0));
 
 	return value_text(t, value, value == NULL ? 0 : strlen(value));
 }
@@ -75,7 +68,7 @@ static struct value f_must_env(struct template_run *t, const struct args *a)
 {
 	const char *name = text_of(t, a, 0);
 
-	if (task_env_get(t->env, name) == NULL) {
+	if (task_env_get(t->args->env, name) == NULL) {
 		template_refuse(t, "there is no variable \"%.100s\"", name);
 	}
 	return f_env(t, a);
@@ -83,7 +76,7 @@ static struct value f_must_env(struct template_run *t, const struct args *a)
 
 static struct value f_env_or(struct template_run *t, const struct args *a)
 {
-	const char *value = task_env_get(t->env, text_of(t, a, 0));
+	const char *value = task_env_get(t->args->env, text_of(t, a, 0));
 
 	return value == NULL || value[0] == '\0' ? a->at[1] : f_env(t, a);
 }
@@ -465,22 +458,40 @@ static struct value parse_json(struct template_run *t, struct jsonin *in, unsign
 	return parse_number(t, in);
 }
 
-static struct value f_parse_json(struct template_run *t, const struct args *a)
+struct value value_json(struct template_run *t, const char *text, size_t len)
 {
-	const char *text = text_of(t, a, 0);
 	struct fault fault;
 	struct jsonin in;
 	struct value v;
 
-	if (text[0] == '\0') {
-		return (struct value){.kind = VALUE_MAP};
-	}
-	jsonin_init(&in, text, strlen(text), &t->mem, &fault);
+	jsonin_init(&in, text, len, &t->mem, &fault);
 	v = parse_json(t, &in, 0);
 	if (t->rc == 0 && jsonin_peek(&in) != '\0') {
 		template_refuse(t, "parseJSON: no JSON");
 	}
 	return v;
+}
+
+struct value map_of(struct template_run *t, const char *const *keys, const struct value *at, size_t n)
+{
+	struct value list = list_of(t, n);
+	struct value v = {.kind = VALUE_MAP, .n = list.n, .at = list.at};
+
+	v.keys = list.n == 0 ? NULL : arena_calloc(&t->mem, n, sizeof(*v.keys));
+	if (v.keys == NULL) {
+		t->rc = list.n > 0 && t->rc == 0 ? ERR_NOMEM : t->rc;
+		return (struct value){.kind = VALUE_MAP};
+	}
+	memcpy(v.keys, keys, n * sizeof(*keys));
+	memcpy(v.at, at, n * sizeof(*at));
+	return v;
+}
+
+static struct value f_parse_json(struct template_run *t, const struct args *a)
+{
+	const char *text = text_of(t, a, 0);
+
+	return text[0] == '\0' ? (struct value){.kind = VALUE_MAP} : value_json(t, text, strlen(text));
 }
 
 static void put_json(const struct value *v, struct buf *out)
@@ -739,7 +750,7 @@ static struct value f_index(struct template_run *t, const struct args *a)
 			const char *key = text_of(t, a, i);
 
 			found = value_member(&v, key, strlen(key));
-			v = found == NULL ? value_nil : *found;
+			v = found == NULL ? value_missing(t, key, strlen(key)) : *found;
 			continue;
 		}
 		if (v.kind != VALUE_LIST || int_of(t, a, i) < 0 || int_of(t, a, i) >= v.n) {
@@ -818,6 +829,12 @@ static const struct function functions[] = {
         {"multiply", 2, 2, f_multiply},
         {"mustEnv", 1, 1, f_must_env},
         {"ne", 2, 2, f_ne},
+        {"nomadService", 1, 3, data_service},
+        {"nomadServices", 0, 0, data_services},
+        {"nomadVar", 1, 1, data_var},
+        {"nomadVarExists", 1, 1, data_var_exists},
+        {"nomadVarList", 0, 1, data_var_list},
+        {"nomadVarListSafe", 0, 1, data_var_list_safe},
         {"not", 1, 1, f_not},
         {"or", 1, TEMPLATE_ARGS, f_or},
         {"parseBool", 1, 1, f_parse_bool},
@@ -843,12 +860,6 @@ static const struct {
 	const char *name;
 	const char *why;
 } outside[] = {
-        {"nomadService", "services cannot be looked up from templates"},
-        {"nomadServices", "services cannot be looked up from templates"},
-        {"nomadVar", "there are no variables in this cluster"},
-        {"nomadVarExists", "there are no variables in this cluster"},
-        {"nomadVarList", "there are no variables in this cluster"},
-        {"nomadVarListSafe", "there are no variables in this cluster"},
         {"key", "there is no Consul here"},
         {"keyExists", "there is no Consul here"},
         {"keyOrDefault", "there is no Consul here"},

@@ -4,6 +4,7 @@
  *     template.c        text and actions; if, with, range
  *     template_expr.c   an action's expression: operands, fields, pipelines, variables
  *     template_func.c   the functions: one line each in its list
+ *     template_data.c   those that ask the cluster
  *
  * After a failure all that comes back is of no use; whoever loops looks at `rc`.
  */
@@ -26,9 +27,10 @@ struct value {
 	enum value_kind kind;
 	uint32_t n;         /* LIST, MAP: how many. */
 	int64_t number;     /* BOOL, INT. */
-	const char *text;   /* TEXT; RAW: a number that is none of ours, as it was written. */
+	const char *text;   /* TEXT; RAW: a number that is none of ours, as it was written; MAP: how it prints, or NULL. */
 	struct value *at;   /* LIST, MAP. */
 	const char **keys;  /* MAP: ascending. */
+	const struct value *hidden; /* MAP: members that are found by name alone, before all others. NULL: none. */
 };
 
 static const struct value value_nil = {.kind = VALUE_NIL};
@@ -42,7 +44,7 @@ struct variable {
 struct template_run {
 	const char *p, *end; /* Within the action. */
 	const char *start;   /* Of the whole text, to tell lines. */
-	const struct task_env *env;
+	const struct template_args *args;
 	struct arena mem; /* Values. */
 	char *why;
 	unsigned depth;
@@ -50,6 +52,7 @@ struct template_run {
 	struct variable variables[TEMPLATE_VARIABLES];
 	unsigned n_variables;
 	struct value dot;
+	bool missing; /* Something that was asked for. */
 	int rc;
 };
 
@@ -85,7 +88,37 @@ struct value value_int(int64_t number);
 struct value value_bool(bool yes);
 const struct value *value_member(const struct value *map, const char *name, size_t len);
 
+/* A member of a map that is not there: nil, or an error if that was asked for. */
+struct value value_missing(struct template_run *t, const char *name, size_t len);
+
+/* ---- template_data.c ---- */
+
+struct args {
+	const struct value *at;
+	unsigned n;
+	const char *name; /* Of the function. */
+};
+
+struct value data_var(struct template_run *t, const struct args *a);
+struct value data_var_exists(struct template_run *t, const struct args *a);
+struct value data_var_list(struct template_run *t, const struct args *a);
+struct value data_var_list_safe(struct template_run *t, const struct args *a);
+struct value data_service(struct template_run *t, const struct args *a);
+struct value data_services(struct template_run *t, const struct args *a);
+
 /* ---- template_func.c ---- */
+
+/* The text of an argument; "" and a refusal if it is none. */
+const char *text_of(struct template_run *t, const struct args *a, unsigned i);
+
+/* An array of n elements, of which the caller fills all. */
+struct value list_of(struct template_run *t, size_t n);
+
+/* A map of `n` members, whose keys ascend. */
+struct value map_of(struct template_run *t, const char *const *keys, const struct value *at, size_t n);
+
+/* A JSON text as a value. */
+struct value value_json(struct template_run *t, const char *text, size_t len);
 
 /* Call a function by its name. */
 struct value template_call(struct template_run *t, const char *name, size_t len, const struct value *args, unsigned n);

@@ -19,6 +19,7 @@
 struct target {
 	int dir;
 	unsigned files;
+	bool data; /* Of tasks: with owners, links wherever they lead, without a bound on files. */
 	int64_t bytes;
 	char *why;
 	size_t size;
@@ -105,7 +106,15 @@ static int copy_content(struct target *t, struct archive *a, int fd)
 	return rc == ARCHIVE_EOF ? 0 : refuse(t, ERR_INVALID, "%s", archive_error_string(a));
 }
 
-static int put_file(struct target *t, struct archive *a, const char *path, mode_t mode)
+/* An agent without privileges keeps what it puts there. */
+static void give(const struct target *t, int fd, struct archive_entry *e)
+{
+	if (t->data && fchown(fd, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e)) != 0) {
+		/* As said. */
+	}
+}
+
+static int put_file(struct target *t, struct archive *a, struct archive_entry *e, const char *path, mode_t mode)
 {
 	char why[PLACE_WHY];
 	const char *name;
@@ -120,6 +129,7 @@ static int put_file(struct target *t, struct archive *a, const char *path, mode_
 	fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	rc = fd < 0 ? fail_place(t, "open", path, errno) : copy_content(t, a, fd);
 	if (fd >= 0) {
+		give(t, fd, e);
 		(void)fchmod(fd, mode & 0777);
 		if (close(fd) != 0 && rc == 0) {
 			rc = fail_place(t, "close", path, errno);
@@ -131,13 +141,17 @@ static int put_file(struct target *t, struct archive *a, const char *path, mode_
 
 /* ---- entries ---- */
 
-static int put_dir(struct target *t, const char *path)
+static int put_dir(struct target *t, struct archive_entry *e, const char *path)
 {
 	char why[PLACE_WHY];
 	int fd = place_dir(t->dir, path, why);
 
 	if (fd < 0) {
 		return refuse(t, fd, "%s", why);
+	}
+	if (t->data) {
+		give(t, fd, e);
+		(void)fchmod(fd, archive_entry_perm(e) & 01777);
 	}
 	close(fd);
 	return 0;
@@ -162,7 +176,7 @@ static int put_link(struct target *t, const char *path, const char *to)
 	int parent;
 	int rc = 0;
 
-	if (to == NULL || !link_stays(path, to)) {
+	if (to == NULL || (!t->data && !link_stays(path, to))) {
 		return refuse(t, ERR_INVALID, "the archive's link %s leads out of its directory", path);
 	}
 	parent = place_parent(t->dir, path, &name, why);
@@ -205,25 +219,38 @@ static int put_hard_link(struct target *t, const char *path, const char *to)
 	return rc;
 }
 
+/* alloc/data/..., TASK/local/...: nothing of what is the agent's. */
+static bool is_data(const char *path)
+{
+	const char *slash = strchr(path, '/');
+	const char *below = slash == NULL ? "" : slash + 1;
+	const char *want = strncmp(path, "alloc/", 6) == 0 ? "data/" : "local/";
+
+	return strncmp(below, want, strlen(want)) == 0;
+}
+
 static int put_entry(struct target *t, struct archive *a, struct archive_entry *e)
 {
 	const char *given = archive_entry_pathname(e);
 	char path[PLACE_PATH];
 
-	if (++t->files > UNPACK_FILES_MAX) {
+	if (++t->files > UNPACK_FILES_MAX && !t->data) {
 		return refuse(t, ERR_TOOBIG, "%s", "the archive holds too many files");
 	}
 	if (given == NULL || given[0] == '/' || beneath_clean(given, path, sizeof(path)) != 0) {
 		return refuse(t, ERR_INVALID, "the archive's file %.100s leads out of its directory", given);
+	}
+	if (t->data && (!is_data(path) || archive_entry_hardlink(e) != NULL)) {
+		return refuse(t, ERR_INVALID, "%.100s is no data of an allocation", path);
 	}
 	if (archive_entry_hardlink(e) != NULL) {
 		return put_hard_link(t, path, archive_entry_hardlink(e));
 	}
 	switch (archive_entry_filetype(e)) {
 	case AE_IFDIR:
-		return put_dir(t, path);
+		return put_dir(t, e, path);
 	case AE_IFREG:
-		return put_file(t, a, path, archive_entry_perm(e));
+		return put_file(t, a, e, path, archive_entry_perm(e));
 	case AE_IFLNK:
 		return put_link(t, path, archive_entry_symlink(e));
 	default:
@@ -231,13 +258,13 @@ static int put_entry(struct target *t, struct archive *a, struct archive_entry *
 	}
 }
 
-static int put_one(struct target *t, struct archive *a, const char *name)
+static int put_one(struct target *t, struct archive *a, struct archive_entry *e, const char *name)
 {
 	const char *dot = strrchr(name, '.');
 	char path[256];
 
 	snprintf(path, sizeof(path), "%.*s", dot == NULL ? (int)strlen(name) : (int)(dot - name), name);
-	return path[0] == '\0' ? refuse(t, ERR_INVALID, "%s", "the file has no name") : put_file(t, a, path, 0644);
+	return path[0] == '\0' ? refuse(t, ERR_INVALID, "%s", "the file has no name") : put_file(t, a, e, path, 0644);
 }
 
 static int put_all(struct target *t, struct archive *a, enum unpack_kind kind, const char *name)
@@ -246,7 +273,7 @@ static int put_all(struct target *t, struct archive *a, enum unpack_kind kind, c
 	int rc;
 
 	while ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN) {
-		int failed = kind == UNPACK_ONE ? put_one(t, a, name) : put_entry(t, a, e);
+		int failed = kind == UNPACK_ONE ? put_one(t, a, e, name) : put_entry(t, a, e);
 
 		if (failed != 0) {
 			return failed;
@@ -255,14 +282,13 @@ static int put_all(struct target *t, struct archive *a, enum unpack_kind kind, c
 	return rc == ARCHIVE_EOF ? 0 : refuse(t, ERR_INVALID, "%s", archive_error_string(a));
 }
 
-int unpack(int fd, enum unpack_kind kind, const char *name, int dir, char *why, size_t size)
+static int unpack_to(struct target *t, int fd, enum unpack_kind kind, const char *name)
 {
-	struct target t = {.dir = dir, .why = why, .size = size};
 	struct archive *a = archive_read_new();
 	int rc;
 
 	if (a == NULL) {
-		return refuse(&t, ERR_NOMEM, "%s", "out of memory");
+		return refuse(t, ERR_NOMEM, "%s", "out of memory");
 	}
 	archive_read_support_filter_all(a);
 	if (kind == UNPACK_ONE) {
@@ -272,10 +298,24 @@ int unpack(int fd, enum unpack_kind kind, const char *name, int dir, char *why, 
 		archive_read_support_format_zip(a);
 	}
 	if (lseek(fd, 0, SEEK_SET) != 0 || archive_read_open_fd(a, fd, 65536) != ARCHIVE_OK) {
-		rc = refuse(&t, ERR_INVALID, "%s", archive_error_string(a));
+		rc = refuse(t, ERR_INVALID, "%s", archive_error_string(a));
 	} else {
-		rc = put_all(&t, a, kind, name);
+		rc = put_all(t, a, kind, name);
 	}
 	archive_read_free(a);
 	return rc;
+}
+
+int unpack(int fd, enum unpack_kind kind, const char *name, int dir, char *why, size_t size)
+{
+	struct target t = {.dir = dir, .why = why, .size = size};
+
+	return unpack_to(&t, fd, kind, name);
+}
+
+int unpack_data(int fd, int dir, char *why, size_t size)
+{
+	struct target t = {.dir = dir, .why = why, .size = size, .data = true};
+
+	return unpack_to(&t, fd, UNPACK_MANY, "");
 }

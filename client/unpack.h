@@ -23,4 +23,8 @@ enum unpack_kind unpack_kind(const char *name);
  * unpacked before a failure stays. */
 int unpack(int fd, enum unpack_kind kind, const char *name, int dir, char *why, size_t size);
 
+/* A tar archive of data that tasks of another node have made: with its owners, and links that are the tasks' own
+ * business (nothing is written through them). No bound on the files. */
+int unpack_data(int fd, int dir, char *why, size_t size);
+
 #endif /* CLIENT_UNPACK_H_ */

@@ -6,13 +6,14 @@
 
 static struct pair pairs[] = {{"EMPTY", ""}, {"NAME", "Web \"1\""}, {"PORT", "80"}};
 static const struct task_env env = {.vars = {pairs, 3}};
+static const struct template_args usual = {.left = "", .right = "", .env = &env};
 static char why[TEMPLATE_WHY];
 
 static void renders(const char *text, const char *want)
 {
 	struct buf out = {0};
 
-	if (template_render(text, strlen(text), "", "", &env, &out, why) != 0) {
+	if (template_render(text, strlen(text), &usual, &out, why) != 0) {
 		fail_msg("%s: %s", text, why);
 	}
 	assert_string_equal(buf_text(&out), want);
@@ -23,7 +24,7 @@ static void refused(const char *text, const char *reason)
 {
 	struct buf out = {0};
 
-	assert_int_equal(template_render(text, strlen(text), "", "", &env, &out, why), ERR_INVALID);
+	assert_int_equal(template_render(text, strlen(text), &usual, &out, why), ERR_INVALID);
 	if (strstr(why, reason) == NULL) {
 		fail_msg("%s: %s, not %s", text, why, reason);
 	}
@@ -66,11 +67,12 @@ static void dashes_take_the_space_away(void **state)
 
 static void other_delimiters_can_be_chosen(void **state)
 {
+	static const struct template_args other = {.left = "[[", .right = "]]", .env = &env};
 	static const char text[] = "[[ env \"PORT\" ]] {{ x }}";
 	struct buf out = {0};
 
 	(void)state;
-	assert_int_equal(template_render(text, strlen(text), "[[", "]]", &env, &out, why), 0);
+	assert_int_equal(template_render(text, strlen(text), &other, &out, why), 0);
 	assert_string_equal(buf_text(&out), "80 {{ x }}");
 	buf_close(&out);
 }
@@ -80,7 +82,7 @@ static void what_is_not_known_is_named(void **state)
 	(void)state;
 	refused("a\nb {{ key \"x\" }}", "line 2: \"key\" is not supported in templates: there is no Consul here");
 	refused("{{ range service \"web\" }}{{ end }}", "\"service\" is not supported");
-	refused("{{ with nomadVar \"a/b\" }}{{ .x }}{{ end }}", "there are no variables in this cluster");
+	refused("{{ with nomadVar \"a/b\" }}{{ .x }}{{ end }}", "the cluster cannot be asked here");
 	refused("{{ nothing }}", "\"nothing\" is not supported");
 	refused("{{ env }}", "env: too few arguments");
 	refused("{{ env \"A\" \"B\" }}", "env: too many arguments");
@@ -187,6 +189,156 @@ static void a_rendered_file_can_be_variables(void **state)
 	arena_close(&mem);
 }
 
+/* ---- what the cluster tells ---- */
+
+static const struct template_answer answers[] = {
+        {"/v1/var/nomad/jobs/web?namespace=default", 200,
+         "{\"Namespace\":\"default\",\"Path\":\"nomad/jobs/web\",\"ModifyIndex\":7,"
+         "\"Items\":{\"pass\":\"x=1\",\"user\":\"me\",\"Keys\":\"own\"}}",
+         0},
+        {"/v1/var/gone?namespace=default", 404, "variable not found", 0},
+        {"/v1/vars?prefix=nomad/&namespace=default", 200,
+         "[{\"Namespace\":\"default\",\"Path\":\"nomad/jobs/a\"},{\"Namespace\":\"default\",\"Path\":\"nomad/jobs/b\"}]", 0},
+        {"/v1/vars?prefix=none&namespace=default", 200, "[]", 0},
+        {"/v1/service/db?namespace=default", 200,
+         "[{\"ServiceName\":\"db\",\"Address\":\"10.0.0.1\",\"Port\":5432,\"Tags\":[\"main\"],\"NodeID\":\"n1\"},"
+         "{\"ServiceName\":\"db\",\"Address\":\"10.0.0.2\",\"Port\":5433,\"Tags\":null,\"NodeID\":\"n2\"}]",
+         0},
+        {"/v1/service/db?namespace=default&choose=1%7Cmy%20key", 200,
+         "[{\"ServiceName\":\"db\",\"Address\":\"10.0.0.2\",\"Port\":5433}]", 0},
+        {"/v1/services?namespace=default", 200,
+         "[{\"Namespace\":\"default\",\"Services\":[{\"ServiceName\":\"db\",\"Tags\":[\"main\"]},{\"ServiceName\":\"web\",\"Tags\":[]}]}]",
+         0},
+};
+
+enum { ANSWERS = sizeof(answers) / sizeof(answers[0]) };
+
+/* Render with the first `known` answers; what is wanted stays in `data`. */
+static int ask_cluster(const char *text, uint32_t known, bool strict, struct template_data *data, struct buf *out)
+{
+	static struct template_answer with_length[ANSWERS];
+	struct template_args args = {.left = "", .right = "", .env = &env, .data = data, .error_on_missing_key = strict};
+
+	for (uint32_t i = 0; i < ANSWERS; i++) {
+		with_length[i] = answers[i];
+		with_length[i].len = strlen(answers[i].body);
+	}
+	data->known = with_length;
+	data->n_known = known;
+	data->namespace_ = "default";
+	data->region = "global";
+	data->n_wants = 0;
+	return template_render(text, strlen(text), &args, out, why);
+}
+
+static void tells(const char *text, const char *want)
+{
+	struct arena mem = {0};
+	struct template_data data = {.mem = &mem};
+	struct buf out = {0};
+
+	if (ask_cluster(text, ANSWERS, true, &data, &out) != 0) {
+		fail_msg("%s: %s", text, why);
+	}
+	assert_string_equal(buf_text(&out), want);
+	buf_close(&out);
+	arena_close(&mem);
+}
+
+static void cluster_refuses(const char *text, bool strict, int rc, const char *reason)
+{
+	struct arena mem = {0};
+	struct template_data data = {.mem = &mem};
+	struct buf out = {0};
+
+	assert_int_equal(ask_cluster(text, ANSWERS, strict, &data, &out), rc);
+	if (rc == ERR_INVALID && strstr(why, reason) == NULL) {
+		fail_msg("%s: %s, not %s", text, why, reason);
+	}
+	if (rc == ERR_BUSY) {
+		assert_true(data.wants[data.n_wants - 1].missing);
+		assert_string_equal(data.wants[data.n_wants - 1].name, reason);
+	}
+	buf_close(&out);
+	arena_close(&mem);
+}
+
+static void variables_are_maps_of_their_items(void **state)
+{
+	(void)state;
+	tells("{{ with nomadVar \"nomad/jobs/web\" }}{{ .user }}:{{ .pass }}{{ end }}", "me:x=1");
+	tells("{{ with nomadVar \"/nomad/jobs/web@default.global\" }}{{ .user }}{{ end }}", "me");
+	tells("{{ (nomadVar \"nomad/jobs/web\").user }}", "me");
+	tells("{{ range $k, $v := nomadVar \"nomad/jobs/web\" }}{{ $k }}={{ $v }};{{ end }}", "Keys=own;pass=x=1;user=me;");
+	tells("{{ with nomadVar \"nomad/jobs/web\" }}{{ range .Tuples }}{{ .K }}={{ .V }};{{ end }}{{ end }}",
+	      "Keys=own;pass=x=1;user=me;");
+	tells("{{ with nomadVar \"nomad/jobs/web\" }}{{ .Keys }} {{ .Values }} {{ .Metadata.Path }} {{ .Parent.ModifyIndex }}"
+	      "{{ end }}",
+	      "[Keys pass user] [own x=1 me] nomad/jobs/web 7");
+	tells("{{ with nomadVar \"nomad/jobs/web\" }}{{ index . \"user\" }}{{ end }}", "me");
+	tells("{{ nomadVarExists \"gone\" }} {{ nomadVarExists \"nomad/jobs/web\" }}", "false true");
+	tells("{{ range nomadVarList \"nomad/\" }}{{ . }} {{ .Path }};{{ end }}",
+	      "nomad/jobs/a nomad/jobs/a;nomad/jobs/b nomad/jobs/b;");
+	tells("{{ range nomadVarList \"none\" }}x{{ else }}nothing{{ end }}", "nothing");
+	tells("{{ range nomadVarListSafe \"nomad/\" }}{{ .Path }};{{ end }}", "nomad/jobs/a;nomad/jobs/b;");
+}
+
+static void services_are_lists_of_places(void **state)
+{
+	(void)state;
+	tells("{{ range nomadService \"db\" }}{{ .Name }}={{ .Address }}:{{ .Port }}@{{ .Node }};{{ end }}",
+	      "db=10.0.0.1:5432@n1;db=10.0.0.2:5433@n2;");
+	tells("{{ range nomadService \"main.db\" }}{{ .Address }};{{ end }}", "10.0.0.1;");
+	tells("{{ range nomadService \"mai.db\" }}{{ .Address }};{{ end }}", "");
+	tells("{{ range nomadService 1 \"my key\" \"db@global\" }}{{ .Address }};{{ end }}", "10.0.0.2;");
+	tells("{{ range nomadServices }}{{ .Name }}{{ .Tags }};{{ end }}", "db[main];web[];");
+}
+
+static void what_is_missing_is_named_and_nothing_comes_out(void **state)
+{
+	struct arena mem = {0};
+	struct template_data data = {.mem = &mem};
+	struct buf out = {0};
+
+	(void)state;
+	cluster_refuses("{{ with nomadVar \"gone\" }}{{ .x }}{{ end }}", false, ERR_BUSY,
+	                "nomad.var.block(gone@default.global)");
+	cluster_refuses("{{ (nomadVar \"gone\").x }}", true, ERR_BUSY, "nomad.var.block(gone@default.global)");
+	cluster_refuses("{{ range nomadVarListSafe \"none\" }}{{ end }}", false, ERR_BUSY,
+	                "nomad.var.list(none@default.global)");
+	cluster_refuses("{{ nomadVarExists \"unknown\" }}", false, ERR_BUSY, "nomad.var.block(unknown@default.global)");
+	cluster_refuses("{{ range nomadService \"unknown\" }}{{ end }}", false, ERR_BUSY, "nomad.service(unknown)");
+	assert_int_equal(ask_cluster("{{ nomadVar \"a\" }}{{ nomadVar \"b\" }}{{ nomadVar \"a\" }}", 0, false, &data, &out),
+	                 ERR_BUSY);
+	assert_int_equal(data.n_wants, 2); /* All that can be known at once, each once. */
+	assert_string_equal(data.wants[1].target, "/v1/var/b?namespace=default");
+	buf_close(&out);
+	arena_close(&mem);
+}
+
+static void bad_questions_are_refused(void **state)
+{
+	(void)state;
+	cluster_refuses("{{ nomadVar \"a@other\" }}", false, ERR_INVALID, "its own namespace only");
+	cluster_refuses("{{ nomadVar \"a@default.mars\" }}", false, ERR_INVALID, "only this region");
+	cluster_refuses("{{ nomadService \"db@mars\" }}", false, ERR_INVALID, "only this region");
+	cluster_refuses("{{ nomadVar \"/\" }}", false, ERR_INVALID, "wants a path");
+	cluster_refuses("{{ nomadService 2 \"db\" }}", false, ERR_INVALID, "how many, a key");
+	cluster_refuses("{{ nomadService \"a/b\" }}", false, ERR_INVALID, "a service's name");
+	cluster_refuses("{{ range loop 200 }}{{ nomadVarExists (printf \"a%d\" .) }}{{ end }}", false, ERR_BUSY,
+	                "nomad.var.block(a127@default.global)");
+}
+
+static void a_key_that_is_missing_is_an_error_if_that_is_asked_for(void **state)
+{
+	(void)state;
+	cluster_refuses("{{ with nomadVar \"nomad/jobs/web\" }}{{ .other }}{{ end }}", true, ERR_INVALID,
+	                "map has no entry for key \"other\"");
+	cluster_refuses("{{ with nomadVar \"nomad/jobs/web\" }}{{ index . \"other\" }}{{ end }}", true, ERR_INVALID,
+	                "map has no entry for key \"other\"");
+	renders("{{ with parseJSON `{\"a\":1}` }}{{ .b }}{{ end }}", "<no value>");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +347,11 @@ int main(void)
 	        cmocka_unit_test(values_go_through_functions),
 	        cmocka_unit_test(dashes_take_the_space_away),
 	        cmocka_unit_test(other_delimiters_can_be_chosen),
+	        cmocka_unit_test(variables_are_maps_of_their_items),
+	        cmocka_unit_test(services_are_lists_of_places),
+	        cmocka_unit_test(what_is_missing_is_named_and_nothing_comes_out),
+	        cmocka_unit_test(bad_questions_are_refused),
+	        cmocka_unit_test(a_key_that_is_missing_is_an_error_if_that_is_asked_for),
 	        cmocka_unit_test(what_is_not_known_is_named),
 	        cmocka_unit_test(blocks_depend_on_conditions),
 	        cmocka_unit_test(ranges_go_over_lists_maps_and_numbers),
