@@ -18,7 +18,8 @@ static struct tally tally_tasks(const struct alloc_runner *ar)
 		/* What an earlier agent left running is believed to run until it is known: the agent's restart is no news. */
 		bool alive = tr->alive || tr->awaited == ANSWER_ADOPT;
 
-		t.failed = t.failed || tr->failed;
+		/* One that is killed for good as a failure runs until it has ended. */
+		t.failed = t.failed || (tr->failed && tr->sm.at == TASK_DEAD);
 		t.running = t.running || alive;
 		t.dead = t.dead || tr->sm.at == TASK_DEAD;
 		/* What has only to clean up afterwards does not keep an allocation from having run. */

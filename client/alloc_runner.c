@@ -475,6 +475,17 @@ static void update_health(struct alloc_runner *ar, bool other_deployment, const 
 	ar->health.deployment_id = ar->health.deployment_id == NULL ? NULL : ar->spec->alloc.deployment_id;
 }
 
+/* Those that have begun, too. */
+static void skip_delays(struct alloc_runner *ar, const struct moment *at)
+{
+	uint32_t i;
+
+	ar->shut = true;
+	for (i = 0; i < ar->n; i++) {
+		task_runner_hurry(&ar->tasks[i], at);
+	}
+}
+
 void alloc_runner_update(struct alloc_runner *ar, struct alloc_spec *spec, const struct moment *at)
 {
 	struct alloc_spec *old = ar->spec;
@@ -490,7 +501,9 @@ void alloc_runner_update(struct alloc_runner *ar, struct alloc_spec *spec, const
 	}
 	update_health(ar, other_deployment, at);
 	alloc_spec_unref(old);
-	ar->shut = ar->shut || no_delay_wanted(&spec->alloc);
+	if (no_delay_wanted(&spec->alloc)) {
+		skip_delays(ar, at);
+	}
 	ar->changed = true;
 	if (alloc_wanted(ar)) {
 		alloc_settle(ar, at);
@@ -499,9 +512,9 @@ void alloc_runner_update(struct alloc_runner *ar, struct alloc_spec *spec, const
 	}
 }
 
-void alloc_runner_adopted(struct task_runner *tr, bool found, const struct moment *at)
+void alloc_runner_adopted(struct task_runner *tr, enum task_adopted what, const struct moment *at)
 {
-	task_runner_adopted(tr, found, at);
+	task_runner_adopted(tr, what, at);
 	alloc_settle(tr->alloc, at);
 }
 
@@ -556,6 +569,12 @@ void alloc_runner_unhealthy(struct alloc_runner *ar, struct task_runner *tr, con
 		}
 	}
 	alloc_settle(ar, at);
+}
+
+void alloc_runner_fail_task(struct task_runner *tr, const char *reason, const struct moment *at)
+{
+	task_runner_stop(tr, reason, true, false, at);
+	alloc_settle(tr->alloc, at);
 }
 
 void alloc_runner_wake(struct alloc_runner *ar, const struct moment *at)

@@ -131,7 +131,7 @@ void alloc_runner_stop(struct alloc_runner *ar, const struct moment *at);
 /* Answers to the effects; `error` and failures are NULL for success. */
 void alloc_runner_previous_ended(struct alloc_runner *ar, const struct moment *at);
 void alloc_runner_set_up(struct alloc_runner *ar, const char *error, const struct moment *at);
-void alloc_runner_adopted(struct task_runner *tr, bool found, const struct moment *at);
+void alloc_runner_adopted(struct task_runner *tr, enum task_adopted what, const struct moment *at);
 void alloc_runner_prepared(struct task_runner *tr, const struct task_failure *failure, const struct moment *at);
 void alloc_runner_started(struct task_runner *tr, const struct task_failure *failure, const struct moment *at);
 void alloc_runner_exited(struct task_runner *tr, const struct task_exit *end, const struct moment *at);
@@ -147,6 +147,9 @@ void alloc_runner_checks(struct alloc_runner *ar, bool pass, const struct moment
 void alloc_runner_unhealthy(struct alloc_runner *ar, struct task_runner *tr, const char *reason,
                             const struct moment *at);
 
+/* A task that runs ends for good, as failed, for a reason that is told. */
+void alloc_runner_fail_task(struct task_runner *tr, const char *reason, const struct moment *at);
+
 /* `due_ns` has come. */
 void alloc_runner_wake(struct alloc_runner *ar, const struct moment *at);
 
@@ -154,6 +157,8 @@ void alloc_runner_wake(struct alloc_runner *ar, const struct moment *at);
  * user in `why`. */
 int alloc_runner_signal(struct alloc_runner *ar, const char *task, const char *signal, const struct moment *at,
                         struct buf *why);
+/* A task that runs ends and is started again, free of the restart policy. 0 or ERR_CONFLICT. */
+int alloc_runner_restart_task(struct task_runner *tr, const char *reason, const struct moment *at);
 int alloc_runner_restart(struct alloc_runner *ar, const char *task, bool all_tasks, const struct moment *at,
                          struct buf *why);
 

@@ -86,6 +86,14 @@ static bool should_run(const struct alloc_runner *ar)
 	return alloc_wanted(ar) && ar->cause == CAUSE_NONE && alloc_any_working(ar) && status != ALLOC_CLIENT_FAILED;
 }
 
+int alloc_runner_restart_task(struct task_runner *tr, const char *reason, const struct moment *at)
+{
+	int rc = task_runner_restart(tr, reason, at);
+
+	alloc_settle(tr->alloc, at);
+	return rc;
+}
+
 int alloc_runner_restart(struct alloc_runner *ar, const char *task, bool all_tasks, const struct moment *at,
                          struct buf *why)
 {

@@ -8,6 +8,7 @@
 
 #include "client/client_int.h"
 #include "client/probe.h"
+#include "client/script.h"
 #include "client/services.h"
 #include "lib/log.h"
 #include "proto/error.h"
@@ -19,18 +20,31 @@
 
 enum { CHECKS_MAX = 64 /* Of one allocation. */ };
 
-enum check_status { CHECK_PENDING, CHECK_SUCCESS, CHECK_FAILURE };
+enum check_status { CHECK_PENDING, CHECK_SUCCESS, CHECK_WARNING, CHECK_FAILURE };
 
 static const char *const statuses[] = {
-        [CHECK_PENDING] = "pending", [CHECK_SUCCESS] = "success", [CHECK_FAILURE] = "failure"};
+        [CHECK_PENDING] = "pending",
+        [CHECK_SUCCESS] = "success",
+        [CHECK_WARNING] = "warning",
+        [CHECK_FAILURE] = "failure"};
+
+/* What came of asking. */
+struct answer {
+	enum check_status status;
+	long http_status;
+	const char *output;
+};
 
 struct check {
-	struct probe probe;
+	struct probe probe;   /* One of these two asks. */
+	struct script script;
 	struct check_set *set;
 	const struct service *service; /* These two are the specification's. */
 	const struct service_check *spec;
 	uint32_t task; /* Whose it is; NO_TASK: the group's. */
-	char *url;
+	char *url;         /* Of a script it is NULL, */
+	struct strs argv;  /* and this is its command. */
+	struct arena mem;  /* Of that. */
 	int64_t due;    /* Loop time; 0: it is being asked, or cannot be. */
 	int64_t passed; /* In a row. */
 	int64_t failed; /* In a row, since its task's time of grace has passed. */
@@ -107,6 +121,13 @@ static bool matters(const struct check *k)
 	return strcmp(k->spec->on_update, "ignore") != 0;
 }
 
+/* A script can also warn: that is as good as a failure, unless the specification does not mind. */
+static bool is_good(const struct check *k, enum check_status status)
+{
+	return status == CHECK_SUCCESS ||
+	       (status == CHECK_WARNING && strcmp(k->spec->on_update, "ignore_warnings") == 0);
+}
+
 static bool passes(const struct check *k)
 {
 	return k->passed > 0 && k->passed >= k->spec->success_before_passing;
@@ -153,12 +174,12 @@ static bool count_failure(struct check *k, int64_t wall_ns)
 	return k->failed >= rule->limit;
 }
 
-static void keep_answer(struct check *k, const struct probe_answer *answer, int64_t wall_ns)
+static void keep_answer(struct check *k, const struct answer *answer, bool good, int64_t wall_ns)
 {
-	k->status = answer->good ? CHECK_SUCCESS : CHECK_FAILURE;
-	k->passed = answer->good ? k->passed + 1 : 0;
-	k->failed = answer->good ? 0 : k->failed;
-	k->http_status = answer->status;
+	k->status = answer->status;
+	k->passed = good ? k->passed + 1 : 0;
+	k->failed = good ? 0 : k->failed;
+	k->http_status = answer->http_status;
 	k->at_s = wall_ns / NS_PER_S;
 	free(k->output);
 	k->output = strdup(answer->output);
@@ -174,27 +195,60 @@ static void restart_task(struct check *k, const struct moment *now)
 	alloc_runner_unhealthy(&k->set->alloc->ar, task_of_check(k), text, now);
 }
 
-/* At the end the set may have ended: nothing of it is touched afterwards. */
-static void answered_cb(struct probe *p, const struct probe_answer *answer)
+/* A warning counts for a restart unless the rule says otherwise. */
+static bool counts(const struct check *k, const struct answer *answer)
 {
-	struct check *k = CONTAINER_OF(p, struct check, probe);
+	const struct check_restart *rule = restart_rule(k);
+
+	return answer->status == CHECK_FAILURE ||
+	       (answer->status == CHECK_WARNING && !(rule != NULL && rule->ignore_warnings));
+}
+
+static const char *name_of(const struct check *k)
+{
+	return k->url != NULL ? k->url : k->argv.n > 0 ? k->argv.at[0] : k->spec->name;
+}
+
+/* At the end the set may have ended: nothing of it is touched afterwards. */
+static void take_answer(struct check *k, const struct answer *answer)
+{
 	struct check_set *set = k->set;
 	struct client *c = set->alloc->client;
 	struct moment now = client_now(c);
-	bool hurry = !answer->good && set->alloc->ar.health.state == HEALTH_WATCHED && interval_ns(k) > RETRY_NS;
+	bool good = is_good(k, answer->status);
+	bool hurry = !good && set->alloc->ar.health.state == HEALTH_WATCHED && interval_ns(k) > RETRY_NS;
 
-	keep_answer(k, answer, now.wall_ns);
+	keep_answer(k, answer, good, now.wall_ns);
 	k->due = client_time(c) + (hurry ? RETRY_NS : interval_ns(k));
-	if (!answer->good) {
-		log_debug("client", "check %s of allocation %s: %s, status %ld", k->url, set->alloc->id, answer->output,
-		          answer->status);
-		if (count_failure(k, now.wall_ns)) {
-			set->fresh = true; /* Told in the next step. */
-			restart_task(k, &now);
-			return;
-		}
+	if (!good) {
+		log_debug("client", "check %s of allocation %s: %s, status %ld", name_of(k), set->alloc->id,
+		          answer->output, answer->http_status);
+	}
+	if (!good && counts(k, answer) && count_failure(k, now.wall_ns)) {
+		set->fresh = true; /* Told in the next step. */
+		restart_task(k, &now);
+		return;
 	}
 	tell(set);
+}
+
+static void probed_cb(struct probe *p, const struct probe_answer *answer)
+{
+	const struct answer a = {.status = answer->good ? CHECK_SUCCESS : CHECK_FAILURE,
+	                         .http_status = answer->status,
+	                         .output = answer->output};
+
+	take_answer(CONTAINER_OF(p, struct check, probe), &a);
+}
+
+static void script_done_cb(struct script *s, const struct script_answer *answer)
+{
+	const struct answer a = {.status = answer->code == 0   ? CHECK_SUCCESS
+	                                   : answer->code == 1 ? CHECK_WARNING
+	                                                       : CHECK_FAILURE,
+	                         .output = answer->output};
+
+	take_answer(CONTAINER_OF(s, struct check, script), &a);
 }
 
 /* ---- asking ---- */
@@ -214,7 +268,12 @@ static bool is_to_be_asked(struct check *k)
 	return since != 0;
 }
 
-static void ask(struct checks *all, struct check *k)
+static int64_t timeout_ns(const struct check *k)
+{
+	return k->spec->timeout > 0 ? k->spec->timeout : TIMEOUT_NS;
+}
+
+static int ask_probe(struct checks *all, struct check *k)
 {
 	const struct probe_ask a = {.url = k->url,
 	                            .connect_only = strcmp(k->spec->type, "tcp") == 0,
@@ -222,10 +281,29 @@ static void ask(struct checks *all, struct check *k)
 	                            .body = k->spec->body,
 	                            .headers = k->spec->header,
 	                            .insecure = k->spec->tls_skip_verify,
-	                            .timeout_ns = k->spec->timeout > 0 ? k->spec->timeout : TIMEOUT_NS};
+	                            .timeout_ns = timeout_ns(k)};
 
+	return probe_start(all->probes, &k->probe, &a);
+}
+
+/* In the task that it is about, or else the group's first main one. */
+static int ask_script(struct checks *all, struct check *k)
+{
+	struct client_alloc *ca = k->set->alloc;
+	struct task_runner *tr = task_of_check(k);
+	uint32_t i;
+
+	for (i = 0; tr == NULL && i < ca->ar.n; i++) {
+		tr = ca->ar.tasks[i].hook == HOOK_MAIN ? &ca->ar.tasks[i] : NULL;
+	}
+	return script_start(&k->script, all->client, tr != NULL ? task_of(tr)->driver : NULL, k->argv.at, k->argv.n,
+	                    timeout_ns(k));
+}
+
+static void ask(struct checks *all, struct check *k)
+{
 	k->due = 0;
-	if (!is_to_be_asked(k) || probe_start(all->probes, &k->probe, &a) != 0) {
+	if (!is_to_be_asked(k) || (k->argv.n > 0 ? ask_script(all, k) : ask_probe(all, k)) != 0) {
 		k->due = client_time(all->client) + RETRY_NS;
 	}
 }
@@ -288,23 +366,44 @@ static char *url_of(struct task_runner *tr, const struct task_env *env, const st
 	return url;
 }
 
+static bool take_argv(struct check *k, const struct task_env *env)
+{
+	const struct service_check *spec = k->spec;
+	const char **argv = arena_calloc(&k->mem, (size_t)spec->args.n + 1, sizeof(*argv));
+	uint32_t i;
+
+	for (i = 0; argv != NULL && i <= spec->args.n; i++) {
+		argv[i] = task_env_replace(env, i == 0 ? spec->command : spec->args.at[i - 1], &k->mem);
+		if (argv[i] == NULL) {
+			return false;
+		}
+	}
+	k->argv = (struct strs){argv, argv != NULL ? spec->args.n + 1 : 0};
+	return argv != NULL;
+}
+
 static void add_check(struct check_set *set, struct task_runner *tr, uint32_t task, const struct task_env *env,
                       const struct service *service, const struct service_check *spec)
 {
 	struct client *c = set->alloc->client;
 	struct check *k = &set->at[set->n];
+	bool is_script = strcmp(spec->type, "script") == 0;
 
 	*k = (struct check){.set = set, .service = service, .spec = spec, .task = task};
-	k->probe.done_cb = answered_cb;
+	k->probe.done_cb = probed_cb;
+	k->script.done_cb = script_done_cb;
 	set->n++;
-	if (strcmp(spec->type, "tcp") != 0 && strcmp(spec->type, "http") != 0) {
+	if (!is_script && strcmp(spec->type, "tcp") != 0 && strcmp(spec->type, "http") != 0) {
 		log_warn("client", "allocation %s: checks of type \"%s\" are not supported: this one will not pass",
 		         set->alloc->id, spec->type);
 		return;
 	}
-	k->url = url_of(tr, env, service, spec);
-	if (k->url == NULL) {
-		log_warn("client", "allocation %s: a check of service \"%s\" has no port", set->alloc->id, service->name);
+	if (!is_script) {
+		k->url = url_of(tr, env, service, spec);
+	}
+	if (is_script ? !take_argv(k, env) : k->url == NULL) {
+		log_warn("client", "allocation %s: a check of service \"%s\" has no %s", set->alloc->id, service->name,
+		         is_script ? "command" : "port");
 		return;
 	}
 	k->due = client_time(c) + NS_PER_MS;
@@ -328,26 +427,15 @@ static void add_services(struct check_set *set, struct task_runner *tr, uint32_t
 	arena_close(&mem);
 }
 
-static uint32_t count(const struct service *at, uint32_t n)
+static uint32_t checks_of(const struct service *s)
 {
-	uint32_t sum = 0;
-	uint32_t i;
-
-	for (i = 0; i < n; i++) {
-		sum += at[i].checks.n;
-	}
-	return sum;
+	return s->checks.n;
 }
 
 static uint32_t count_all(const struct alloc_runner *ar)
 {
-	const struct task_group *group = ar->spec->group;
-	uint32_t n = count(group->services.at, group->services.n);
-	uint32_t i;
+	uint32_t n = services_sum(ar, checks_of);
 
-	for (i = 0; i < ar->n; i++) {
-		n += count(ar->tasks[i].task->services.at, ar->tasks[i].task->services.n);
-	}
 	return n < CHECKS_MAX ? n : CHECKS_MAX;
 }
 
@@ -380,6 +468,8 @@ static void end(struct checks *k, struct check_set *set)
 
 	for (i = 0; i < set->n; i++) {
 		probe_stop(k->probes, &set->at[i].probe);
+		script_stop(&set->at[i].script);
+		arena_close(&set->at[i].mem);
 		free(set->at[i].url);
 		free(set->at[i].output);
 	}

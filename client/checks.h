@@ -2,10 +2,11 @@
  * Service checks: whether what an allocation offers answers.
  *
  * They are run as long as the allocation runs and nothing ends it; a task's only while the task runs. A tcp check
- * passes when a connection is accepted, an http check when the answer's status is from 200 to 399. Other kinds are not
- * known and never pass; the log says so. What comes of them is told to the allocation's health
- * (client/alloc_health.h), unless a check is of no matter to it (on_update "ignore"), and to the API; a check with
- * check_restart that has failed so often restarts its task. All on the client's loop, without threads.
+ * passes when a connection is accepted, an http check when the answer's status is from 200 to 399, a script check when
+ * a command beside the task exits with 0; 1 is a warning. Other kinds are not known and never pass; the log says so.
+ * What comes of them is told to the allocation's health (client/alloc_health.h), unless a check is of no matter to it
+ * (on_update "ignore"), and to the API; a check with check_restart that has failed so often restarts its task. All on
+ * the client's loop, without threads.
  */
 #ifndef CLIENT_CHECKS_H_
 #define CLIENT_CHECKS_H_

@@ -1,3 +1,4 @@
+#include "client/handlers_agent.h"
 #include "client/client.h"
 
 #include <errno.h>
@@ -8,7 +9,10 @@
 
 #include "client/client_int.h"
 #include "client/fingerprint.h"
+#include "client/handlers_exec.h"
 #include "client/handlers_fs.h"
+#include "client/node_meta.h"
+#include "lib/folder.h"
 #include "lib/log.h"
 #include "proto/error.h"
 
@@ -55,6 +59,9 @@ static int64_t next_due(const struct client *c)
 		sooner(&due, CONTAINER_OF(e, struct client_alloc, link)->ar.due_ns);
 	}
 	sooner(&due, c->checks == NULL ? 0 : checks_due(c->checks));
+	sooner(&due, live_due(&c->live));
+	sooner(&due, access_due(c->access));
+	sooner(&due, host_render_due(c));
 	sooner(&due, session_due(c));
 	sooner(&due, reports_due(c));
 	sooner(&due, saver_due(c));
@@ -108,6 +115,7 @@ static void turn_cb(uv_prepare_t *handle)
 	}
 	host_serve(c);
 	wake_allocs(c);
+	host_render_step(c);
 	host_serve(c);
 	if (c->collect_due <= client_time(c)) {
 		host_collect(c);
@@ -115,6 +123,8 @@ static void turn_cb(uv_prepare_t *handle)
 	if (c->checks != NULL) {
 		checks_step(c->checks);
 	}
+	live_step(&c->live, client_time(c));
+	access_step(c->access, client_time(c));
 	session_step(c);
 	reports_step(c);
 	saver_step(c);
@@ -123,32 +133,17 @@ static void turn_cb(uv_prepare_t *handle)
 
 /* ---- begin ---- */
 
-static int make_dirs(const char *path)
-{
-	char part[4096];
-	char *slash;
-
-	snprintf(part, sizeof(part), "%s", path);
-	for (slash = part + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
-		*slash = '\0';
-		if (mkdir(part, 0755) != 0 && errno != EEXIST) {
-			return ERR_IO;
-		}
-		*slash = '/';
-	}
-	return mkdir(part, 0755) == 0 || errno == EEXIST ? 0 : ERR_IO;
-}
-
 static int open_state(struct client *c)
 {
-	int rc = make_dirs(c->config->state_dir);
+	int error = folder_keep(c->config->state_dir, 0700);
+	int rc;
 
-	if (rc == 0) {
-		rc = make_dirs(c->config->alloc_dir);
+	if (error == 0) {
+		error = folder_make(c->config->alloc_dir, 0711); /* Tasks of all users go through it, to their own. */
 	}
-	if (rc != 0) {
-		log_error("client", "%s, %s: %s", c->config->state_dir, c->config->alloc_dir, strerror(errno));
-		return rc;
+	if (error != 0) {
+		log_error("client", "%s, %s: %s", c->config->state_dir, c->config->alloc_dir, strerror(error));
+		return ERR_IO;
 	}
 	rc = state_ids(c->config->state_dir, c->node_id, c->secret_id);
 	if (rc == 0) {
@@ -200,7 +195,7 @@ static int look_at_machine(struct client *c)
 	                                .now_ns = now.wall_ns};
 	int rc = fingerprint(&args, &c->node, &c->node_mem);
 
-	return rc != 0 ? rc : node_vars_make(&c->node, c->config->region, &c->node_vars, &c->node_mem);
+	return rc != 0 ? rc : node_meta_open(c);
 }
 
 static void found_cb(void *ctx, struct saved_alloc *saved, struct arena *mem)
@@ -233,6 +228,9 @@ static void init_lists(struct client *c)
 	list_init(&c->ready);
 	list_init(&c->waiting);
 	list_init(&c->streams);
+	list_init(&c->execs);
+	live_init(&c->live, c->link);
+	list_init(&c->monitors);
 	session_init(c);
 	reports_init(c);
 	saver_init(c);
@@ -243,6 +241,7 @@ static void free_client(struct client *c)
 	handlers_close(c);
 	state_store_close(&c->store);
 	arena_close(&c->node_mem);
+	free(c->hoststats);
 	free(c);
 }
 
@@ -271,9 +270,9 @@ static void handle_closed_cb(uv_handle_t *handle)
 	client_closed_handle(handle->data);
 }
 
-static void work_closed_cb(uv_handle_t *handle)
+static void work_closed_cb(struct bell *wake)
 {
-	client_closed_handle(CONTAINER_OF(handle, struct client, work.wake));
+	client_closed_handle(CONTAINER_OF(wake, struct client, work.wake));
 }
 
 static void close_handles(struct client *c)
@@ -324,11 +323,15 @@ void client_stop(struct client *c, bool end_tasks, void (*stopped_cb)(void *ctx)
 {
 	assert(!c->stopping);
 	c->stopping = true;
+	atomic_store(&c->canceled, true);
 	c->end_tasks = end_tasks;
 	c->stopped_cb = stopped_cb;
 	c->stopped_ctx = ctx;
 	cancel_hooks(c);
 	fs_end_all(c);
+	exec_end_all(c);
+	monitors_end_all(c);
+	access_stop(c->access);
 	/* The turn's end looks whether all is over: make sure that there is one. */
 	uv_timer_start(&c->timer, timer_cb, 0, 10);
 	if (c->started) {
@@ -368,13 +371,14 @@ struct client *client_open(struct uv_loop_s *loop, const struct client_config *c
 	if (state_load(&c->store, found_cb, c) != 0) {
 		log_warn("client", "the local state of allocations cannot be listed");
 	}
+	host_sweep_unknown(c);
 	return c;
 }
 
 void client_start(struct client *c)
 {
 	c->started = true;
-	c->collect_due = client_time(c) + COLLECT_EVERY_NS;
+	c->collect_due = client_time(c) + host_collect_every_ns(c);
 	LIST_EACH(e, &c->allocs) {
 		host_begin(CONTAINER_OF(e, struct client_alloc, link));
 	}

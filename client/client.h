@@ -35,6 +35,11 @@ void client_stop(struct client *c, bool end_tasks, void (*stopped_cb)(void *ctx)
 /* Answer a request for /v1/client/...: from a server, or from this agent's own HTTP front. On the loop's thread. */
 void client_http(struct client *c, struct http_request *req);
 
+/* Have go_cb handle a request, now or later, if its token may do what its route says; otherwise it is answered. For
+ * what an agent answers itself beside this. */
+void client_guard(struct client *c, struct http_request *req, void (*go_cb)(void *ctx, struct http_request *req),
+                  void *ctx);
+
 /* Whether this node has, or had until it was collected, the allocation: else a request is another node's. */
 bool client_has_alloc(const struct client *c, const char *id);
 

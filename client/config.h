@@ -11,6 +11,8 @@
 
 #include "proto/object.h"
 
+struct agent_facts;
+
 struct client_host_volume {
 	const char *name;
 	const char *path;
@@ -20,6 +22,12 @@ struct client_host_volume {
 struct client_plugin {
 	const char *name;
 	const char *config; /* Its config block as JSON text. */
+};
+
+/* How other agents are spoken with where they speak HTTPS: files, "" for none. */
+struct client_tls {
+	const char *ca_file, *cert_file, *key_file;
+	bool verify_names; /* Their certificates must be for a client or a server of the region. */
 };
 
 struct client_config {
@@ -56,9 +64,19 @@ struct client_config {
 	const char *cgroup_parent; /* NULL: the drivers' default. */
 	struct map chroot_env;     /* Empty: the drivers' default. */
 	int64_t max_kill_timeout_ns; /* 30 s */
-	int64_t gc_max_allocs;       /* 50: ended allocations beyond that are removed from this node. */
+	int64_t gc_max_allocs;       /* 50: ended allocations beyond that are removed from this node, */
+	double gc_disk_percent;      /* 80: and all, the oldest first, while more than this of the disk is used, */
+	double gc_inode_percent;     /* 70: or of its files. */
+	int64_t gc_interval_ns;      /* 60 s: how often that is looked at. */
+	int64_t gc_parallel;         /* 2: directories at a time. */
 	int64_t task_files_max;      /* Soft limit of open files; 0: the agent's own. */
+	const struct agent_facts *facts; /* Of the machine and the process; NULL: nothing is told of them. */
 	bool dev;
+	bool https; /* So does this agent. */
+	struct client_tls tls;
+	bool acl_enabled;         /* Requests for this node need tokens; what servers say of them is kept for so long: */
+	int64_t acl_token_ttl_ns, acl_policy_ttl_ns;
+	bool disable_remote_exec; /* Nobody runs commands in tasks by the API. */
 };
 
 #endif /* CLIENT_CONFIG_H_ */

@@ -330,6 +330,7 @@ static void set_identity(struct fp *fp)
 	n->node_class = c->node_class;
 	n->node_pool = c->node_pool[0] != '\0' ? c->node_pool : "default";
 	n->http_addr = c->http_addr;
+	n->tls_enabled = c->https;
 	n->meta = c->meta;
 	n->status = "ready";
 	n->scheduling_eligibility = "eligible";

@@ -32,10 +32,13 @@ struct fs_fault {
 
 /* ---- what is asked ---- */
 
-#define FS_REQUESTS(X) X(LS, "ls") X(STAT, "stat") X(CAT, "cat") X(READAT, "readat") X(LOGS, "logs") X(STREAM, "stream")
+/* Name, its text in paths, and what a token must allow. */
+#define FS_REQUESTS(X)                                                                                                \
+	X(LS, "ls", "read-fs") X(STAT, "stat", "read-fs") X(CAT, "cat", "read-fs") X(READAT, "readat", "read-fs")     \
+	X(LOGS, "logs", "read-logs") X(STREAM, "stream", "read-fs")
 
 enum fs_request {
-#define X(name, text) FS_##name,
+#define X(name, text, capability) FS_##name,
 	FS_REQUESTS(X)
 #undef X
 };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/allocdir.h"
+#include "client/carry.h"
 #include "client/client_int.h"
 #include "proto/error.h"
 
@@ -24,6 +25,7 @@ struct fs_call {
 	enum fs_request what;
 	struct fs_query query; /* Its texts are the request's. */
 	struct fs_reader reader;
+	struct carry *carry; /* NULL: it is a request for files. */
 	struct fs_fault fault;
 	struct buf out;     /* The batch. */
 	enum fs_next next;  /* What comes behind it. */
@@ -102,10 +104,22 @@ static int begin(struct fs_call *call)
 	return rc;
 }
 
+static void read_data(struct fs_call *call)
+{
+	int rc = carry_next(call->carry, &call->out);
+
+	call->next = rc == 1 ? FS_DATA : FS_END;
+	call->rc = rc < 0 ? rc : 0;
+}
+
 static void work_cb(struct work_item *item)
 {
 	struct fs_call *call = CONTAINER_OF(item, struct fs_call, item);
 
+	if (call->carry != NULL) {
+		read_data(call);
+		return;
+	}
 	if (!call->open) {
 		call->next = FS_END;
 		call->rc = begin(call);
@@ -125,9 +139,22 @@ static void closed_cb(uv_handle_t *handle)
 	if (call->open) {
 		fs_reader_close(&call->reader);
 	}
+	if (call->carry != NULL) {
+		carry_close(call->carry);
+	}
 	buf_close(&call->out);
 	free(call);
+	c->n_streams--;
 	client_closed_handle(c);
+}
+
+static bool is_busy(const struct client *c, struct http_request *req)
+{
+	if (c->n_streams < FS_CALLS_MAX) {
+		return false;
+	}
+	http_answer_text(req, 429, "too many files: this node reads %u for others", c->n_streams);
+	return true;
 }
 
 /* The request has been answered: nothing is left but to clean up. */
@@ -202,6 +229,9 @@ static void pass_on(struct fs_call *call)
 
 static const char *type_of(const struct fs_call *call)
 {
+	if (call->carry != NULL) {
+		return "application/x-tar";
+	}
 	return call->what == FS_LS || call->what == FS_STAT || is_framed(call) ? NULL : "text/plain; charset=utf-8";
 }
 
@@ -244,6 +274,22 @@ static void done_cb(struct work_item *item)
 	}
 }
 
+static void begin_call(struct fs_call *call, struct client *c, struct http_request *req)
+{
+	call->item = (struct work_item){.work_cb = work_cb, .done_cb = done_cb};
+	call->client = c;
+	call->req = req;
+	uv_timer_init(c->loop, &call->timer);
+	call->timer.data = call;
+	c->handles++;
+	list_insert(&c->streams, &call->link);
+	c->n_streams++;
+	req->data = call;
+	req->gone_cb = gone_cb;
+	req->drain_cb = drain_cb;
+	go_on(call);
+}
+
 static const char *get_param(const void *ctx, const char *name)
 {
 	return http_query(ctx, name);
@@ -251,9 +297,13 @@ static const char *get_param(const void *ctx, const char *name)
 
 void fs_answer(struct client *c, const char *alloc_id, enum fs_request what, struct http_request *req)
 {
-	struct fs_call *call = malloc(sizeof(*call));
 	struct fs_fault fault;
+	struct fs_call *call;
 
+	if (is_busy(c, req)) {
+		return;
+	}
+	call = malloc(sizeof(*call));
 	if (call == NULL) {
 		http_answer_text(req, 500, "out of memory");
 		return;
@@ -264,19 +314,48 @@ void fs_answer(struct client *c, const char *alloc_id, enum fs_request what, str
 		free(call);
 		return;
 	}
-	call->item = (struct work_item){.work_cb = work_cb, .done_cb = done_cb};
-	call->client = c;
-	call->req = req;
 	call->what = what;
 	snprintf(call->alloc_id, sizeof(call->alloc_id), "%s", alloc_id);
-	uv_timer_init(c->loop, &call->timer);
-	call->timer.data = call;
-	c->handles++;
-	list_insert(&c->streams, &call->link);
-	req->data = call;
-	req->gone_cb = gone_cb;
-	req->drain_cb = drain_cb;
-	go_on(call);
+	begin_call(call, c, req);
+}
+
+static struct carry *open_data(struct client_alloc *ca)
+{
+	int alloc = allocdir_open(ca->client->config->alloc_dir, ca->id);
+	const char **tasks = calloc(ca->ar.n + 1, sizeof(tasks[0]));
+	struct carry *carry = NULL;
+	uint32_t i;
+
+	for (i = 0; tasks != NULL && i < ca->ar.n; i++) {
+		tasks[i] = ca->ar.tasks[i].task->name;
+	}
+	if (alloc >= 0 && tasks != NULL) {
+		carry = carry_open(alloc, tasks, ca->ar.n);
+	}
+	if (alloc >= 0) {
+		close(alloc);
+	}
+	free(tasks);
+	return carry;
+}
+
+void fs_answer_data(struct client_alloc *ca, struct http_request *req)
+{
+	struct fs_call *call;
+
+	if (is_busy(ca->client, req)) {
+		return;
+	}
+	call = calloc(1, sizeof(*call));
+	if (call != NULL) {
+		call->carry = open_data(ca);
+	}
+	if (call == NULL || call->carry == NULL) {
+		free(call);
+		http_answer_text(req, 500, "the data of allocation \"%s\" cannot be read", ca->id);
+		return;
+	}
+	begin_call(call, ca->client, req);
 }
 
 void fs_end_all(struct client *c)

@@ -6,9 +6,13 @@
 #include "proto/http.h"
 
 struct client;
+struct client_alloc;
 
 /* Answer, now or later; the allocation is there. */
 void fs_answer(struct client *c, const char *alloc_id, enum fs_request what, struct http_request *req);
+
+/* Answer with the data of an allocation, as client/carry.h has it. */
+void fs_answer_data(struct client_alloc *ca, struct http_request *req);
 
 /* End all that are under way, cut as they are. */
 void fs_end_all(struct client *c);

@@ -12,8 +12,11 @@
 #include "client/allocdir.h"
 #include "client/artifact.h"
 #include "client/beneath.h"
+#include "client/driver.h"
+#include "client/graft.h"
 #include "client/place.h"
 #include "client/template.h"
+#include "client/user.h"
 #include "client/vars.h"
 #include "proto/error.h"
 
@@ -32,6 +35,20 @@ bool hooks_needed(const struct task *task, bool fetch)
 	return task->templates.n > 0 ||
 	       (fetch && (task->artifacts.n > 0 ||
 	                  (task->dispatch_payload != NULL && task->dispatch_payload->file[0] != '\0')));
+}
+
+bool hooks_ask(const struct task *task)
+{
+	uint32_t i;
+
+	for (i = 0; i < task->templates.n; i++) {
+		const struct template *t = &task->templates.at[i];
+
+		if (t->source_path[0] != '\0' || strstr(t->embedded_tmpl, "nomad") != NULL) {
+			return true;
+		}
+	}
+	return false;
 }
 
 bool hooks_slow(const struct task *task, bool fetch)
@@ -114,9 +131,36 @@ static const struct map *replaced_map(struct run *r, const struct map *map)
 	return out;
 }
 
+/* To the user that the task runs as: what was fetched is the agent's so far. */
+static int give_artifact(struct run *r, const char *path)
+{
+	const struct driver *driver = driver_find(r->plan->task->driver);
+	const char *user = r->plan->task->user;
+	struct user found;
+	char why[PLACE_WHY];
+	const char *name;
+	int parent;
+	int rc;
+
+	user = user[0] == '\0' && driver != NULL && driver->default_user != NULL ? driver->default_user : user;
+	if (user[0] == '\0') {
+		return 0;
+	}
+	if (user_find(user, &found) != 0) {
+		return fail(r, TASK_EVENT_DOWNLOAD_FAILED, false, "failed to chown artifact: unknown user \"%.100s\"", user);
+	}
+	parent = place_parent(r->root, path, &name, why);
+	rc = parent < 0 ? parent : graft_give(parent, name, found.uid, found.gid, why);
+	if (parent >= 0) {
+		close(parent);
+	}
+	return rc == 0 ? 0 : fail(r, TASK_EVENT_DOWNLOAD_FAILED, false, "failed to chown artifact: %s", why);
+}
+
 static int get_artifact(struct run *r, const struct artifact *a)
 {
 	struct artifact_args args = {.root = r->root, .canceled = r->plan->canceled, .insecure = a->getter_insecure};
+	char shown[ARTIFACT_SHOWN];
 	char path[PLACE_PATH];
 	char why[ARTIFACT_WHY];
 
@@ -131,13 +175,14 @@ static int get_artifact(struct run *r, const struct artifact *a)
 	if (find_place(r, "artifacts", a->relative_dest[0] == '\0' ? "local" : a->relative_dest, path) != 0) {
 		return -1;
 	}
+	artifact_shown(args.source, shown);
 	switch (artifact_fetch(&args, why)) {
 	case 0:
-		return 0;
+		return a->chown ? give_artifact(r, path) : 0;
 	case ERR_INVALID:
-		return fail(r, TASK_EVENT_DOWNLOAD_FAILED, false, "failed to download artifact \"%.200s\": %s", args.source, why);
+		return fail(r, TASK_EVENT_DOWNLOAD_FAILED, false, "failed to download artifact \"%s\": %s", shown, why);
 	default:
-		return fail(r, TASK_EVENT_DOWNLOAD_FAILED, true, "failed to download artifact \"%.200s\": %s", args.source, why);
+		return fail(r, TASK_EVENT_DOWNLOAD_FAILED, true, "failed to download artifact \"%s\": %s", shown, why);
 	}
 }
 
@@ -219,28 +264,82 @@ static int write_rendered(struct run *r, const struct template *t, const char *p
 	return 0;
 }
 
+/* The file as it is; false when there is none, or it cannot be read. */
+static bool read_file(struct run *r, const char *path, struct buf *out)
+{
+	int fd = beneath_open(r->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, BENEATH_NO_LINKS);
+	bool whole = fd >= 0 && read_all(fd, out) == 0;
+
+	if (fd >= 0) {
+		close(fd);
+	}
+	return whole;
+}
+
+static bool is_same(struct run *r, const char *path, const struct buf *text)
+{
+	struct buf old = {0};
+	bool same = read_file(r, path, &old) && old.len == text->len &&
+	            (old.len == 0 || memcmp(old.at, text->at, old.len) == 0);
+
+	buf_close(&old);
+	return same;
+}
+
+/* Into its place, and maybe into the environment. A task that runs keeps a file that would be the same. */
+static int use_rendered(struct run *r, const struct template *t, const struct buf *text)
+{
+	char path[PLACE_PATH];
+	int rc = find_place(r, "template", t->dest_path, path);
+	bool same = rc == 0 && r->plan->again && is_same(r, path, text);
+
+	if (rc == 0 && !same) {
+		rc = write_rendered(r, t, path, text);
+		r->out->changed[t - r->plan->task->templates.at] = true;
+	}
+	return rc == 0 && t->envvars ? take_variables(r, path, text) : rc;
+}
+
 static int render(struct run *r, const struct template *t, const struct buf *source)
 {
+	const struct template_args args = {.left = t->left_delim,
+	                                   .right = t->right_delim,
+	                                   .env = &r->plan->env,
+	                                   .data = r->plan->data,
+	                                   .error_on_missing_key = t->err_missing_key};
 	const char *name = t->source_path[0] != '\0' ? t->source_path : "(embedded)";
 	struct buf text = {0};
-	char path[PLACE_PATH];
 	char why[TEMPLATE_WHY];
 	int rc;
 
-	rc = template_render(source->at == NULL ? "" : source->at, source->len, t->left_delim, t->right_delim,
-	                     &r->plan->env, &text, why);
-	if (rc != 0 || text.len > RENDERED_MAX) {
+	rc = template_render(source->at == NULL ? "" : source->at, source->len, &args, &text, why);
+	if (rc == ERR_BUSY) {
+		r->out->lacks = true;
+		rc = 0;
+	} else if (rc != 0 || text.len > RENDERED_MAX) {
 		rc = fail(r, TASK_EVENT_HOOK_FAILED, false, "template: %.200s: %s", name,
 		          rc == ERR_INVALID ? why : "too large");
 	} else {
 		(void)buf_text(&text);
+		rc = use_rendered(r, t, &text);
+	}
+	buf_close(&text);
+	return rc;
+}
+
+/* One that is rendered once stays as it is; only the environment is to be made anew. */
+static int keep_once(struct run *r, const struct template *t)
+{
+	struct buf text = {0};
+	char path[PLACE_PATH];
+	int rc = 0;
+
+	if (t->envvars) {
 		rc = find_place(r, "template", t->dest_path, path);
-	}
-	if (rc == 0) {
-		rc = write_rendered(r, t, path, &text);
-	}
-	if (rc == 0 && t->envvars) {
-		rc = take_variables(r, path, &text);
+		if (rc == 0 && read_file(r, path, &text)) {
+			(void)buf_text(&text);
+			rc = take_variables(r, path, &text);
+		}
 	}
 	buf_close(&text);
 	return rc;
@@ -251,6 +350,9 @@ static int put_template(struct run *r, const struct template *t)
 	struct buf source = {0};
 	int rc = 0;
 
+	if (r->plan->again && t->once) {
+		return keep_once(r, t);
+	}
 	if (t->source_path[0] != '\0') {
 		rc = read_source(r, t, &source);
 	} else {
@@ -293,7 +395,11 @@ void hooks_run(const struct hook_plan *plan, struct hook_outcome *out, struct ar
 {
 	struct run r = {.plan = plan, .out = out, .mem = mem, .vars = {.mem = mem}};
 
-	*out = (struct hook_outcome){.failed = false};
+	*out = (struct hook_outcome){.changed = arena_calloc(mem, plan->task->templates.n + 1, sizeof(bool))};
+	if (out->changed == NULL) {
+		fail(&r, TASK_EVENT_HOOK_FAILED, true, "out of memory");
+		return;
+	}
 	r.root = allocdir_open(plan->alloc_root, plan->alloc_id);
 	if (r.root < 0) {
 		fail(&r, TASK_EVENT_HOOK_FAILED, false, "the directory of allocation %s is gone", plan->alloc_id);

@@ -28,6 +28,7 @@ enum {
 	FIND_TRIES = 80,
 	FIND_PAUSE_MS = 25,
 	SWEEP_WAIT_MS = 8000,
+	LEFT_TEXT_MAX = 16384, /* Names of cgroups, of one version or the other. */
 };
 
 /* ---- starting one ---- */
@@ -43,8 +44,7 @@ static int make_run(char run[EXECUTOR_RUN_TEXT])
 	return 0;
 }
 
-/* A file in memory with the spec, which goes when the executor has read it. */
-static int spec_file(const struct executor_spec *spec)
+int launch_spec_file(const struct executor_spec *spec)
 {
 	struct buf b = {0};
 	size_t done = 0;
@@ -132,7 +132,7 @@ int launch_executor(const char *program, struct executor_spec *spec, struct exec
 		return rv;
 	}
 	spec->run = id->run;
-	file = spec_file(spec);
+	file = launch_spec_file(spec);
 	if (file < 0) {
 		return file;
 	}
@@ -270,15 +270,15 @@ static int connect_to(int dir, const char *socket_name)
 	return fd;
 }
 
-/* A record that an unclean shutdown of the machine has left empty or half written is none. */
-static bool read_exit(const struct executor_id *id, struct executor_report *out)
+/* A report that an unclean shutdown of the machine has left empty or half written is none. */
+static bool read_report(const struct executor_id *id, const char *suffix, uint32_t type, struct executor_report *out)
 {
 	char path[PATH_MAX];
 	struct executor_report r;
 	ssize_t n;
 	int fd;
 
-	if (snprintf(path, sizeof(path), "%s/%s.exit", id->state_dir, id->run) >= (int)sizeof(path)) {
+	if (snprintf(path, sizeof(path), "%s/%s%s", id->state_dir, id->run, suffix) >= (int)sizeof(path)) {
 		return false;
 	}
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -287,11 +287,16 @@ static bool read_exit(const struct executor_id *id, struct executor_report *out)
 	}
 	n = read(fd, &r, sizeof(r));
 	close(fd);
-	if (!executor_message_fix(&r, sizeof(r), n) || r.type != EXECUTOR_EXITED) {
+	if (!executor_message_fix(&r, sizeof(r), n) || r.type != type) {
 		return false;
 	}
 	*out = r;
 	return true;
+}
+
+static bool read_exit(const struct executor_id *id, struct executor_report *out)
+{
+	return read_report(id, ".exit", EXECUTOR_EXITED, out);
 }
 
 /* Who listens there must be the very process that the record names: it tells us whom to signal. */
@@ -341,8 +346,25 @@ static void kill_cgroup(const char *path)
 	}
 }
 
-/* Empty by now, as their tasks are dead; one that is not yet is tried again for a moment. */
-static void remove_limits(const char *lines)
+static bool kill_member(void *ctx, pid_t pid)
+{
+	(void)ctx;
+	kill(pid, SIGKILL);
+	return true;
+}
+
+static void kill_members(const char *cgroup)
+{
+	char procs[PATH_MAX];
+
+	if (snprintf(procs, sizeof(procs), "%s/cgroup.procs", cgroup) < (int)sizeof(procs)) {
+		proc_each_pid(AT_FDCWD, procs, kill_member, NULL);
+	}
+}
+
+/* Those of version 1 hold what has left the task's process group, where there is no version 2. One that is not empty
+ * yet is tried again for a moment. */
+static void end_limits(const char *lines)
 {
 	char path[PATH_MAX];
 	size_t n;
@@ -354,6 +376,7 @@ static void remove_limits(const char *lines)
 			continue;
 		}
 		for (i = 0; i < FIND_TRIES && rmdir(path) != 0 && errno == EBUSY; i++) {
+			kill_members(path);
 			pause_ms(FIND_PAUSE_MS);
 		}
 		if (strrchr(path, '/') != NULL) {
@@ -364,22 +387,31 @@ static void remove_limits(const char *lines)
 }
 
 /* The executor is gone and nobody looks after the task: a task without supervision must not run on. */
-static void kill_orphans(const struct executor_id *id)
+static void kill_orphans(const struct executor_id *id, const struct executor_report *started)
 {
-	proc_kill_group(id->pid, id->start);
+	if (id->pid > 0) {
+		proc_kill_group(id->pid, id->start);
+	} else if (started->pid > 0) {
+		proc_kill_group(started->pid, started->start);
+	}
 	if (id->cgroup[0] != '\0') {
 		kill_cgroup(id->cgroup);
 	}
-	remove_limits(id->limit_cgroups);
+	end_limits(id->limit_cgroups);
 }
 
+/* What it kept for itself tells whether it had come to executing something. */
 static enum launch_found gone(const struct executor_id *id, struct executor_report *exit)
 {
-	if (read_exit(id, exit)) {
+	struct executor_report started = {.pid = 0};
+	bool began;
+
+	if (read_exit(id, exit) || read_report(id, ".exit.tmp", EXECUTOR_EXITED, exit)) {
 		return LAUNCH_ENDED;
 	}
-	kill_orphans(id);
-	return LAUNCH_GONE;
+	began = read_report(id, ".exit.tmp", EXECUTOR_STARTED, &started) || id->pid > 0;
+	kill_orphans(id, &started);
+	return began ? LAUNCH_GONE : LAUNCH_NEVER;
 }
 
 enum launch_found launch_find(const struct executor_id *id, int *fd, struct executor_report *exit)
@@ -437,12 +469,41 @@ static int end_executor(int dir, const char *socket_name)
 	return rv > 0 ? 0 : ERR_TIMEOUT;
 }
 
-int executor_sweep(const char *state_dir)
+/* An executor that was killed, whose agent knows nothing of it either: what it kept for itself names all that it made. */
+static int end_left(int dir, const char *name)
+{
+	struct {
+		struct executor_report report;
+		char text[LEFT_TEXT_MAX + 1];
+	} kept = {.text = ""};
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	size_t n;
+
+	if (fd < 0) {
+		return 0;
+	}
+	if (read(fd, &kept, sizeof(kept.report) + LEFT_TEXT_MAX) >= (ssize_t)sizeof(kept.report)) {
+		if (kept.report.type == EXECUTOR_STARTED && kept.report.pid > 0) {
+			proc_kill_group(kept.report.pid, kept.report.start);
+		}
+		n = strcspn(kept.text, "\n");
+		end_limits(kept.text + n + (kept.text[n] == '\n'));
+		kept.text[n] = '\0';
+		kill_cgroup(kept.text);
+	}
+	close(fd);
+	unlinkat(dir, name, 0);
+	return 0;
+}
+
+/* All files of one kind. */
+static int sweep(const char *state_dir, const char *suffix, int (*end)(int dir, const char *name))
 {
 	int fd = open_dir(state_dir);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int rv = 0;
+	int one;
 
 	if (d == NULL) {
 		if (fd >= 0) {
@@ -451,12 +512,27 @@ int executor_sweep(const char *state_dir)
 		return 0;
 	}
 	while ((e = readdir(d)) != NULL) {
-		if (is_run_file(e->d_name, ".sock")) {
-			rv = end_executor(fd, e->d_name) != 0 ? ERR_TIMEOUT : rv;
-		} else if (is_run_file(e->d_name, ".exit") || is_run_file(e->d_name, ".exit.tmp")) {
-			unlinkat(fd, e->d_name, 0);
-		}
+		one = is_run_file(e->d_name, suffix) ? end(fd, e->d_name) : 0;
+		rv = one != 0 ? one : rv;
 	}
 	closedir(d);
+	return rv;
+}
+
+static int remove_exit(int dir, const char *name)
+{
+	unlinkat(dir, name, 0);
+	return 0;
+}
+
+/* In this order: what is left of a run counts only when its executor is gone. */
+int executor_sweep(const char *state_dir)
+{
+	int rv = sweep(state_dir, ".sock", end_executor);
+
+	if (rv == 0) {
+		sweep(state_dir, ".exit.tmp", end_left);
+		sweep(state_dir, ".exit", remove_exit);
+	}
 	return rv;
 }

@@ -11,7 +11,7 @@ struct executor_id {
 	char run[EXECUTOR_RUN_TEXT];
 	pid_t executor;
 	uint64_t executor_start;
-	pid_t pid; /* Of the task's first process. */
+	pid_t pid; /* Of the task's first process; 0: not known, it was about to be executed. */
 	uint64_t start;
 	const char *state_dir;
 	const char *cgroup; /* "" if it has none of its own. */
@@ -21,6 +21,9 @@ struct executor_id {
 /* Fill in run, boot_id, executor and executor_start, and start `program` with the spec. The connection to it, or a
  * negative errno value. */
 int launch_executor(const char *program, struct executor_spec *spec, struct executor_id *id);
+
+/* A file in memory with the spec's bytes; its descriptor, or a negative errno value. Does not block. */
+int launch_spec_file(const struct executor_spec *spec);
 
 /* The path to execute: see struct executor_launch. `path` is that of the task's environment. 0, or an errno value. A
  * file of the task's own that is not executable is made so: downloads lose their mode. */
@@ -33,6 +36,7 @@ enum launch_found {
 	LAUNCH_CONNECTED, /* It runs; the connection is told. */
 	LAUNCH_ENDED,     /* The exit is told. */
 	LAUNCH_GONE,      /* It is no more and left no exit; what was left of the task was killed. */
+	LAUNCH_NEVER,     /* As gone, before it executed anything. */
 	LAUNCH_REBOOTED,  /* As gone, because the machine was restarted. */
 };
 

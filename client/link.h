@@ -35,6 +35,13 @@ struct link_call {
 	void *link_data; /* The link's own. */
 };
 
+/* A GET of the API, likewise. */
+struct link_read {
+	/* err is 0 with the answer, borrowed; or an ERR_ code, and res is NULL. */
+	void (*done_cb)(struct link_read *read, int err, const struct http_response *res);
+	void *link_data;
+};
+
 struct link_ops {
 	/* Begin to look for a server, as this node; the IDs are borrowed. */
 	void (*start)(struct client_link *link, const char *node_id, const char *secret_id, const struct link_events *events,
@@ -42,6 +49,11 @@ struct link_ops {
 	/* Ask the server. 0, or ERR_CLOSED (none is connected), ERR_BUSY, ERR_TOOBIG, ERR_NOMEM, and done_cb never fires. */
 	int (*call)(struct client_link *link, struct link_call *call, uint32_t method, const struct type *type,
 	            const void *obj, uint32_t timeout_ms);
+	/* Ask the server for a path of the API, which may be one that waits for a change. An answer of more than `max`
+	 * bytes is ERR_TOOBIG. Results as above. */
+	int (*read)(struct client_link *link, struct link_read *read, const char *target, size_t max, uint32_t timeout_ms);
+	/* A read is of no use any more: done_cb does not fire. Only while it is under way. */
+	void (*cancel)(struct client_link *link, struct link_read *read);
 	/* Servers that there are, "host:port", as the one connected says; copied. */
 	void (*servers)(struct client_link *link, const struct strs *addresses);
 	/* The present server is of no use: turn to another. */

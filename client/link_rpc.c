@@ -275,6 +275,120 @@ static int call_server(struct client_link *link, struct link_call *call, uint32_
 	return rc;
 }
 
+/* ---- reads of the API ---- */
+
+/* A read and the request that carries it. */
+struct carried_read {
+	struct rpc_request req;
+	struct link_read *read;
+	struct arena mem;         /* Of the answer's head, */
+	struct http_response res; /* whose body may come in pieces. */
+	size_t max;
+};
+
+static void free_read(struct carried_read *r)
+{
+	rpc_cancel(&r->req); /* Harmless when it has ended. */
+	buf_close(&r->res.body);
+	arena_close(&r->mem);
+	free(r);
+}
+
+static void end_read(struct carried_read *r, int err)
+{
+	struct link_read *read = r->read;
+
+	rpc_cancel(&r->req);
+	read->link_data = NULL;
+	read->done_cb(read, err, err == 0 ? &r->res : NULL);
+	free_read(r);
+}
+
+static void read_reply_cb(struct rpc_request *req, int err, const struct rpc_frame *frame)
+{
+	struct carried_read *r = CONTAINER_OF(req, struct carried_read, req);
+
+	if (err == 0) {
+		err = rpc_get_http_response(&r->res, frame->payload, frame->len, &r->mem);
+	}
+	if (err == 0 && r->res.body.len > r->max) {
+		err = ERR_TOOBIG;
+	}
+	if (err != 0 || (frame->flags & RPC_MORE) == 0) {
+		end_read(r, err);
+	}
+}
+
+static void read_chunk_cb(struct rpc_request *req, int err, const char *data, size_t len, bool last)
+{
+	struct carried_read *r = CONTAINER_OF(req, struct carried_read, req);
+
+	if (err == 0) {
+		buf_put(&r->res.body, data, len);
+		err = r->res.body.failed ? ERR_NOMEM : r->res.body.len > r->max ? ERR_TOOBIG : 0;
+	}
+	if (err != 0 || last) {
+		end_read(r, err);
+	} else {
+		rpc_consumed(req, len);
+	}
+}
+
+static int send_read(struct link_rpc *l, struct rpc_request *req, const char *target, uint32_t timeout_ms)
+{
+	struct http_request http;
+	struct buf payload = {0};
+	int rc;
+
+	http_request_init(&http, NULL);
+	http.method = HTTP_GET;
+	rc = http_request_target(&http, target, strlen(target));
+	if (rc == 0) {
+		rpc_put_http_request(&payload, &http);
+		rc = payload.failed ? ERR_NOMEM
+		                    : rpc_send(l->conn, req, RPC_METHOD_HTTP, payload.at, payload.len, timeout_ms);
+	}
+	buf_close(&payload);
+	http_request_close(&http);
+	return rc;
+}
+
+static int read_server(struct client_link *link, struct link_read *read, const char *target, size_t max,
+                       uint32_t timeout_ms)
+{
+	struct link_rpc *l = of(link);
+	struct carried_read *r;
+	int rc;
+
+	if (!l->up) {
+		return ERR_CLOSED;
+	}
+	r = calloc(1, sizeof(*r));
+	if (r == NULL) {
+		return ERR_NOMEM;
+	}
+	r->read = read;
+	r->max = max;
+	r->req.reply_cb = read_reply_cb;
+	r->req.chunk_cb = read_chunk_cb;
+	rc = send_read(l, &r->req, target, timeout_ms);
+	if (rc != 0) {
+		free(r);
+		return rc;
+	}
+	read->link_data = r;
+	return 0;
+}
+
+static void cancel_read(struct client_link *link, struct link_read *read)
+{
+	(void)link;
+	free_read(read->link_data);
+	read->link_data = NULL;
+}
+
+/* ---- the rest of the table ---- */
+
 /* One that knew no server at all begins to look now. */
 static void learn(struct client_link *link, const struct strs *addresses)
 {
@@ -342,7 +456,8 @@ static void stop(struct client_link *link, void (*stopped_cb)(void *ctx), void *
 }
 
 static const struct link_ops ops = {
-        .start = start, .call = call_server, .servers = learn, .renew = renew, .stop = stop};
+        .start = start, .call = call_server, .read = read_server, .cancel = cancel_read, .servers = learn,
+        .renew = renew, .stop = stop};
 
 /* ---- begin and end ---- */
 
@@ -383,6 +498,7 @@ struct client_link *link_rpc_new(uv_loop_t *loop, const struct link_rpc_config *
 		free(l);
 		return NULL;
 	}
+	rpc_host_secure(&l->host, config->channels, l->hello.region);
 	uv_timer_init(loop, &l->pause);
 	l->pause.data = l;
 	(void)uv_random(NULL, NULL, &l->random, sizeof(l->random), 0, NULL);

@@ -12,7 +12,10 @@
 
 #include "client/link.h"
 
+struct channels;
+
 struct link_rpc_config {
+	struct channels *channels; /* How connections look on the wire: proto/channel.h. Borrowed; NULL: plain text. */
 	struct strs servers; /* "host:port" */
 	const char *name;
 	const char *region;

@@ -11,6 +11,7 @@ client_librunner_a_SOURCES = \
 	client/task_runner.c client/task_runner.h \
 	client/taskenv.c client/taskenv.h \
 	client/template.c client/template.h client/template_parts.h \
+	client/template_data.c \
 	client/template_expr.c \
 	client/template_func.c \
 	client/vars.c client/vars.h
@@ -19,31 +20,43 @@ RUNNER_LIBS = client/librunner.a $(PROTO_LIBS)
 # What does: the client's loop, its files, its way to the servers.
 noinst_LIBRARIES += client/libclient.a
 client_libclient_a_SOURCES = \
+	client/access.c client/access.h \
 	client/artifact.c client/artifact.h \
+	client/artifact_git.c client/artifact_git.h \
+	client/carry.c client/carry.h \
 	client/checks.c client/checks.h \
 	client/client.c client/client.h client/client_int.h \
 	client/config.h \
 	client/fingerprint.c client/fingerprint.h client/fingerprint_parts.h \
 	client/fingerprint_cpu.c client/fingerprint_net.c \
+	client/graft.c client/graft.h \
 	client/handlers.c \
+	client/handlers_exec.c client/handlers_exec.h \
+	client/handlers_agent.c client/handlers_agent.h \
 	client/handlers_fs.c client/handlers_fs.h \
 	client/hooks.c client/hooks.h \
 	client/host.c client/host_int.h \
-	client/host_driver.c client/host_life.c client/host_prepare.c \
+	client/host_driver.c client/host_life.c client/host_prepare.c client/host_render.c \
+	client/host_script.c \
+	client/hoststats.c client/hoststats.h \
 	client/link.h \
 	client/link_rpc.c client/link_rpc.h \
+	client/live.c client/live.h \
+	client/node_meta.c client/node_meta.h \
+	client/migrate.c client/migrate.h \
 	client/place.c client/place.h \
 	client/probe.c client/probe.h \
 	client/reports.c \
 	client/saver.c \
+	client/script.c client/script.h \
 	client/services.c client/services.h \
 	client/session.c \
 	client/state.c client/state.h \
 	client/stats.c client/stats.h client/stats_call.h \
 	client/unpack.c client/unpack.h \
 	client/work.c client/work.h
-CLIENT_LIBS = client/libclient.a $(DRIVER_LIBS) proto/libstream.a proto/libwire.a $(RUNNER_LIBS) $(UV_LIBS) \
-	$(OPENSSL_LIBS) $(LATE_LIBS)
+CLIENT_LIBS = client/libclient.a $(DRIVER_LIBS) proto/libstream.a $(CHANNEL_LIBS) proto/libwire.a proto/libhcl.a \
+	$(RUNNER_LIBS) $(UV_LIBS) $(OPENSSL_LIBS) $(LATE_LIBS)
 
 # What runs: drivers, the executor, the files of allocations.
 noinst_LIBRARIES += client/libdriver.a client/executor/libexecutor.a
@@ -53,13 +66,16 @@ client_libdriver_a_SOURCES = \
 	client/capabilities.c client/capabilities.h \
 	client/cgroups.c client/cgroups.h \
 	client/driver.c client/driver.h client/driver_host.h \
+	client/driver_command.c client/driver_command.h \
 	client/driver_config.c client/driver_config.h \
+	client/docker_command.c client/docker_command.h \
 	client/docker_config.c client/docker_config.h \
 	client/docker_engine.c client/docker_engine.h \
 	client/driver_docker.c \
 	client/driver_env.c client/driver_env.h \
 	client/driver_exec.c client/driver_mock.c client/driver_raw_exec.c \
 	client/executor.c client/executor.h client/executor_task.h \
+	client/executor_command.c \
 	client/executor_find.c client/executor_start.c \
 	client/fs_api.c client/fs_api.h \
 	client/launch.c client/launch.h \

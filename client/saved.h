@@ -19,7 +19,8 @@
 	X(T, BOOL, fails_task, "FailsTask")                                              \
 	X(T, BOOL, oom_killed, "OOMKilled")
 
-/* Step and Want: the names in task_runner.c, so that an agent of another version can tell them apart. */
+/* Step and Want: the names in task_runner.c, so that an agent of another version can tell them apart. Go: the Unix time
+ * from which on it may have been started, of a task that is not known to run yet; 0 when it surely was not. */
 #define SAVED_TASK_FIELDS(X, T)                                                          \
 	X(T, STR, name, "Name")                                                          \
 	X(T, STR, step, "Step")                                                          \
@@ -36,7 +37,8 @@
 	X(T, LIST(saved_event), events, "Events")                                        \
 	X(T, STR, driver, "Driver")                                                      \
 	X(T, BYTES, handle, "Handle")                                                    \
-	X(T, BOOL, hooks_done, "HooksDone")
+	X(T, BOOL, hooks_done, "HooksDone")                                            \
+	X(T, INT, go, "Go")
 
 /* Status as reported last, and what of an allocation's own life must not be decided twice. */
 #define SAVED_ALLOC_FIELDS(X, T)                                                         \

@@ -49,7 +49,7 @@ static struct bytes handle_of(const struct client_task *task, struct arena *mem)
 	struct bytes out = {.at = task->handle, .n = task->handle_len};
 	char *kept;
 
-	if (task->driver == NULL || task->driver->state == DRIVER_STARTING) {
+	if (task->driver == NULL || task->driver->state == DRIVER_STARTING || task->driver->state == DRIVER_EXITED) {
 		return out;
 	}
 	driver_save(task->driver, &handle);
@@ -59,10 +59,25 @@ static struct bytes handle_of(const struct client_task *task, struct arena *mem)
 	return out;
 }
 
+/* One that waits for this very writing, or may have been started since an earlier one. */
+static void encode_go(struct client_task *task, const struct moment *now, struct saved_task *saved, struct arena *mem)
+{
+	if (task->driver == NULL || task->driver->state != DRIVER_READY) {
+		return;
+	}
+	saved->handle = handle_of(task, mem);
+	if (task->go == GO_WANTED && saved->handle.n > 0) {
+		task->go = GO_WRITING;
+		task->go_ns = now->wall_ns;
+	}
+	saved->go = task->go_ns;
+}
+
 static void encode(struct client_alloc *ca, struct buf *out)
 {
 	struct arena mem = {0};
 	struct saved_alloc saved;
+	struct moment now = client_now(ca->client);
 	uint32_t i;
 
 	if (alloc_runner_save(&ca->ar, &saved, &mem) != 0) {
@@ -74,6 +89,8 @@ static void encode(struct client_alloc *ca, struct buf *out)
 			saved.tasks.at[i].driver = ca->ar.tasks[i].task->driver;
 			if (saved.tasks.at[i].alive) {
 				saved.tasks.at[i].handle = handle_of(&ca->tasks[i], &mem);
+			} else {
+				encode_go(&ca->tasks[i], &now, &saved.tasks.at[i], &mem);
 			}
 		}
 		state_encode(&saved, out);
@@ -102,8 +119,8 @@ static void done_one(struct save *s)
 	struct client *c = s->alloc->client;
 
 	s->alloc->jobs--;
+	host_saved(s->alloc, s->rc);
 	if (s->rc == 0) {
-		host_saved(s->alloc);
 		return;
 	}
 	log_warn("client", "the state of allocation %s cannot be kept: %s", s->alloc->id, error_text(s->rc));

@@ -195,34 +195,39 @@ static int add(struct task_runner *tr, const char *of, const struct service *at,
 	return rc;
 }
 
-static uint32_t count(const struct service *at, uint32_t n)
+static uint32_t sum_of(const struct service *at, uint32_t n, uint32_t (*of)(const struct service *s))
 {
-	uint32_t ours = 0;
+	uint32_t sum = 0;
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		ours += is_ours(&at[i]);
+		sum += of(&at[i]);
 	}
-	return ours;
+	return sum;
 }
 
-static uint32_t count_all(const struct alloc_runner *ar)
+uint32_t services_sum(const struct alloc_runner *ar, uint32_t (*of)(const struct service *s))
 {
 	const struct task_group *group = ar->spec->group;
-	uint32_t n = count(group->services.at, group->services.n);
+	uint32_t n = sum_of(group->services.at, group->services.n, of);
 	uint32_t i;
 
 	for (i = 0; i < ar->n; i++) {
-		n += count(ar->tasks[i].task->services.at, ar->tasks[i].task->services.n);
+		n += sum_of(ar->tasks[i].task->services.at, ar->tasks[i].task->services.n, of);
 	}
 	return n;
+}
+
+static uint32_t one_if_ours(const struct service *s)
+{
+	return is_ours(s) ? 1 : 0;
 }
 
 int services_fill(struct client_alloc *ca, struct alloc_update *update, struct arena *mem)
 {
 	struct alloc_runner *ar = &ca->ar;
 	const struct task_group *group = ar->spec->group;
-	uint32_t most = count_all(ar);
+	uint32_t most = services_sum(ar, one_if_ours);
 	uint32_t i;
 	int rc = 0;
 

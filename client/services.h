@@ -10,6 +10,7 @@
 #include "client/taskenv.h"
 #include "proto/alloc.h"
 
+struct alloc_runner;
 struct client;
 struct client_alloc;
 struct task_runner;
@@ -24,5 +25,8 @@ struct service_place {
 	int64_t port;
 };
 bool services_place(struct task_runner *tr, const char *label, struct service_place *out);
+
+/* The sum of what `of` says of each service, of whatever provider, of the group and of all its tasks. */
+uint32_t services_sum(const struct alloc_runner *ar, uint32_t (*of)(const struct service *s));
 
 #endif /* CLIENT_SERVICES_H_ */

@@ -173,6 +173,11 @@ static void registered_cb(struct link_call *call, int err, const char *payload, 
 		failed(c, "registering the node", err != 0 ? err : ERR_CORRUPT, payload, err != 0 ? len : 0);
 		return;
 	}
+	if (of(c)->outdated) {
+		of(c)->outdated = false;
+		of(c)->due = client_time(c);
+		return;
+	}
 	log_info("client", "node %s is registered", c->node_id);
 	of(c)->registered = true;
 	move(c, SESSION_WATCHING);
@@ -263,6 +268,16 @@ static void beat(struct client *c)
 	ask(c, RPC_METHOD_NODE_HEARTBEAT, &rpc_node_heartbeat_type, &h, heartbeat_cb);
 }
 
+/* What is under way ends as if it had not been asked for. */
+void session_register_again(struct client *c)
+{
+	of(c)->registered = false;
+	of(c)->outdated = of(c)->sm.at == SESSION_REGISTERING && of(c)->busy;
+	if (of(c)->sm.at == SESSION_WATCHING || of(c)->sm.at == SESSION_READY) {
+		move(c, SESSION_REGISTERING);
+	}
+}
+
 void session_step(struct client *c)
 {
 	static void (*const next[])(struct client *c) = {
@@ -283,6 +298,7 @@ static void up_cb(void *ctx)
 	struct client *c = ctx;
 
 	c->link_up = true;
+	live_up(&c->live, client_time(c));
 	of(c)->failures = 0;
 	move(c, of(c)->registered ? SESSION_WATCHING : SESSION_REGISTERING);
 }

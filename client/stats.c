@@ -190,8 +190,18 @@ static void ask(struct stats_call *call, struct client_task *task, const char *n
 	}
 }
 
+static bool has_task(const struct client_alloc *ca, const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < ca->ar.n && strcmp(ca->ar.tasks[i].task->name, name) != 0; i++) {
+	}
+	return i < ca->ar.n;
+}
+
 void stats_answer(struct client_alloc *ca, struct http_request *req)
 {
+	const char *only = http_query(req, "task");
 	struct stats_call *call = calloc(1, sizeof(*call) + ca->ar.n * sizeof(call->parts[0]));
 	const struct node_cpu *cpu = ca->client->node.node_resources->cpu;
 	uint32_t i;
@@ -200,11 +210,18 @@ void stats_answer(struct client_alloc *ca, struct http_request *req)
 		http_answer_text(req, 500, "out of memory");
 		return;
 	}
+	if (only != NULL && only[0] != '\0' && !has_task(ca, only)) {
+		http_answer_text(req, 500, "allocation \"%s\" has no task \"%.200s\"", ca->id, only);
+		free(call);
+		return;
+	}
 	call->req = req;
 	call->mhz = cpu == NULL || cpu->total_cpu_cores == 0 ? 0 : (double)cpu->cpu_shares / (double)cpu->total_cpu_cores;
 	call->waiting = 1;
 	for (i = 0; i < ca->ar.n; i++) {
-		ask(call, &ca->tasks[i], ca->ar.tasks[i].task->name);
+		if (only == NULL || only[0] == '\0' || strcmp(ca->ar.tasks[i].task->name, only) == 0) {
+			ask(call, &ca->tasks[i], ca->ar.tasks[i].task->name);
+		}
 	}
 	part_done(call);
 }

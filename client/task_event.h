@@ -43,7 +43,8 @@
 	X(LEADER_DEAD, "Leader Task Dead", NOWHERE, "", "Leader Task in Group dead")                                   \
 	X(MAIN_DEAD, "Main Tasks Dead", NOWHERE, "", "Main tasks in the group died")                                   \
 	X(RESTORE_FAILED, "Failed Restoring Task", IN(message), "message", "")                                         \
-	X(UNHEALTHY, "Alloc Unhealthy", IN(message), "message", "")
+	X(UNHEALTHY, "Alloc Unhealthy", IN(message), "message", "")                                                    \
+	X(TEMPLATE, "Template", IN(message), "message", "")
 
 enum task_event_kind {
 #define X(id, type, field, key, sentence) TASK_EVENT_##id,

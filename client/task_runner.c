@@ -167,6 +167,14 @@ static void kill_process(struct task_runner *tr, const struct moment *at)
 	ops(tr)->kill(tr, tr->task->kill_signal, timeout_ns);
 }
 
+static void leave_at_once(struct task_runner *tr, const struct moment *at)
+{
+	if (tr->task->shutdown_delay > 0) {
+		tell_delay(tr, TASK_EVENT_SKIPPING_DELAY, tr->task->shutdown_delay, "", at);
+	}
+	kill_process(tr, at);
+}
+
 static void leave(struct task_runner *tr, bool at_once, const struct moment *at)
 {
 	int64_t delay_ns = tr->task->shutdown_delay;
@@ -177,10 +185,14 @@ static void leave(struct task_runner *tr, bool at_once, const struct moment *at)
 		move(tr, TASK_LEAVING);
 		return;
 	}
-	if (delay_ns > 0) {
-		tell_delay(tr, TASK_EVENT_SKIPPING_DELAY, delay_ns, "", at);
+	leave_at_once(tr, at);
+}
+
+void task_runner_hurry(struct task_runner *tr, const struct moment *at)
+{
+	if (tr->sm.at == TASK_LEAVING) {
+		leave_at_once(tr, at);
 	}
-	kill_process(tr, at);
 }
 
 /* ---- what comes in ---- */
@@ -250,26 +262,42 @@ void task_runner_started(struct task_runner *tr, const struct task_failure *fail
 	runs(tr, at);
 }
 
-void task_runner_adopted(struct task_runner *tr, bool found, const struct moment *at)
+static void not_adopted(struct task_runner *tr, bool lost, const struct moment *at)
 {
-	answered(tr, ANSWER_ADOPT);
-	if (found) {
-		runs(tr, at);
-		return;
+	if (lost) {
+		task_runner_event(tr, TASK_EVENT_RESTORE_FAILED,
+		                  "failed to restore task; will not run until server is contacted", at);
 	}
-	task_runner_event(tr, TASK_EVENT_RESTORE_FAILED,
-	                  "failed to restore task; will not run until server is contacted", at);
 	if (tr->want == WANT_STOP) {
 		killed(tr, 0, at);
 		return;
 	}
-	tr->hold = true;
+	tr->hold = lost;
 	move(tr, TASK_WAITING);
+}
+
+/* One that the earlier agent could not tell of any more has started when it was let go. */
+void task_runner_adopted(struct task_runner *tr, enum task_adopted what, const struct moment *at)
+{
+	int64_t go_ns = tr->go_ns;
+
+	answered(tr, ANSWER_ADOPT);
+	tr->go_ns = 0;
+	if (what != ADOPTED_RUNS) {
+		not_adopted(tr, what == ADOPTED_LOST, at);
+		return;
+	}
+	if (go_ns != 0) {
+		tell(tr, (struct task_record){.kind = TASK_EVENT_STARTED, .time_ns = go_ns}, at);
+		tr->started_ns = go_ns;
+	}
+	runs(tr, at);
 }
 
 static void told_end(struct task_runner *tr, const struct task_exit *end, const struct moment *at)
 {
 	bool known = end->finished_ns != 0 && end->finished_ns <= at->wall_ns;
+	bool said = end->error != NULL && end->error[0] != '\0';
 
 	tell(tr,
 	     (struct task_record){.kind = TASK_EVENT_TERMINATED,
@@ -277,7 +305,7 @@ static void told_end(struct task_runner *tr, const struct task_exit *end, const 
 	                          .exit_code = end->code,
 	                          .signal = end->signal,
 	                          .oom_killed = end->oom_killed,
-	                          .text = (char *)(uintptr_t)end->error},
+	                          .text = (char *)(uintptr_t)(said || !end->oom_killed || end->code == 0 ? end->error : "OOM Killed")},
 	     at);
 }
 
@@ -513,6 +541,7 @@ int task_runner_save(const struct task_runner *tr, struct saved_task *out, struc
 	out->finished = tr->finished_ns;
 	out->interval_count = tr->restart.count;
 	out->interval_at = tr->restart.interval_at;
+	out->go = tr->go_ns;
 	return save_events(&tr->log, out, mem);
 }
 
@@ -558,7 +587,8 @@ void task_runner_restore(struct task_runner *tr, struct alloc_runner *alloc, con
 	if (strcmp(saved->step, steps[TASK_DEAD].name) == 0) {
 		tr->finished_ns = saved->finished != 0 ? saved->finished : at->wall_ns;
 		tr->sm.at = TASK_DEAD;
-	} else if (saved->alive && saved->handle.n > 0 && saved->started != 0) {
+	} else if (saved->handle.n > 0 && ((saved->alive && saved->started != 0) || saved->go != 0)) {
+		tr->go_ns = saved->go;
 		tr->awaited = ANSWER_ADOPT;
 		tr->sm.at = tr->want == WANT_STOP ? TASK_KILLING : TASK_ADOPTING;
 		ops(tr)->adopt(tr);

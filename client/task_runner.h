@@ -56,6 +56,9 @@ enum task_want { WANT_RUN, WANT_RESTART, WANT_STOP };
 /* Which effect has been asked for and not been answered. */
 enum task_answer { ANSWER_NONE, ANSWER_ADOPT, ANSWER_PREPARE, ANSWER_START };
 
+/* What has become of a task that an earlier agent ran, or was about to run. */
+enum task_adopted { ADOPTED_LOST, ADOPTED_RUNS, ADOPTED_NEVER_RAN };
+
 /* How a task ended. */
 struct task_exit {
 	int code;   /* 128 + signal when a signal ended it. */
@@ -80,6 +83,7 @@ struct task_runner {
 	struct restart restart;
 	int64_t started_ns, finished_ns, last_restart_ns; /* Unix time; 0 is never. */
 	int64_t due_ns;          /* Monotonic time at which task_runner_wake() has something to do; 0 is never. */
+	int64_t go_ns;           /* In ADOPTING, of a task that is not known to have started: since when it may have. Else 0. */
 	int64_t restarts;
 	uint8_t hook;    /* enum task_hook */
 	uint8_t want;    /* enum task_want */
@@ -111,7 +115,7 @@ void task_runner_update(struct task_runner *tr, const struct task *task);
 void task_runner_start(struct task_runner *tr, const struct moment *at);
 
 /* Answers. A NULL failure is success. */
-void task_runner_adopted(struct task_runner *tr, bool found, const struct moment *at);
+void task_runner_adopted(struct task_runner *tr, enum task_adopted what, const struct moment *at);
 void task_runner_prepared(struct task_runner *tr, const struct task_failure *failure, const struct moment *at);
 void task_runner_started(struct task_runner *tr, const struct task_failure *failure, const struct moment *at);
 void task_runner_exited(struct task_runner *tr, const struct task_exit *end, const struct moment *at);
@@ -122,6 +126,9 @@ void task_runner_wake(struct task_runner *tr, const struct moment *at);
 /* End it for good. The reason, which may be "", is told; `fails` marks the task as failed by it, `at_once` skips its
  * shutdown delay. Nothing happens when its end is under way or has come. */
 void task_runner_stop(struct task_runner *tr, const char *reason, bool fails, bool at_once, const struct moment *at);
+
+/* If it waits for its shutdown delay, that is over. */
+void task_runner_hurry(struct task_runner *tr, const struct moment *at);
 
 /* End it and start it again at once, free of the restart policy. 0, or ERR_CONFLICT when it does not run. */
 int task_runner_restart(struct task_runner *tr, const char *reason, const struct moment *at);

@@ -52,14 +52,14 @@ static void slow_thread(void *arg)
 		CONTAINER_OF(e, struct work_item, link)->work_cb(CONTAINER_OF(e, struct work_item, link));
 		uv_mutex_lock(&w->lock);
 		list_insert(&w->done, e);
-		uv_async_send(&w->wake);
+		bell_ring(&w->wake);
 	}
 	uv_mutex_unlock(&w->lock);
 }
 
-static void wake_cb(uv_async_t *handle)
+static void wake_cb(struct bell *bell)
 {
-	struct work *w = handle->data;
+	struct work *w = bell->data;
 	struct list done;
 	struct list *e;
 
@@ -122,17 +122,16 @@ int work_init(struct work *w, uv_loop_t *loop)
 		uv_mutex_destroy(&w->lock);
 		return ERR_NOMEM;
 	}
-	if (uv_async_init(loop, &w->wake, wake_cb) != 0) {
+	if (bell_open(&w->wake, loop, wake_cb, w) != 0) {
 		uv_cond_destroy(&w->more);
 		uv_mutex_destroy(&w->lock);
 		return ERR_NOMEM;
 	}
-	w->wake.data = w;
 	w->open = true;
 	return 0;
 }
 
-void work_close(struct work *w, uv_close_cb closed_cb)
+void work_close(struct work *w, void (*closed_cb)(struct bell *wake))
 {
 	unsigned i;
 
@@ -147,5 +146,5 @@ void work_close(struct work *w, uv_close_cb closed_cb)
 	uv_cond_destroy(&w->more);
 	uv_mutex_destroy(&w->lock);
 	w->open = false;
-	uv_close((uv_handle_t *)&w->wake, closed_cb);
+	bell_close(&w->wake, closed_cb);
 }

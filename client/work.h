@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "lib/bell.h"
 #include "lib/list.h"
 
 enum { WORK_SLOW_THREADS = 4 };
@@ -27,7 +28,7 @@ struct work_item {
 
 struct work {
 	uv_loop_t *loop;
-	uv_async_t wake;
+	struct bell wake;
 	uv_mutex_t lock;      /* Guards the two lists and `ending`. */
 	uv_cond_t more;
 	struct list todo;     /* Slow work that waits. */
@@ -45,7 +46,7 @@ int work_init(struct work *w, uv_loop_t *loop);
 
 void work_put(struct work *w, struct work_item *item, enum work_lane lane);
 
-/* Nothing is under way any more: end the threads and close the handle. */
-void work_close(struct work *w, uv_close_cb closed_cb);
+/* Nothing is under way any more: end the threads and close the bell. */
+void work_close(struct work *w, void (*closed_cb)(struct bell *wake));
 
 #endif /* CLIENT_WORK_H_ */

@@ -29,8 +29,16 @@ struct fake_answer {
 	struct buf payload;
 };
 
+/* A read of the API that waits for the test to answer it. */
+struct fake_read {
+	struct list link;
+	struct link_read *read;
+	char target[512];
+};
+
 struct fake_server {
 	struct client_link link;
+	struct list reads;
 	const struct link_events *events;
 	void *ctx;
 	uv_timer_t timer;
@@ -42,6 +50,9 @@ struct fake_server {
 	int64_t ttl_ns;
 	unsigned registrations, heartbeats, watches, updates, renewals;
 	int64_t watched_index;
+	/* What a token may do; 0, or an ERR_ code. NULL: nobody asks. */
+	int (*rights)(const char *token, struct rpc_rights *out);
+	unsigned rights_asked;
 	void (*stopped_cb)(void *ctx);
 	void *stopped_ctx;
 };
@@ -113,6 +124,18 @@ static inline void fake_server_update(struct fake_server *s, const struct rpc_no
 	}
 }
 
+static inline void fake_server_rights(struct fake_server *s, struct link_call *call, const struct rpc_node_rights *asked)
+{
+	struct rpc_rights rights;
+	int rc;
+
+	object_init(&rpc_rights_type, &rights);
+	assert_non_null(s->rights);
+	s->rights_asked++;
+	rc = s->rights(asked->token, &rights);
+	fake_server_answer(s, call, rc, &rpc_rights_type, rc == 0 ? &rights : NULL);
+}
+
 static inline int fake_server_call(struct client_link *link, struct link_call *call, uint32_t method,
                                    const struct type *type, const void *obj, uint32_t timeout_ms)
 {
@@ -153,6 +176,9 @@ static inline int fake_server_call(struct client_link *link, struct link_call *c
 		fake_server_update(s, copy);
 		fake_server_answer(s, call, s->unreliable ? ERR_UNKNOWN : 0, &rpc_index_type, s->unreliable ? NULL : &index);
 		break;
+	case RPC_METHOD_NODE_RIGHTS:
+		fake_server_rights(s, call, copy);
+		break;
 	default:
 		fail();
 	}
@@ -160,6 +186,61 @@ static inline int fake_server_call(struct client_link *link, struct link_call *c
 	buf_close(&wire);
 	free(copy);
 	return 0;
+}
+
+static inline int fake_server_read(struct client_link *link, struct link_read *read, const char *target, size_t max,
+                                   uint32_t timeout_ms)
+{
+	struct fake_server *s = fake_server_of(link);
+	struct fake_read *r;
+
+	(void)max;
+	(void)timeout_ms;
+	if (!s->up) {
+		return ERR_CLOSED;
+	}
+	r = calloc(1, sizeof(*r));
+	r->read = read;
+	read->link_data = r;
+	snprintf(r->target, sizeof(r->target), "%s", target);
+	list_insert(&s->reads, &r->link);
+	return 0;
+}
+
+static inline void fake_server_cancel(struct client_link *link, struct link_read *read)
+{
+	struct fake_read *r = read->link_data;
+
+	(void)link;
+	list_remove(&r->link);
+	free(r);
+	read->link_data = NULL;
+}
+
+/* The first read under way of what begins so; NULL: none. */
+static inline struct fake_read *fake_server_reads(struct fake_server *s, const char *prefix)
+{
+	LIST_EACH(e, &s->reads) {
+		struct fake_read *r = CONTAINER_OF(e, struct fake_read, link);
+
+		if (strncmp(r->target, prefix, strlen(prefix)) == 0) {
+			return r;
+		}
+	}
+	return NULL;
+}
+
+static inline void fake_server_end_read(struct fake_read *r, int err, int status, uint64_t index, const char *body)
+{
+	struct http_response res = {.status = status, .has = HTTP_HAS_INDEX, .index = index};
+	struct link_read *read = r->read;
+
+	list_remove(&r->link);
+	free(r);
+	read->link_data = NULL;
+	buf_str(&res.body, body);
+	read->done_cb(read, err, err == 0 ? &res : NULL);
+	buf_close(&res.body);
 }
 
 static inline void fake_server_go_up(uv_timer_t *timer)
@@ -193,6 +274,9 @@ static inline void fake_server_lose(struct fake_server *s)
 		buf_close(&a->payload);
 	}
 	s->up = false;
+	while (!list_empty(&s->reads)) {
+		fake_server_end_read(CONTAINER_OF(s->reads.next, struct fake_read, link), ERR_UNKNOWN, 0, 0, "");
+	}
 	fake_server_pump(&s->timer);
 	s->events->down_cb(s->ctx);
 }
@@ -236,6 +320,8 @@ static inline void fake_server_stop(struct client_link *link, void (*stopped_cb)
 static const struct link_ops fake_server_ops = {
         .start = fake_server_start,
         .call = fake_server_call,
+        .read = fake_server_read,
+        .cancel = fake_server_cancel,
         .servers = fake_server_servers,
         .renew = fake_server_renew,
         .stop = fake_server_stop,
@@ -247,6 +333,7 @@ static inline void fake_server_open(struct fake_server *s, uv_loop_t *loop)
 	uv_timer_init(loop, &s->timer);
 	s->timer.data = s;
 	list_init(&s->answers);
+	list_init(&s->reads);
 	list_init(&s->reports);
 }
 

@@ -261,6 +261,23 @@ static void delays_are_skipped_when_the_server_says_so(void **state)
 	assert_true(f.tasks[0].killing);
 }
 
+static void a_delay_that_has_begun_is_cut_short(void **state)
+{
+	static const char tasks[] = "{\"Name\":\"t\",\"ShutdownDelay\":20000000000}";
+
+	(void)state;
+	begin("service", "", tasks);
+	fake_serve(&f);
+	update("service", "stop", "", "", tasks);
+	fake_sleep(&f, 1 * S);
+	assert_false(f.tasks[0].killing);
+	update("service", "stop", ",\"DesiredTransition\":{\"NoShutdownDelay\":true}", "", tasks);
+	assert_true(f.tasks[0].killing);
+	fake_serve(&f);
+	assert_string_equal(events("t"), "Received,Task Setup,Started,Killing,Waiting for shutdown delay,"
+					 "Skipping shutdown delay,Terminated,Killed");
+}
+
 static void the_groups_shutdown_delay_comes_before_all(void **state)
 {
 	(void)state;
@@ -743,13 +760,15 @@ static void hand_over(struct fake *g, bool with_handles)
 
 	assert_int_equal(alloc_runner_save(&g->ar, &saved, &mem), 0);
 	for (i = 0; i < saved.tasks.n; i++) {
-		saved.tasks.at[i].handle = (struct bytes){(const uint8_t *)"h", with_handles && g->tasks[i].alive};
+		saved.tasks.at[i].go = g->tasks[i].starting ? g->now.wall_ns : saved.tasks.at[i].go;
+		saved.tasks.at[i].handle = (struct bytes){(const uint8_t *)"h", with_handles && (g->tasks[i].alive || g->tasks[i].starting)};
 	}
 	pack_encode(&saved_alloc_type, &saved, &packed);
 	assert_int_equal(pack_decode(&saved_alloc_type, &read, packed.at, packed.len, &mem), 0);
 	alloc_runner_close(&g->ar);
 	for (i = 0; i < FAKE_TASKS; i++) {
-		g->tasks[i] = (struct fake_task){.alive = g->tasks[i].alive && with_handles, .starts = g->tasks[i].starts};
+		g->tasks[i] = (struct fake_task){.alive = (g->tasks[i].alive || g->tasks[i].starting) && with_handles,
+		                                 .starts = g->tasks[i].starts};
 	}
 	g->previous_due = false;
 	g->setup_due = false;
@@ -759,12 +778,19 @@ static void hand_over(struct fake *g, bool with_handles)
 	alloc_runner_begin(&g->ar, &g->now);
 }
 
-static void adopt(struct fake *g, uint32_t i, bool found)
+static void adopt_as(struct fake *g, uint32_t i, enum task_adopted what)
 {
+	bool found = what == ADOPTED_RUNS;
+
 	assert_true(g->tasks[i].adopting);
 	g->tasks[i].adopting = false;
 	g->tasks[i].alive = g->tasks[i].alive && found;
-	alloc_runner_adopted(&g->ar.tasks[i], found, &g->now);
+	alloc_runner_adopted(&g->ar.tasks[i], what, &g->now);
+}
+
+static void adopt(struct fake *g, uint32_t i, bool found)
+{
+	adopt_as(g, i, found ? ADOPTED_RUNS : ADOPTED_LOST);
 }
 
 static void a_running_task_is_adopted_without_a_word(void **state)
@@ -783,6 +809,54 @@ static void a_running_task_is_adopted_without_a_word(void **state)
 	assert_status("running", "Tasks are running");
 	fake_exit(&f, 0, 1, 0);
 	assert_status("failed", "Failed tasks");
+}
+
+/* Told to start, and nothing is known of what became of that. */
+static void begin_to_start(const char *type)
+{
+	begin(type, POLICY(0, "fail"), "{\"Name\":\"t\"}");
+	fake_set_up(&f);
+	fake_prepared(&f, 0, NULL);
+	assert_true(f.tasks[0].starting);
+}
+
+static void a_task_that_was_let_go_as_its_agent_died_has_started(void **state)
+{
+	int64_t go;
+
+	(void)state;
+	begin_to_start("batch");
+	go = f.now.wall_ns;
+	hand_over(&f, true);
+	fake_sleep(&f, 3 * S);
+	hand_over(&f, true);
+	adopt_as(&f, 0, ADOPTED_RUNS);
+	assert_string_equal(events("t"), "Received,Task Setup,Started");
+	assert_int_equal(task_told("t").started_at, go);
+	fake_exit(&f, 0, 0, 0);
+	assert_status("complete", "All tasks have completed");
+}
+
+static void a_task_that_never_ran_is_started_without_a_word(void **state)
+{
+	(void)state;
+	begin_to_start("batch");
+	hand_over(&f, true);
+	adopt_as(&f, 0, ADOPTED_NEVER_RAN);
+	fake_serve(&f);
+	assert_string_equal(events("t"), "Received,Task Setup,Started");
+	assert_int_equal(task_told("t").restarts, 0);
+}
+
+static void a_task_that_never_ran_and_is_not_wanted_ends(void **state)
+{
+	(void)state;
+	begin_to_start("batch");
+	alloc_runner_stop(&f.ar, &f.now);
+	hand_over(&f, true);
+	adopt_as(&f, 0, ADOPTED_NEVER_RAN);
+	assert_true(alloc_runner_dead(&f.ar));
+	assert_string_equal(events("t"), "Received,Task Setup,Killing,Killed");
 }
 
 static void a_task_that_is_gone_waits_for_a_server_and_runs_again(void **state)
@@ -1107,6 +1181,7 @@ int main(void)
 	        T(a_process_that_will_not_end_is_killed_again),
 	        T(the_shutdown_delay_passes_before_the_kill),
 	        T(delays_are_skipped_when_the_server_says_so),
+	        T(a_delay_that_has_begun_is_cut_short),
 	        T(the_groups_shutdown_delay_comes_before_all),
 	        T(a_stop_while_waiting_for_the_previous_allocation_ends_at_once),
 	        T(a_stop_during_setup_waits_for_its_end),
@@ -1136,6 +1211,9 @@ int main(void)
 	        T(checks_hold_the_verdict_back),
 	        T(another_deployment_asks_again),
 	        T(a_running_task_is_adopted_without_a_word),
+	        T(a_task_that_was_let_go_as_its_agent_died_has_started),
+	        T(a_task_that_never_ran_is_started_without_a_word),
+	        T(a_task_that_never_ran_and_is_not_wanted_ends),
 	        T(a_task_that_is_gone_waits_for_a_server_and_runs_again),
 	        T(a_dead_task_stays_dead_over_a_restart_of_the_agent),
 	        T(a_kill_that_was_under_way_is_carried_on),

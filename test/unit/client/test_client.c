@@ -3,7 +3,9 @@
 
 #include <arpa/inet.h>
 
+#include "client/access.h"
 #include "client/client.h"
+#include "proto/disk_token.h"
 #include "proto/http.h"
 
 #define MS INT64_C(1000000)
@@ -142,7 +144,7 @@ static void push(int n, int count, const char *desired, const char *type, const 
 	           (long long)w.index, type, group, tasks);
 	for (i = 0; i < count; i++) {
 		buf_printf(&b,
-		           "%s{\"ID\":\"%s\",\"Name\":\"j.g[%d]\",\"JobID\":\"j\",\"TaskGroup\":\"g\",\"DesiredStatus\":\"%s\","
+		           "%s{\"ID\":\"%s\",\"Namespace\":\"default\",\"Name\":\"j.g[%d]\",\"JobID\":\"j\",\"TaskGroup\":\"g\",\"DesiredStatus\":\"%s\","
 		           "\"ClientStatus\":\"pending\",\"AllocModifyIndex\":%lld%s}",
 		           i > 0 ? "," : "", id_of(n + i), i, desired, (long long)w.index, more);
 	}
@@ -281,6 +283,26 @@ static void heartbeats_follow_the_lease_and_a_forgotten_node_registers_again(voi
 	assert_int_equal(w.server.registrations, 2);
 }
 
+static void what_cannot_be_written_down_does_not_run(void **state)
+{
+	char path[160];
+	int file;
+
+	(void)state;
+	connect_node();
+	snprintf(path, sizeof(path), "%s/allocs", w.state_dir);
+	assert_int_equal(rmdir(path), 0);
+	file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(file >= 0);
+	close(file);
+	push(1, 1, "run", "batch", "", NO_RESTARTS, SHELL("t", "touch ran"));
+	await(1, "failed");
+	assert_string_equal(events(1, "t"), "Received,Task Setup,Driver Failure,Not Restarting");
+	assert_non_null(strstr(told(1, "t")->events.at[2].driver_error, "failed to save the state of the task"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+}
+
 static void a_batch_of_real_tasks_completes(void **state)
 {
 	uint64_t begin;
@@ -343,6 +365,123 @@ static void a_task_sees_its_environment_and_files(void **state)
 	await(1, "complete");
 	snprintf(want, sizeof(want), "dc1 0 t j\nhello dc1\n%s/%s/t\n", w.alloc_dir, id_of(1));
 	assert_string_equal(file_of(1, "alloc/logs/t.stdout.0"), want);
+}
+
+/* ---- templates that ask the cluster ---- */
+
+#define FOLLOWER(script, more)                                                                             \
+	"{\"Name\":\"t\",\"Driver\":\"raw_exec\",\"Config\":{\"command\":\"/bin/sh\",\"args\":[\"-c\",\"" script "\"]}," \
+	"\"Templates\":[{\"EmbeddedTmpl\":\"{{ with nomadVar \\\"a\\\" }}{{ .k }}{{ end }}\",\"DestPath\":\"local/out\"," \
+	"\"Splay\":1" more "}]}"
+
+static bool is_read(const void *arg)
+{
+	return fake_server_reads(&w.server, arg) != NULL;
+}
+
+/* Answer a read when it comes. */
+static void serve_read(const char *prefix, int status, uint64_t index, const char *body)
+{
+	run_until(is_read, prefix, prefix);
+	fake_server_end_read(fake_server_reads(&w.server, prefix), 0, status, index, body);
+}
+
+struct file_wanted {
+	int n;
+	const char *path, *text;
+};
+
+static bool has_file(const void *arg)
+{
+	const struct file_wanted *want = arg;
+	const char *text = file_of(want->n, want->path);
+
+	return text != NULL && strcmp(text, want->text) == 0;
+}
+
+static void await_file(int n, const char *path, const char *text)
+{
+	struct file_wanted want = {n, path, text};
+
+	run_until(has_file, &want, text);
+}
+
+static bool says_what_is_missing(const void *arg)
+{
+	(void)arg;
+	return fake_server_find(&w.server, id_of(1)) != NULL && strstr(events(1, "t"), "Template") != NULL;
+}
+
+static void a_task_waits_for_what_its_templates_want(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", ",\"Namespace\":\"default\"", "", FOLLOWER("echo start >>$NOMAD_TASK_DIR/told; sleep 600", ""));
+	serve_read("/v1/var/a?namespace=default", 404, 5, "variable not found");
+	run_until(says_what_is_missing, NULL, "it says what is missing");
+	assert_string_equal(last_event(1, "t")->message, "Missing: nomad.var.block(a@default.global)");
+	assert_string_equal(told(1, "t")->state, "pending");
+	serve_read("/v1/var/a?namespace=default&index=5", 200, 7, "{\"Path\":\"a\",\"Items\":{\"k\":\"one\"}}");
+	await(1, "running");
+	assert_string_equal(file_of(1, "t/local/out"), "one");
+	await_file(1, "t/local/told", "start\n");
+	serve_read("/v1/var/a?namespace=default&index=7", 200, 9, "{\"Path\":\"a\",\"Items\":{\"k\":\"one\",\"l\":\"\"}}");
+	serve_read("/v1/var/a?namespace=default&index=9", 200, 11, "{\"Path\":\"a\",\"Items\":{\"k\":\"two\"}}");
+	await_file(1, "t/local/told", "start\nstart\n");
+	assert_string_equal(file_of(1, "t/local/out"), "two");
+	serve_read("/v1/var/a?namespace=default&index=11", 404, 12, "variable not found");
+	run_until(is_read, "/v1/var/a?namespace=default&index=12", "it waits");
+	assert_string_equal(file_of(1, "t/local/out"), "two");
+}
+
+static bool nothing_is_read(const void *arg)
+{
+	(void)arg;
+	return list_empty(&w.server.reads);
+}
+
+static void a_task_that_waits_for_data_can_be_stopped(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", ",\"Namespace\":\"default\"", "", FOLLOWER("sleep 600", ""));
+	serve_read("/v1/var/a", 404, 5, "variable not found");
+	run_until(is_read, "/v1/var/a?namespace=default&index=5", "it waits");
+	push(1, 1, "stop", "service", ",\"Namespace\":\"default\"", "", FOLLOWER("sleep 600", ""));
+	await(1, "complete");
+	run_until(nothing_is_read, NULL, "nobody asks any more");
+	assert_null(file_of(1, "t/local/out"));
+}
+
+static void an_agent_can_end_while_tasks_wait_for_data(void **state)
+{
+	(void)state;
+	connect_node();
+	push(1, 2, "run", "service", ",\"Namespace\":\"default\"", "", FOLLOWER("sleep 600", ""));
+	run_until(is_read, "/v1/var/a", "it is asked");
+	close_agent(false);
+	open_agent();
+	serve_read("/v1/var/a", 200, 5, "{\"Items\":{\"k\":\"v\"}}"); /* Once for both. */
+	await(1, "running");
+	await(2, "running");
+	assert_string_equal(file_of(2, "t/local/out"), "v");
+}
+
+static void a_task_that_is_found_again_is_told_what_it_has_missed(void **state)
+{
+	static const char task[] = FOLLOWER("trap 'echo hup >>$NOMAD_TASK_DIR/told' HUP; while :; do sleep 0.02; done",
+	                                    ",\"ChangeMode\":\"signal\",\"ChangeSignal\":\"SIGHUP\"");
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", ",\"Namespace\":\"default\"", "", task);
+	serve_read("/v1/var/a", 200, 5, "{\"Items\":{\"k\":\"one\"}}");
+	await(1, "running");
+	close_agent(false);
+	open_agent();
+	serve_read("/v1/var/a?namespace=default", 200, 6, "{\"Items\":{\"k\":\"two\"}}");
+	await_file(1, "t/local/told", "hup\n");
+	assert_string_equal(file_of(1, "t/local/out"), "two");
 }
 
 static void a_missing_template_source_is_named(void **state)
@@ -434,11 +573,6 @@ static void tasks_outlive_their_agent(void **state)
 	await(1, "complete");
 }
 
-static bool some_time_later(const void *arg)
-{
-	return uv_hrtime() > *(const uint64_t *)arg;
-}
-
 /* An agent in a process of its own, which never ends by itself; says when its tasks run. */
 static void run_doomed_agent(int say)
 {
@@ -447,7 +581,6 @@ static void run_doomed_agent(int say)
 	push(1, 2, "run", "service", "", "", SLEEP("t"));
 	await(1, "running");
 	await(2, "running");
-	run_until(some_time_later, &(uint64_t){uv_hrtime() + UINT64_C(100000000)}, "what is to be kept is on disk");
 	(void)!write(say, "x", 1);
 	for (;;) {
 		uv_run(&w.loop, UV_RUN_ONCE);
@@ -485,6 +618,33 @@ static void tasks_survive_an_agent_that_is_killed(void **state)
 	push(1, 2, "stop", "service", "", "", SLEEP("t"));
 	await(1, "complete");
 	await(2, "complete");
+}
+
+static void a_task_that_nobody_remembers_does_not_run_on(void **state)
+{
+	char path[160];
+	pid_t pid;
+	int i;
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", "", SHELL("t", "echo $$ >local/pid; exec sleep 600"));
+	await(1, "running");
+	for (i = 0; i < 500 && (file_of(1, "t/local/pid") == NULL || file_of(1, "t/local/pid")[0] == '\0'); i++) {
+		usleep(10000);
+	}
+	pid = atoi(file_of(1, "t/local/pid"));
+	assert_true(pid > 0);
+	assert_int_equal(kill(pid, 0), 0);
+	close_agent(false);
+	assert_int_equal(kill(pid, 0), 0);
+	snprintf(path, sizeof(path), "%s/allocs/%s", w.state_dir, id_of(1));
+	assert_int_equal(truncate(path, 100), 0);
+	open_agent();
+	for (i = 0; i < 100 && kill(pid, 0) == 0; i++) {
+		usleep(10000);
+	}
+	assert_int_not_equal(kill(pid, 0), 0);
 }
 
 static void an_ended_allocation_stays_ended_for_the_next_agent(void **state)
@@ -577,6 +737,24 @@ static void what_the_servers_have_forgotten_is_removed(void **state)
 	run_until(is_gone, &two, "the other one is gone");
 }
 
+static void ended_ones_go_when_the_disk_is_full(void **state)
+{
+	int one = 1;
+	int two = 2;
+
+	(void)state;
+	close_agent(false);
+	w.config.gc_interval_ns = 100 * MS;
+	w.config.gc_disk_percent = 0.0000001;
+	open_agent();
+	connect_node();
+	push(1, 1, "run", "batch", "", NO_RESTARTS, RAW("t", "/bin/true", "[]"));
+	push(2, 1, "run", "service", "", "", SLEEP("t"));
+	await(2, "running");
+	run_until(is_gone, &one, "the ended one is gone");
+	assert_false(is_gone(&two));
+}
+
 static void nonsense_from_a_server_is_survived(void **state)
 {
 	(void)state;
@@ -631,6 +809,8 @@ static void sink_end(struct http_request *req, bool whole)
 
 static const struct http_sink sink = {sink_answer, sink_begin, sink_write, sink_end};
 
+static const char *token = "", *session = "";
+
 static struct http_request *request(enum http_method method, const char *target, const char *body)
 {
 	struct http_request *req = malloc(sizeof(*req));
@@ -640,6 +820,8 @@ static struct http_request *request(enum http_method method, const char *target,
 	answer.done = false;
 	http_request_init(req, &sink);
 	req->method = method;
+	req->token = token;
+	req->session = session;
 	assert_int_equal(http_request_target(req, target, strlen(target)), 0);
 	req->body = body;
 	req->body_len = strlen(body);
@@ -799,6 +981,276 @@ static void statistics_are_answered(void **state)
 	assert_int_equal(answer.status, 200);
 	assert_non_null(strstr(text, "\"Tasks\":{\"t\":{\"ResourceUsage\":{\"MemoryStats\":{\"RSS\":"));
 	assert_non_null(strstr(text, "\"Timestamp\":"));
+}
+
+/* ---- who may ask ---- */
+
+#define IN_DEFAULT(capabilities) "namespace \"default\" { capabilities = [" capabilities "] }"
+
+static int64_t expiry_ns;
+
+/* The tokens that there are, and what they may do. */
+static int say_rights(const char *which, struct rpc_rights *out)
+{
+	static const struct {
+		const char *token, *rules;
+	} tokens[] = {
+	        {"", ""},
+	        {"reader", IN_DEFAULT("\"read-job\", \"read-fs\"")},
+	        {"logs", IN_DEFAULT("\"read-logs\"")},
+	        {"life", IN_DEFAULT("\"alloc-lifecycle\"")},
+	        {"submits", IN_DEFAULT("\"submit-job\"")},
+	        {"exec", IN_DEFAULT("\"alloc-exec\"")},
+	        {"machine", IN_DEFAULT("\"alloc-exec\", \"alloc-node-exec\"")},
+	        {"far", "namespace \"far\" { policy = \"write\" }"},
+	        {"noread", "node { policy = \"read\" } agent { policy = \"read\" }"},
+	        {"nowrite", "node { policy = \"write\" }"},
+	        {"garbage", "namespace \"default\" { policy = \"writ"},
+	        {"admin", NULL},
+	};
+	static struct rpc_rights_policy policy;
+	size_t i;
+
+	out->type = "client";
+	out->expires_ns = expiry_ns;
+	for (i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+		if (strcmp(tokens[i].token, which) == 0) {
+			policy = (struct rpc_rights_policy){"p", tokens[i].rules != NULL ? tokens[i].rules : ""};
+			out->policies.at = &policy;
+			out->policies.n = 1;
+			out->type = tokens[i].rules == NULL ? "management" : "client";
+			return 0;
+		}
+	}
+	out->status = 403;
+	out->why = "ACL token not found";
+	return strcmp(which, "broken") == 0 ? ERR_NOLEADER : 0;
+}
+
+static int make_with_access(void **state)
+{
+	make_without_agent(state);
+	w.config.acl_enabled = true;
+	w.config.acl_token_ttl_ns = w.config.acl_policy_ttl_ns = 30 * NS_PER_S;
+	open_agent();
+	w.server.rights = say_rights;
+	expiry_ns = 0;
+	return 0;
+}
+
+static int release_access(void **state)
+{
+	token = session = "";
+	return release(state);
+}
+
+static void ticked(uv_timer_t *timer)
+{
+	*(bool *)timer->data = true;
+}
+
+static void run_for(unsigned ms)
+{
+	bool over = false;
+	uv_timer_t timer = {.data = &over};
+
+	uv_timer_init(&w.loop, &timer);
+	uv_timer_start(&timer, ticked, ms, 0);
+	while (!over) {
+		uv_run(&w.loop, UV_RUN_ONCE);
+	}
+	uv_close((uv_handle_t *)&timer, NULL);
+	uv_run(&w.loop, UV_RUN_NOWAIT);
+}
+
+static int status_with(const char *with, enum http_method method, const char *path, const char *body)
+{
+	token = with;
+	ask(method, path, body);
+	return answer.status;
+}
+
+/* Each route with each token: those that it is for, and a word of its handler's; all others are refused. */
+static void each_request_needs_its_right(void **state)
+{
+	static const char *const tokens[] = {"",       "reader", "logs", "life",    "submits", "exec",    "machine",
+	                                     "far",    "noread", "nowrite", "garbage", "admin"};
+	static const struct {
+		enum http_method method;
+		const char *path, *body;
+		const char *may; /* Tokens, each with a space behind; "admin" may always. */
+	} routes[] = {
+	        {HTTP_GET, "/v1/client/allocation/%s/stats", "", "reader "},
+	        {HTTP_GET, "/v1/client/allocation/%s/checks", "", "reader "},
+	        {HTTP_GET, "/v1/client/fs/ls/%s", "", "reader "},
+	        {HTTP_GET, "/v1/client/fs/stat/%s?path=/", "", "reader "},
+	        {HTTP_GET, "/v1/client/fs/cat/%s?path=/nope", "", "reader "},
+	        {HTTP_GET, "/v1/client/fs/readat/%s?path=/nope&offset=0&limit=1", "", "reader "},
+	        {HTTP_GET, "/v1/client/fs/stream/%s?path=/nope", "", "reader "},
+	        {HTTP_GET, "/v1/client/fs/logs/%s?task=t&type=stdout&plain=true", "", "reader logs "},
+	        {HTTP_GET, "/v1/client/allocation/%s/snapshot", "", "reader "},
+	        {HTTP_PUT, "/v1/client/allocation/%s/signal", "{\"Signal\":\"SIGCONT\"}", "life "},
+	        {HTTP_PUT, "/v1/client/allocation/%s/restart", "{\"TaskName\":\"nope\"}", "life "},
+	        {HTTP_PUT, "/v1/client/allocation/%s/gc", "", "submits "},
+	        {HTTP_GET, "/v1/client/allocation/%s/exec?task=t", "", "machine "},
+	        {HTTP_GET, "/v1/client/allocation/%s/exec?task=nope", "", "exec machine "},
+	        {HTTP_PUT, "/v1/client/allocation/%s/exec", "", "exec machine "},
+	        {HTTP_GET, "/v1/client/stats", "", "noread nowrite "},
+	        {HTTP_GET, "/v1/client/metadata", "", "noread nowrite "},
+	        {HTTP_POST, "/v1/client/metadata", "{\"Meta\":{}}", "nowrite "},
+	        {HTTP_PUT, "/v1/client/gc", "", "nowrite "},
+	        {HTTP_GET, "/v1/agent/host", "", "noread "},
+	        {HTTP_GET, "/v1/agent/pprof/cmdline", "", ""},
+	};
+	size_t i, t;
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", NO_RESTARTS, SLEEP("t"));
+	await(1, "running");
+	for (i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		for (t = 0; t < sizeof(tokens) / sizeof(tokens[0]); t++) {
+			char name[32], path[256];
+			bool may, was;
+
+			snprintf(name, sizeof(name), "%s ", tokens[t]);
+			may = (tokens[t][0] != '\0' && strstr(routes[i].may, name) != NULL) || strcmp(tokens[t], "admin") == 0;
+			snprintf(path, sizeof(path), "%s", strchr(routes[i].path, '%') != NULL ? path_of(routes[i].path, 1) : routes[i].path);
+			was = (status_with(tokens[t], routes[i].method, path, routes[i].body) != 403 ||
+			       strcmp(buf_text(&answer.body), "Permission denied") != 0) &&
+			      strcmp(buf_text(&answer.body), "a policy of the token cannot be read") != 0;
+			if (was != may) {
+				fail_msg("%s with \"%s\": %d %s", path, tokens[t], answer.status, buf_text(&answer.body));
+			}
+		}
+		assert_int_equal(status_with("unknown", routes[i].method, "/v1/client/stats", ""), 403);
+		assert_string_equal(buf_text(&answer.body), "ACL token not found");
+	}
+	assert_in_range(w.server.rights_asked, sizeof(tokens) / sizeof(tokens[0]) + 1, 60); /* Each once, or what is no good. */
+}
+
+/* Who has no right on any allocation is not told which there are. */
+static void unknown_allocations_are_told_to_those_who_may_read(void **state)
+{
+	(void)state;
+	connect_node();
+	assert_int_equal(status_with("reader", HTTP_GET, path_of("/v1/client/fs/ls/%s", 7), ""), 404);
+	assert_int_equal(status_with("life", HTTP_GET, path_of("/v1/client/fs/ls/%s", 7), ""), 403);
+	assert_int_equal(status_with("", HTTP_GET, path_of("/v1/client/allocation/%s/nothing", 7), ""), 404);
+}
+
+static void the_node_of_a_successor_gets_the_data(void **state)
+{
+	char right[DISK_TOKEN_TEXT], other[DISK_TOKEN_TEXT];
+
+	(void)state;
+	connect_node();
+	push(1, 1, "run", "service", "", NO_RESTARTS, SLEEP("t"));
+	await(1, "running");
+	assert_true(disk_token(client_node(w.client)->secret_id, id_of(1), right));
+	assert_true(disk_token(client_node(w.client)->secret_id, id_of(2), other));
+	assert_int_equal(status_with(right, HTTP_GET, path_of("/v1/client/allocation/%s/snapshot", 1), ""), 200);
+	assert_int_equal(status_with(other, HTTP_GET, path_of("/v1/client/allocation/%s/snapshot", 1), ""), 403);
+	assert_int_equal(status_with(right, HTTP_GET, path_of("/v1/client/fs/ls/%s", 1), ""), 403);
+}
+
+static void what_servers_say_is_kept_for_a_while(void **state)
+{
+	(void)state;
+	w.config.acl_policy_ttl_ns = 300 * MS;
+	connect_node();
+	assert_int_equal(status_with("noread", HTTP_GET, "/v1/client/stats", ""), 200);
+	assert_int_equal(status_with("noread", HTTP_GET, "/v1/client/stats", ""), 200);
+	assert_int_equal(w.server.rights_asked, 1);
+	run_for(400);
+	assert_int_equal(status_with("noread", HTTP_GET, "/v1/client/stats", ""), 200);
+	assert_int_equal(w.server.rights_asked, 2);
+	/* Without a server what is known holds on; what is not known is of no use. */
+	fake_server_lose(&w.server);
+	run_for(400);
+	assert_int_equal(status_with("noread", HTTP_GET, "/v1/client/stats", ""), 200);
+	assert_int_equal(status_with("reader", HTTP_GET, "/v1/client/stats", ""), 500);
+	assert_int_equal(w.server.rights_asked, 2);
+}
+
+static void a_token_waits_for_another_server(void **state)
+{
+	(void)state;
+	connect_node();
+	fake_server_lose(&w.server);
+	token = "noread";
+	request(HTTP_GET, "/v1/client/stats", "");
+	run_for(300);
+	assert_false(answer.done);
+	fake_server_return(&w.server);
+	run_until(answered, NULL, "a server is found");
+	assert_int_equal(answer.status, 200);
+	/* One that is lost while it is asked; and one that waits when the agent stops. */
+	token = "nowrite";
+	request(HTTP_GET, "/v1/client/stats", "");
+	fake_server_lose(&w.server);
+	assert_false(answer.done);
+	fake_server_return(&w.server);
+	run_until(answered, NULL, "a server is found again");
+	assert_int_equal(answer.status, 200);
+	fake_server_lose(&w.server);
+	token = "reader";
+	request(HTTP_GET, "/v1/client/stats", "");
+	run_for(150);
+	assert_false(answer.done);
+	close_agent(true);
+	assert_true(answer.done);
+	assert_int_equal(answer.status, 500);
+}
+
+static void a_server_that_cannot_say_is_no_leave(void **state)
+{
+	(void)state;
+	connect_node();
+	assert_int_equal(status_with("broken", HTTP_GET, "/v1/client/stats", ""), 500);
+	assert_int_equal(status_with("broken", HTTP_GET, "/v1/client/stats", ""), 500);
+	assert_int_equal(w.server.rights_asked, 1); /* Not again at once. */
+}
+
+static void a_token_ends_at_its_time(void **state)
+{
+	struct timespec now;
+
+	(void)state;
+	connect_node();
+	clock_gettime(CLOCK_REALTIME, &now);
+	expiry_ns = (now.tv_sec * NS_PER_S + now.tv_nsec) + 300 * MS;
+	assert_int_equal(status_with("noread", HTTP_GET, "/v1/client/stats", ""), 200);
+	run_for(400);
+	assert_int_equal(status_with("noread", HTTP_GET, "/v1/client/stats", ""), 403);
+	assert_string_equal(buf_text(&answer.body), "ACL token expired");
+}
+
+/* The book is bounded; and who leaves while he waits is answered. */
+static void many_tokens_are_not_kept(void **state)
+{
+	struct http_request *req;
+	char name[32];
+	int i;
+
+	(void)state;
+	connect_node();
+	for (i = 0; i < 3 * ACCESS_KEPT_MAX; i++) {
+		snprintf(name, sizeof(name), "stranger-%d", i);
+		assert_int_equal(status_with(name, HTTP_GET, "/v1/client/stats", ""), 403);
+	}
+	token = "noread";
+	req = request(HTTP_GET, "/v1/client/stats", "");
+	assert_false(answer.done);
+	req->gone = true;
+	req->gone_cb(req);
+	assert_true(answer.done);
+	assert_int_equal(status_with("noread", HTTP_GET, "/v1/client/stats", ""), 200);
+	/* One that waits when the agent stops. */
+	token = "nowrite";
+	request(HTTP_GET, "/v1/client/stats", "");
+	close_agent(true);
+	assert_true(answer.done);
 }
 
 /* ---- the mock driver ---- */
@@ -1159,6 +1611,7 @@ static void a_check_that_is_ignored_does_not_hold_health_back(void **state)
 	assert_int_equal(verdict(), 1);
 }
 
+#define A(f) cmocka_unit_test_setup_teardown(f, make_with_access, release_access)
 #define T(test) cmocka_unit_test_setup_teardown(test, make, release)
 
 int main(void)
@@ -1166,21 +1619,28 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        T(a_node_registers_and_beats),
 	        T(heartbeats_follow_the_lease_and_a_forgotten_node_registers_again),
+	        T(what_cannot_be_written_down_does_not_run),
 	        T(a_batch_of_real_tasks_completes),
 	        T(a_failing_task_is_reported_with_its_code),
 	        T(a_missing_command_and_a_bad_config_are_told_apart),
 	        T(a_task_sees_its_environment_and_files),
 	        T(a_missing_template_source_is_named),
+	        T(a_task_waits_for_what_its_templates_want),
+	        T(a_task_that_waits_for_data_can_be_stopped),
+	        T(an_agent_can_end_while_tasks_wait_for_data),
+	        T(a_task_that_is_found_again_is_told_what_it_has_missed),
 	        T(an_artifact_that_cannot_be_had_fails_the_task),
 	        T(a_stop_ends_the_task_and_the_next_one_waits_for_that),
 	        T(restarts_follow_the_policy),
 	        T(tasks_outlive_their_agent),
 	        cmocka_unit_test_setup_teardown(tasks_survive_an_agent_that_is_killed, make_without_agent, release),
+	        T(a_task_that_nobody_remembers_does_not_run_on),
 	        T(an_ended_allocation_stays_ended_for_the_next_agent),
 	        T(reports_that_were_lost_are_made_again),
 	        T(what_happened_without_a_server_is_told_to_the_next),
 	        T(what_must_not_run_alone_ends_without_a_server),
 	        T(what_the_servers_have_forgotten_is_removed),
+	        T(ended_ones_go_when_the_disk_is_full),
 	        T(nonsense_from_a_server_is_survived),
 	        T(signals_and_restarts_reach_the_task),
 	        T(bad_requests_are_answered_with_the_apis_texts),
@@ -1191,6 +1651,14 @@ int main(void)
 	        T(a_driver_that_fails_now_and_then_is_tried_again),
 	        T(a_start_that_takes_for_ever_can_be_stopped),
 	        T(services_are_offered_while_their_allocation_runs),
+	        A(each_request_needs_its_right),
+	        A(unknown_allocations_are_told_to_those_who_may_read),
+	        A(the_node_of_a_successor_gets_the_data),
+	        A(what_servers_say_is_kept_for_a_while),
+	        A(a_token_waits_for_another_server),
+	        A(a_server_that_cannot_say_is_no_leave),
+	        A(a_token_ends_at_its_time),
+	        A(many_tokens_are_not_kept),
 	        T(a_canary_has_tags_of_its_own),
 	        T(services_of_a_task_are_offered_while_it_runs),
 	        T(healthy_is_what_answers_its_checks),

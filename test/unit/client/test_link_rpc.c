@@ -4,6 +4,8 @@
 
 #include "client/link_rpc.h"
 #include "proto/error.h"
+#include "proto/rpc_serve.h"
+#include "proto/channel.h"
 #include "proto/stream.h"
 
 /* Servers of a kind: each listens on a port of its own and answers NODE_HEARTBEAT with its number as index. */
@@ -40,13 +42,43 @@ static void server_ready_cb(struct rpc_conn *c)
 	server_of(c)->conn = c;
 }
 
+/* "/v1/size/N" is answered with N letters, those of more than 1000 as a stream. */
+static void server_http_cb(void *ctx, struct http_request *req)
+{
+	struct http_response res = {.status = 200, .has = HTTP_HAS_INDEX, .index = 7};
+	size_t n = strtoul(strrchr(req->path, '/') + 1, NULL, 10);
+	char piece[500];
+
+	(void)ctx;
+	memset(piece, 'x', sizeof(piece));
+	if (n <= 1000) {
+		while (res.body.len < n) {
+			buf_byte(&res.body, 'x');
+		}
+		http_answer(req, &res);
+		return;
+	}
+	http_stream_begin(req, &res);
+	for (; n > 0; n -= n < sizeof(piece) ? n : sizeof(piece)) {
+		(void)http_stream_write(req, piece, n < sizeof(piece) ? n : sizeof(piece));
+	}
+	http_stream_end(req, true);
+}
+
 static void server_request_cb(struct rpc_conn *c, struct rpc_call *call)
 {
 	struct little_server *s = server_of(c);
 	struct rpc_node_lease lease;
 
 	s->calls++;
+	if (call->method == RPC_METHOD_HTTP && !s->silent) {
+		rpc_serve_http(call, server_http_cb, s);
+		return;
+	}
 	if (s->silent) {
+		if (s->kept != NULL) {
+			rpc_fail(s->kept, ERR_TIMEOUT, "late");
+		}
 		s->kept = call;
 		return;
 	}
@@ -95,7 +127,9 @@ static void first_byte_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	if (n < 0 || buf->base[0] != RPC_FIRST_BYTE) {
 		uv_close((uv_handle_t *)stream, free_cb);
 	} else {
-		(void)rpc_adopt(&host, (uv_tcp_t *)stream, stream->data);
+		void *data = stream->data; /* The stream's is the channel's from here on. */
+
+		(void)rpc_adopt(&host, channel_new(NULL, (uv_tcp_t *)stream), data);
 	}
 }
 
@@ -496,6 +530,77 @@ static void without_servers_nothing_happens(void **state)
 	assert_string_equal(link_rpc_server(link_), "");
 }
 
+/* ---- reads of the API ---- */
+
+static struct {
+	struct link_read read;
+	unsigned done;
+	int err, status;
+	uint64_t index;
+	size_t len;
+} got;
+
+static void read_done_cb(struct link_read *read, int err, const struct http_response *res)
+{
+	assert_ptr_equal(read, &got.read);
+	assert_true((err == 0) == (res != NULL));
+	got.done++;
+	got.err = err;
+	got.status = res != NULL ? res->status : 0;
+	got.index = res != NULL ? res->index : 0;
+	got.len = res != NULL ? res->body.len : 0;
+}
+
+static int start_read(const char *target, size_t max)
+{
+	got.read = (struct link_read){.done_cb = read_done_cb};
+	got.done = 0;
+	return link_->ops->read(link_, &got.read, target, max, 5000);
+}
+
+static void a_read_is_answered_whole_or_in_pieces(void **state)
+{
+	static const struct {
+		const char *target;
+		size_t max;
+		int err;
+		size_t len;
+	} cases[] = {{"/v1/size/10?stale", 1000, 0, 10},
+	             {"/v1/size/0", 0, 0, 0},
+	             {"/v1/size/10", 9, ERR_TOOBIG, 0},
+	             {"/v1/size/5000", 5000, 0, 5000},
+	             {"/v1/size/400000", 1 << 20, 0, 400000},
+	             {"/v1/size/400000", 399999, ERR_TOOBIG, 0}};
+
+	(void)state;
+	open_link(0, 1);
+	assert_int_equal(start_read("/v1/size/1", 10), ERR_CLOSED);
+	run_until(&ups, 1);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(start_read(cases[i].target, cases[i].max), 0);
+		run_until(&got.done, 1);
+		assert_int_equal(got.err, cases[i].err);
+		assert_int_equal(got.len, cases[i].len);
+		assert_int_equal(got.index, cases[i].err == 0 ? 7 : 0);
+	}
+	assert_int_equal(downs, 0);
+}
+
+static void a_read_ends_with_the_connection_or_is_called_off(void **state)
+{
+	(void)state;
+	servers[0].silent = true;
+	open_link(0, 1);
+	run_until(&ups, 1);
+	assert_int_equal(start_read("/v1/size/1", 10), 0);
+	link_->ops->cancel(link_, &got.read);
+	assert_int_equal(start_read("/v1/size/1", 10), 0);
+	run_until(&servers[0].calls, 2);
+	server_kill(&servers[0]);
+	run_until(&got.done, 1);
+	assert_int_equal(got.err, ERR_UNKNOWN);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, make, release)
 
 int main(void)
@@ -510,6 +615,8 @@ int main(void)
 	        T(a_useless_server_is_left),
 	        T(who_is_no_server_of_this_region_is_refused),
 	        T(pushes_and_requests_come_through),
+	        T(a_read_is_answered_whole_or_in_pieces),
+	        T(a_read_ends_with_the_connection_or_is_called_off),
 	        T(without_servers_nothing_happens),
 	};
 

@@ -434,6 +434,147 @@ static void agents_that_come_and_go_lose_nothing(void **state)
 	world_close_host(w);
 }
 
+/* ---- between being ready and running ---- */
+
+static void make_ready(struct world *w, struct watched *x, const char *script)
+{
+	struct driver_spec spec;
+	char config[256];
+
+	snprintf(config, sizeof(config), "{\"command\":\"/bin/sh\",\"args\":[\"-c\",\"%s\"]}", script);
+	spec = world_spec(w, config);
+	memset(x, 0, sizeof(*x));
+	x->task = driver_start(w->host, driver_find("raw_exec"), &spec, &world_waiting, x);
+	assert_non_null(x->task);
+	assert_true(world_run(w, &x->ready, 5000));
+	save_record(w, x);
+}
+
+/* An agent that is killed by itself, at once, after it has recorded the task, and perhaps has let it go. */
+static void agent_that_dies_ready(struct world *w, const char *script, bool go)
+{
+	struct watched x;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setpgid(0, 0);
+		world_open_host(w);
+		make_ready(w, &x, script);
+		if (go) {
+			driver_go(x.task);
+		}
+		kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void a_ready_task_runs_when_it_is_told(void **state)
+{
+	struct world *w = *state;
+	struct watched x;
+	char text[64];
+
+	world_open_host(w);
+	make_ready(w, &x, "echo once");
+	world_run(w, NULL, 150);
+	assert_string_equal(world_read(w, "logs/t.stdout.0", text, sizeof(text)), "");
+	assert_false(x.started);
+	driver_go(x.task);
+	assert_true(world_run(w, &x.exited, 3000));
+	assert_int_equal(x.exit.code, 0);
+	assert_string_equal(world_read(w, "logs/t.stdout.0", text, sizeof(text)), "once\n");
+	world_forget(w, &x);
+	world_close_host(w);
+}
+
+static void a_task_that_was_ready_when_its_agent_died_never_ran(void **state)
+{
+	struct world *w = *state;
+	struct watched x;
+	char text[64];
+
+	agent_that_dies_ready(w, "echo no", false);
+	second_agent(w, &x);
+	assert_true(world_run(w, &x.failed, 5000));
+	assert_true(x.error.never);
+	assert_string_equal(world_read(w, "logs/t.stdout.0", text, sizeof(text)), "");
+	world_forget(w, &x);
+	world_close_host(w);
+}
+
+static void a_task_that_was_told_to_go_is_found_though_nobody_heard_of_its_start(void **state)
+{
+	struct world *w = *state;
+	struct watched x;
+	char text[64];
+
+	agent_that_dies_ready(w, "echo $$; exec sleep 1000", true);
+	second_agent(w, &x);
+	assert_true(world_run(w, &x.started, 5000));
+	world_await_file(w, "logs/t.stdout.0");
+	world_run(w, NULL, 50);
+	snprintf(text, sizeof(text), "%d\n", x.task->pid);
+	assert_string_equal(world_read(w, "logs/t.stdout.0", text + 32, 32), text);
+	world_forget(w, &x);
+	world_close_host(w);
+}
+
+static void so_it_is_when_it_has_ended(void **state)
+{
+	struct world *w = *state;
+	struct watched x;
+
+	agent_that_dies_ready(w, "exit 12", true);
+	usleep(300000);
+	second_agent(w, &x);
+	assert_true(world_run(w, &x.exited, 5000));
+	assert_int_equal(x.exit.code, 12);
+	world_forget(w, &x);
+	world_close_host(w);
+}
+
+/* Only the executor's own record tells of the process. */
+static void what_nobody_heard_of_dies_with_agent_and_executor(void **state)
+{
+	struct world *w = *state;
+	struct watched x;
+	struct proc_stat s;
+	pid_t task;
+
+	agent_that_dies_ready(w, "echo $$; exec sleep 1000", true);
+	world_await_file(w, "logs/t.stdout.0");
+	task = world_read_pid(w, "logs/t.stdout.0");
+	assert_int_equal(proc_stat(task, &s), 0);
+	kill(s.parent, SIGKILL);
+	second_agent(w, &x);
+	assert_true(world_run(w, &x.exited, 5000));
+	assert_non_null(strstr(x.exit.error, "executor"));
+	assert_true(world_await_death(task));
+	world_forget(w, &x);
+	world_close_host(w);
+}
+
+static void an_agent_that_ends_while_it_finds_a_task_lets_it_run(void **state)
+{
+	struct world *w = *state;
+	struct watched x;
+	struct watched y;
+	pid_t task = run_and_record(w, &x);
+	char record[1024];
+
+	driver_detach(x.task);
+	world_close_host(w);
+	world_open_host(w);
+	begin_recovery(w, &y, record, load_record(w, record, sizeof(record)));
+	driver_detach(y.task);
+	world_close_host(w);
+	second_agent(w, &x);
+	assert_true(world_run(w, &x.started, 5000));
+	assert_int_equal(x.task->pid, task);
+	world_forget(w, &x);
+	world_close_host(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +591,12 @@ int main(void)
 		T(a_task_that_nobody_recorded_ends_before_the_next_starts),
 		T(a_vanished_state_directory_ends_the_task),
 		T(agents_that_come_and_go_lose_nothing),
+		T(a_ready_task_runs_when_it_is_told),
+		T(a_task_that_was_ready_when_its_agent_died_never_ran),
+		T(a_task_that_was_told_to_go_is_found_though_nobody_heard_of_its_start),
+		T(so_it_is_when_it_has_ended),
+		T(what_nobody_heard_of_dies_with_agent_and_executor),
+		T(an_agent_that_ends_while_it_finds_a_task_lets_it_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,7 +130,8 @@ static void messages_keep_their_shape(void **state)
 	assert_int_equal(offsetof(struct executor_report, start), 32);
 	assert_int_equal(offsetof(struct executor_report, finished_ns), 56);
 	assert_int_equal(offsetof(struct executor_report, pids), 104);
-	assert_int_equal(sizeof(struct executor_report), 112);
+	assert_int_equal(offsetof(struct executor_report, abilities), 112);
+	assert_int_equal(sizeof(struct executor_report), 120);
 }
 
 int main(void)

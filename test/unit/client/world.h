@@ -36,7 +36,7 @@ struct world {
 /* A task and what its driver told of it. */
 struct watched {
 	struct driver_task *task;
-	bool started, failed, exited, answered, measured;
+	bool ready, started, failed, exited, answered, measured;
 	struct driver_error error;
 	struct driver_exit exit;
 	bool answer_ok;
@@ -114,14 +114,29 @@ static inline void world_host_closed(void *ctx)
 	((struct world *)ctx)->closed = true;
 }
 
-/* As an agent that ends. */
+static inline void world_tick(uv_timer_t *timer)
+{
+	(void)timer;
+}
+
+/* As an agent that ends. A case that failed has let go of nothing: then it is given up after a while, so that the failure
+ * is told. */
 static inline void world_close_host(struct world *w)
 {
+	int64_t end = world_now_ns(CLOCK_MONOTONIC) + 20 * (int64_t)1000000000;
+	uv_timer_t tick;
+
+	uv_timer_init(&w->loop, &tick);
+	uv_timer_start(&tick, world_tick, 50, 50);
 	driver_host_close(w->host, world_host_closed, w);
-	while (!w->closed) {
+	while (!w->closed && world_now_ns(CLOCK_MONOTONIC) < end) {
 		uv_run(&w->loop, UV_RUN_ONCE);
 	}
 	w->host = NULL;
+	uv_close((uv_handle_t *)&tick, NULL);
+	if (!w->closed) {
+		fail_msg("the host of the drivers does not close: somebody still holds a task");
+	}
 	assert_int_equal(uv_run(&w->loop, UV_RUN_DEFAULT), 0);
 	assert_int_equal(uv_loop_close(&w->loop), 0);
 }
@@ -130,11 +145,6 @@ static inline void world_close(struct world *w)
 {
 	world_close_host(w);
 	nftw(w->dir, world_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static inline void world_tick(uv_timer_t *timer)
-{
-	(void)timer;
 }
 
 /* Run the loop until *flag, for at most that long; whether it came. */
@@ -197,7 +207,20 @@ static inline void world_measured(void *ctx, const struct driver_stats *stats)
 	}
 }
 
-static const struct driver_events world_events = {world_started, world_exited};
+static inline void world_ready(void *ctx, struct driver_task *task)
+{
+	struct watched *x = ctx;
+
+	assert_false(x->ready || x->started || x->failed);
+	assert_ptr_equal(x->task, task);
+	x->ready = true;
+}
+
+static const struct driver_events world_events = {.started_cb = world_started, .exited_cb = world_exited};
+
+/* Of a task that waits for driver_go(). */
+static const struct driver_events world_waiting = {
+	.ready_cb = world_ready, .started_cb = world_started, .exited_cb = world_exited};
 
 static inline struct driver_spec world_spec(const struct world *w, const char *config)
 {
