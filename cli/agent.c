@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/agent_parts.h"
+#include "lib/folder.h"
 #include "lib/log.h"
 #include "proto/error.h"
 #include "server/server.h"
@@ -23,6 +24,7 @@
 enum {
 	LEAVE_MS = 5000, /* For telling the other servers that this one leaves for good. */
 	GRACE_MS = 200,  /* For requests under way at a client's HTTP port. */
+	LOCK_MS = 2000,  /* For an agent before this one to be gone. */
 	LOCKS = 3,
 };
 
@@ -38,6 +40,7 @@ struct agent {
 	time_t started;
 	int64_t files_max; /* Of tasks: see allow_files(). */
 
+	struct agent_secrets secrets;
 	struct agent_node *client;
 	struct agent_front *front;
 	struct server *server;
@@ -145,9 +148,14 @@ static void reopen_log(const struct agent *a)
 		log_error("agent", "SIGHUP: %s: %s", a->log_file, strerror(error));
 	} else if (a->log_file[0] != '\0') {
 		log_info("agent", "SIGHUP: %s is open anew", a->log_file);
-	} else {
-		log_info("agent", "SIGHUP: nothing to do: there is no log_file, and the configuration is read only once");
 	}
+}
+
+static void read_again(struct agent *a)
+{
+	reopen_log(a);
+	agent_secrets_reload(&a->secrets);
+	log_info("agent", "SIGHUP: done; the configuration itself is read only once");
 }
 
 static void log_use(const struct agent *a)
@@ -171,35 +179,40 @@ static void log_use(const struct agent *a)
 
 /* ---- directories ---- */
 
-static int make_directory(const char *path)
+/* Tasks of other users than the agent's go through it to their own. What is private below it is 0700 itself. */
+static mode_t data_mode(const struct agent_config *c)
 {
-	char part[4096];
-	char *slash;
+	size_t n = strlen(c->data_dir);
 
-	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part)) {
-		return ENAMETOOLONG;
-	}
-	for (slash = part + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
-		*slash = '\0';
-		if (mkdir(part, 0755) != 0 && errno != EEXIST) {
-			return errno;
+	return c->client->enabled && strncmp(c->client->alloc_dir, c->data_dir, n) == 0 ? 0711 : 0700;
+}
+
+/* An agent that was killed holds its locks a little longer than its name: until the kernel has put away all that it had. */
+static int await_lock(int fd)
+{
+	struct timespec pause = {0, 20 * 1000000};
+	int tries = LOCK_MS / 20;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK || tries-- == 0) {
+			return -1;
 		}
-		*slash = '/';
+		nanosleep(&pause, NULL);
 	}
-	return mkdir(part, 0755) == 0 || errno == EEXIST ? 0 : errno;
+	return 0;
 }
 
 /* Two agents on one directory would spoil each other's state. */
-static int lock_directory(struct agent *a, const char *key, const char *path, char why[AGENT_WHY])
+static int lock_directory(struct agent *a, const char *key, const char *path, mode_t mode, char why[AGENT_WHY])
 {
-	int error = make_directory(path);
+	int error = folder_make(path, mode);
 	int fd = error == 0 ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
 	if (fd < 0) {
 		snprintf(why, AGENT_WHY, "%s: %.400s: %s", key, path, strerror(error != 0 ? error : errno));
 		return ERR_IO;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+	if (await_lock(fd) != 0) {
 		snprintf(why, AGENT_WHY, "%s: %.400s: %s", key, path,
 			 errno == EWOULDBLOCK ? "another agent is using it" : strerror(errno));
 		close(fd);
@@ -213,10 +226,10 @@ static int lock_directory(struct agent *a, const char *key, const char *path, ch
 static int lock_directories(struct agent *a, char why[AGENT_WHY])
 {
 	const struct agent_config *c = a->config;
-	int rv = lock_directory(a, "data_dir", c->data_dir, why);
+	int rv = lock_directory(a, "data_dir", c->data_dir, data_mode(c), why);
 
 	if (rv == 0 && c->client->enabled) {
-		rv = lock_directory(a, "client.state_dir", c->client->state_dir, why);
+		rv = lock_directory(a, "client.state_dir", c->client->state_dir, 0700, why);
 	}
 	return rv;
 }
@@ -245,6 +258,12 @@ static int start_server(struct agent *a, char why[AGENT_WHY])
 		return ERR_NOMEM;
 	}
 	rv = agent_server_config(a->config, node_id, &a->mem, config, why);
+	config->http_tls = a->secrets.http;
+	config->rpc_tls = a->secrets.rpc;
+	config->rpc_upgrade = a->config->tls->rpc_upgrade_mode;
+	config->rpc_verify_names = a->config->tls->verify_server_hostname;
+	config->rpc_secret = a->secrets.key;
+	config->rpc_secret_len = a->secrets.key_len;
 	if (rv == 0) {
 		rv = server_start(config, &a->server, why, AGENT_WHY);
 	}
@@ -261,11 +280,11 @@ static int start_parts(struct agent *a, char why[AGENT_WHY])
 	int rv = 0;
 
 	if (c->client->enabled) {
-		a->client = agent_node_open(c, a->files_max, why);
+		a->client = agent_node_open(c, &a->secrets, a->files_max, why);
 		rv = a->client != NULL ? 0 : ERR_IO;
 	}
 	if (rv == 0) {
-		rv = c->server->enabled ? start_server(a, why) : agent_front_start(c, a->client, &a->front, why);
+		rv = c->server->enabled ? start_server(a, why) : agent_front_start(c, a->secrets.http, a->client, &a->front, why);
 	}
 	if (rv == 0 && a->client != NULL && agent_node_start(a->client) != 0) {
 		snprintf(why, AGENT_WHY, "%s", error_text(ERR_NOMEM));
@@ -280,6 +299,9 @@ static int start(struct agent *a, char why[AGENT_WHY])
 
 	if (rv == 0) {
 		rv = lock_directories(a, why);
+	}
+	if (rv == 0) {
+		rv = agent_secrets_open(a->config, &a->secrets, why);
 	}
 	return rv == 0 ? start_parts(a, why) : rv;
 }
@@ -308,6 +330,7 @@ static void stop(struct agent *a)
 
 static void close_agent(struct agent *a)
 {
+	agent_secrets_close(&a->secrets);
 	while (a->n_locks > 0) {
 		close(a->locks[--a->n_locks]);
 	}
@@ -361,7 +384,7 @@ static int wait_for_end(struct agent *a)
 			return (int)info.ssi_signo;
 		}
 		if (info.ssi_signo == SIGHUP) {
-			reopen_log(a);
+			read_again(a);
 		} else {
 			log_use(a);
 		}

@@ -241,7 +241,7 @@ static void server_only_cb(void *ctx, struct http_request *req)
 	X("http.requests", http.requests)                                                                              \
 	X("http.connections", http.conns)                                                                              \
 	X("http.bytes_out", http.bytes_out)                                                                            \
-	X("http.longest_turn_ns", http.longest_turn_ns)
+	X("http.longest_turn_ns", http.turns.clock.longest_ns)
 
 struct front_metric {
 	const char *name;
@@ -249,12 +249,21 @@ struct front_metric {
 };
 
 /* "client.connected" is nomad_client_connected. */
-static void put_prometheus(struct buf *out, const struct front_metric *m)
+static void put_name(struct buf *out, const char *before, const struct front_metric *m)
 {
-	buf_str(out, "nomad_");
+	buf_printf(out, "%snomad_", before);
 	for (const char *c = m->name; *c != '\0'; c++) {
 		buf_byte(out, *c == '.' ? '_' : *c);
 	}
+}
+
+static void put_prometheus(struct buf *out, const struct front_metric *m)
+{
+	put_name(out, "# HELP ", m);
+	buf_printf(out, " %s\n", m->name);
+	put_name(out, "# TYPE ", m);
+	buf_str(out, " gauge\n");
+	put_name(out, "", m);
 	buf_printf(out, " %.15g\n", m->value);
 }
 
@@ -330,18 +339,36 @@ static void node_cb(void *ctx, struct http_request *req)
 	}
 }
 
+/* A server may be meant: it knows where that is. */
+static void agent_cb(void *ctx, struct http_request *req)
+{
+	const char *server = http_query(req, "server_id");
+
+	if (server != NULL && server[0] != '\0') {
+		pass_on(ctx, req);
+	} else {
+		node_cb(ctx, req);
+	}
+}
+
 /* ---- routes ---- */
+
+/* Answered here, and not by the client or a server, which ask for a token themselves. */
+enum { OWN = 1 };
 
 #define ALLOC(pattern) {pattern, HTTP_BITS_ALL, HTTP_LOCAL, NULL, 0, alloc_cb}
 
 static const struct http_route routes[] = {
-	{"/v1/agent/self", HTTP_BIT_GET, HTTP_LOCAL, "agent:read", 0, self_cb},
+	{"/v1/agent/self", HTTP_BIT_GET, HTTP_LOCAL, "agent:read", OWN, self_cb},
 	{"/v1/agent/health", HTTP_BIT_GET, HTTP_LOCAL, NULL, 0, health_cb},
-	{"/v1/agent/servers", HTTP_BIT_GET, HTTP_LOCAL, "agent:read", 0, servers_cb},
-	{"/v1/agent/servers", HTTP_BITS_WRITE, HTTP_LOCAL, "agent:write", 0, add_servers_cb},
-	{"/v1/agent/join", HTTP_BITS_WRITE, HTTP_LOCAL, "agent:write", 0, server_only_cb},
-	{"/v1/agent/force-leave", HTTP_BITS_WRITE, HTTP_LOCAL, "agent:write", 0, server_only_cb},
-	{"/v1/metrics", HTTP_BIT_GET, HTTP_LOCAL, "agent:read", 0, metrics_cb},
+	{"/v1/agent/servers", HTTP_BIT_GET, HTTP_LOCAL, "agent:read", OWN, servers_cb},
+	{"/v1/agent/servers", HTTP_BITS_WRITE, HTTP_LOCAL, "agent:write", OWN, add_servers_cb},
+	{"/v1/agent/join", HTTP_BITS_WRITE, HTTP_LOCAL, "agent:write", OWN, server_only_cb},
+	{"/v1/agent/force-leave", HTTP_BITS_WRITE, HTTP_LOCAL, "agent:write", OWN, server_only_cb},
+	{"/v1/metrics", HTTP_BIT_GET, HTTP_LOCAL, NULL, OWN, metrics_cb},
+	{"/v1/agent/monitor", HTTP_BIT_GET, HTTP_LOCAL, "agent:read", 0, agent_cb},
+	{"/v1/agent/host", HTTP_BIT_GET, HTTP_LOCAL, "agent:read", 0, agent_cb},
+	{"/v1/agent/pprof/:profile", HTTP_BIT_GET, HTTP_LOCAL, "agent:write", 0, agent_cb},
 	ALLOC("/v1/client/allocation/:id..."),
 	ALLOC("/v1/client/allocation/:id/signal"),
 	ALLOC("/v1/client/allocation/:id/restart"),
@@ -371,7 +398,11 @@ static void handle_copy(void *ctx, struct http_request *copy)
 	if (agent_node_of(f->client) == NULL) {
 		http_answer_text(copy, 500, "the agent is stopping");
 	} else if (http_route_find(f->router, copy) == 0) {
-		copy->route->handle_cb(f, copy);
+		if ((copy->route->flags & OWN) != 0) {
+			client_guard(agent_node_of(f->client), copy, copy->route->handle_cb, f);
+		} else {
+			copy->route->handle_cb(f, copy);
+		}
 	}
 }
 
@@ -430,11 +461,16 @@ static int set_texts(struct agent_front *f, const struct agent_config *config, c
 	return f->address != NULL ? 0 : ERR_INVALID;
 }
 
-static int listen_http(struct agent_front *f, const struct agent_config *config, char why[AGENT_WHY])
+static int listen_http(struct agent_front *f, const struct agent_config *config, struct tls *tls, char why[AGENT_WHY])
 {
 	const struct httpd_config http = {.address = f->address,
 					  .port = (uint16_t)config->ports->http,
+					  .tls = tls,
+					  .handshake_ms = config_ms(config->limits->https_handshake_timeout),
 					  .conns_per_client_max = (unsigned)config->limits->http_max_conns_per_client,
+					  .requests_per_s = config->limits->http_request_rate_per_client,
+					  .requests_burst = (unsigned)config->limits->http_request_burst_per_client,
+					  .tokens = config->acl->enabled,
 					  .start_cb = start_cb,
 					  .handle_cb = handle_cb,
 					  .ctx = f};
@@ -442,8 +478,8 @@ static int listen_http(struct agent_front *f, const struct agent_config *config,
 	return httpd_start(&http, &f->httpd, why, AGENT_WHY);
 }
 
-int agent_front_start(const struct agent_config *config, struct agent_node *client, struct agent_front **out,
-		      char why[AGENT_WHY])
+int agent_front_start(const struct agent_config *config, struct tls *tls, struct agent_node *client,
+		      struct agent_front **out, char why[AGENT_WHY])
 {
 	struct agent_front *f = calloc(1, sizeof(*f));
 	int rv;
@@ -458,7 +494,7 @@ int agent_front_start(const struct agent_config *config, struct agent_node *clie
 	f->router = http_router_new(routes, sizeof(routes) / sizeof(routes[0]));
 	rv = f->router != NULL ? set_texts(f, config, why) : ERR_NOMEM;
 	if (rv == 0) {
-		rv = listen_http(f, config, why);
+		rv = listen_http(f, config, tls, why);
 	}
 	if (rv != 0) {
 		front_free(f);

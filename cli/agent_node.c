@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "cli/agent_parts.h"
+#include "cli/hostdata.h"
 #include "client/client.h"
 #include "client/link_rpc.h"
+#include "lib/bell.h"
 #include "lib/uuid.h"
+#include "proto/channel.h"
 #include "proto/error.h"
 
 enum {
@@ -23,7 +26,7 @@ struct agent_node {
 	char node_id[UUID_TEXT];
 
 	uv_loop_t loop;
-	uv_async_t wake; /* Stays until close: others may ring when the thread has ended. */
+	struct bell wake; /* Stays until close: others may ring when the thread has ended. */
 	struct mailbox box;
 	atomic_bool stop_asked;
 	bool end_tasks;
@@ -31,6 +34,7 @@ struct agent_node {
 	bool started;
 
 	/* Of the thread. */
+	struct channels *channels; /* NULL: plain text. */
 	struct client_link *link;
 	struct client *client;
 	struct agent_relay *relay;
@@ -113,7 +117,21 @@ static int set_config(const struct agent_config *c, struct arena *mem, struct cl
 	out->chroot_env = c->client->chroot_env;
 	out->max_kill_timeout_ns = c->client->max_kill_timeout;
 	out->gc_max_allocs = c->client->gc_max_allocs;
+	out->gc_disk_percent = c->client->gc_disk_usage_threshold;
+	out->gc_inode_percent = c->client->gc_inode_usage_threshold;
+	out->gc_interval_ns = c->client->gc_interval;
+	out->gc_parallel = c->client->gc_parallel_destroys;
+	out->facts = agent_hostdata(c);
 	out->dev = c->dev_mode;
+	out->https = c->tls->http;
+	out->tls = (struct client_tls){.ca_file = c->tls->ca_file,
+				       .cert_file = c->tls->cert_file,
+				       .key_file = c->tls->key_file,
+				       .verify_names = c->tls->verify_server_hostname};
+	out->acl_enabled = c->acl->enabled;
+	out->acl_token_ttl_ns = c->acl->token_ttl;
+	out->acl_policy_ttl_ns = c->acl->policy_ttl;
+	out->disable_remote_exec = c->client->disable_remote_exec;
 	set_machine(c, out);
 	if (config_client_servers(c, mem, &out->servers) != 0 || set_plugins(c, mem, out) != 0 ||
 	    set_volumes(c, mem, out) != 0) {
@@ -124,13 +142,13 @@ static int set_config(const struct agent_config *c, struct arena *mem, struct cl
 
 /* ---- mail ---- */
 
-static void wake_cb(uv_async_t *wake);
+static void wake_cb(struct bell *wake);
 
 static void ring(void *arg)
 {
 	struct agent_node *c = arg;
 
-	(void)uv_async_send(&c->wake);
+	bell_ring(&c->wake);
 }
 
 bool agent_node_post(struct agent_node *c, struct mail *mail)
@@ -155,11 +173,10 @@ static int open_loop(struct agent_node *c)
 	if (uv_loop_init(&c->loop) != 0) {
 		return ERR_NOMEM;
 	}
-	if (uv_async_init(&c->loop, &c->wake, wake_cb) != 0) {
+	if (bell_open(&c->wake, &c->loop, wake_cb, c) != 0) {
 		(void)uv_loop_close(&c->loop);
 		return ERR_NOMEM;
 	}
-	c->wake.data = c;
 	mailbox_init(&c->box, MAIL_MAX, ring, c);
 	return 0;
 }
@@ -167,23 +184,26 @@ static int open_loop(struct agent_node *c)
 /* Run what is left on the loop until nothing is. */
 static void close_loop(struct agent_node *c)
 {
-	uv_close((uv_handle_t *)&c->wake, NULL);
+	bell_close(&c->wake, NULL);
 	while (uv_run(&c->loop, UV_RUN_DEFAULT) != 0) {
 	}
 	(void)uv_loop_close(&c->loop);
 }
 
-static int open_parts(struct agent_node *c, char why[AGENT_WHY])
+static int open_parts(struct agent_node *c, const struct agent_secrets *secrets, char why[AGENT_WHY])
 {
 	const struct client_config *config = &c->client_config;
-	const struct link_rpc_config link = {.servers = config->servers,
-					     .name = config->name,
-					     .region = config->region,
-					     .datacenter = config->datacenter,
-					     .version = DROVER_VERSION,
-					     .http_addr = config->http_addr};
+	struct link_rpc_config link = {.servers = config->servers,
+				       .name = config->name,
+				       .region = config->region,
+				       .datacenter = config->datacenter,
+				       .version = DROVER_VERSION,
+				       .http_addr = config->http_addr};
 
-	c->link = link_rpc_new(&c->loop, &link);
+	if (agent_secrets_channels(secrets, c->config, &link.channels) == 0) {
+		c->channels = link.channels;
+		c->link = link_rpc_new(&c->loop, &link);
+	}
 	c->relay = c->link != NULL ? agent_relay_new(&c->loop, c->config, c) : NULL;
 	if (c->relay == NULL) {
 		snprintf(why, AGENT_WHY, "%s", error_text(ERR_NOMEM));
@@ -199,7 +219,8 @@ static int open_parts(struct agent_node *c, char why[AGENT_WHY])
 	return 0;
 }
 
-struct agent_node *agent_node_open(const struct agent_config *config, int64_t task_files_max, char why[AGENT_WHY])
+struct agent_node *agent_node_open(const struct agent_config *config, const struct agent_secrets *secrets,
+				   int64_t task_files_max, char why[AGENT_WHY])
 {
 	struct agent_node *c = calloc(1, sizeof(*c));
 
@@ -213,7 +234,7 @@ struct agent_node *agent_node_open(const struct agent_config *config, int64_t ta
 	}
 	c->config = config;
 	c->client_config.task_files_max = task_files_max;
-	if (open_parts(c, why) != 0) {
+	if (open_parts(c, secrets, why) != 0) {
 		agent_node_close(c);
 		return NULL;
 	}
@@ -256,6 +277,11 @@ struct client_link *agent_node_link(struct agent_node *c)
 	return c->link;
 }
 
+struct channels *agent_node_channels(struct agent_node *c)
+{
+	return c->channels;
+}
+
 struct agent_relay *agent_node_relay(struct agent_node *c)
 {
 	return c->relay;
@@ -284,7 +310,7 @@ static void relay_stopped_cb(void *ctx)
 	check_stopped(c);
 }
 
-static void wake_cb(uv_async_t *wake)
+static void wake_cb(struct bell *wake)
 {
 	struct agent_node *c = wake->data;
 
@@ -342,6 +368,7 @@ void agent_node_close(struct agent_node *c)
 	if (c->link != NULL) {
 		link_rpc_free(c->link);
 	}
+	channels_free(c->channels);
 	arena_close(&c->mem);
 	free(c);
 }

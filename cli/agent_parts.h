@@ -1,6 +1,6 @@
 /**
  * The parts of a running agent, for the files that make it up: agent.c, agent_server.c, agent_node.c, agent_front.c,
- * agent_relay.c.
+ * agent_relay.c, agent_tls.c.
  *
  *     a server          server/server.h has all its threads
  *     a client          the client's thread: its loop, the client, its link to the servers
@@ -24,12 +24,34 @@
 struct agent_node;
 struct agent_front;
 struct agent_relay;
+struct channels;
 struct client;
 struct client_link;
 struct server;
 struct server_config;
+struct tls;
 
 enum { AGENT_WHY = 512 };
+
+/* ---- agent_tls.c ---- */
+
+/* Certificates and keys, as their files say; NULL where there is no TLS. */
+struct agent_secrets {
+	struct tls *http;
+	struct tls *rpc;
+	unsigned char key[CONFIG_SECRET_MAX]; /* What agents must know to talk to each other; */
+	size_t key_len;                       /* 0: nothing. */
+};
+
+/* 0; or an ERR_ code with a text in `why`. */
+int agent_secrets_open(const struct agent_config *config, struct agent_secrets *out, char why[AGENT_WHY]);
+
+/* Read the files again, for new connections. What went wrong is logged, and then all is as it was. */
+void agent_secrets_reload(struct agent_secrets *s);
+void agent_secrets_close(struct agent_secrets *s);
+
+/* How this agent's connections to servers look on the wire (proto/channel.h); NULL: plain text. ERR_NOMEM or 0. */
+int agent_secrets_channels(const struct agent_secrets *s, const struct agent_config *config, struct channels **out);
 
 /* ---- agent_server.c ---- */
 
@@ -45,7 +67,8 @@ const char *agent_numeric_host(const char *key, const char *host, struct arena *
 
 /* Read the local state and look at the machine; nothing runs yet. Tasks get the soft limit of open files, unless it is
  * 0. NULL, with a text in `why`. */
-struct agent_node *agent_node_open(const struct agent_config *config, int64_t task_files_max, char why[AGENT_WHY]);
+struct agent_node *agent_node_open(const struct agent_config *config, const struct agent_secrets *secrets,
+				   int64_t task_files_max, char why[AGENT_WHY]);
 
 /* The node's ID, from open on. */
 const char *agent_node_id(const struct agent_node *c);
@@ -73,13 +96,14 @@ void agent_node_post_answer(struct agent_node *c, struct mail *mail);
 struct client *agent_node_of(struct agent_node *c);
 struct client_link *agent_node_link(struct agent_node *c);
 struct agent_relay *agent_node_relay(struct agent_node *c);
+struct channels *agent_node_channels(struct agent_node *c);
 
 /* ---- agent_front.c ---- */
 
-/* Listen for HTTP, and answer for this client. The client is open, and not yet started. An ERR_ code, with a text in
+/* Listen for HTTP, through TLS if that is not NULL, and answer for this client. The client is open, and not yet started. An ERR_ code, with a text in
  * `why`. */
-int agent_front_start(const struct agent_config *config, struct agent_node *client, struct agent_front **out,
-		      char why[AGENT_WHY]);
+int agent_front_start(const struct agent_config *config, struct tls *tls, struct agent_node *client,
+		      struct agent_front **out, char why[AGENT_WHY]);
 
 /* Listen no more; requests under way have so long to be answered. The client still runs. */
 void agent_front_stop(struct agent_front *f, uint32_t grace_ms);

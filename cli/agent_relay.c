@@ -295,6 +295,7 @@ struct agent_relay *agent_relay_new(uv_loop_t *loop, const struct agent_config *
 		free(r);
 		return NULL;
 	}
+	rpc_host_secure(&r->host, agent_node_channels(client), config->region);
 	uv_timer_init(loop, &r->timer);
 	r->timer.data = r;
 	return r;

@@ -1,11 +1,13 @@
 /* The server's configuration, from that of the agent. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "cli/agent_parts.h"
+#include "cli/hostdata.h"
 #include "cli/netaddr.h"
 #include "proto/error.h"
 #include "server/server.h"
@@ -120,6 +122,10 @@ static void set_leader(const struct agent_server *s, struct leader_config *out)
 	out->gc.job_ns = s->job_gc_threshold;
 	out->gc.deployment_ns = s->deployment_gc_threshold;
 	out->gc.node_ns = s->node_gc_threshold;
+	out->expiry.token_age_ns = s->acl_token_gc_threshold;
+	out->rootkeys.interval_ns = s->root_key_gc_interval;
+	out->rootkeys.gc_ns = s->root_key_gc_threshold;
+	out->rootkeys.rotation_ns = s->root_key_rotation_threshold;
 }
 
 static void set_autopilot(const struct agent_autopilot *a, struct autopilot_config *out)
@@ -143,18 +149,27 @@ static void set_work(const struct agent_config *c, struct server_config *out)
 	out->schedulers = s->num_schedulers.set ? (unsigned)s->num_schedulers.at : 0;
 	out->no_schedulers = s->num_schedulers.set && s->num_schedulers.at == 0;
 	out->versions_kept = s->job_tracked_versions;
+	out->count_max = s->job_max_count > 0 ? s->job_max_count : -1;
 	out->source_bytes_max = source > 0 ? (size_t)source : 1; /* 0 keeps none here, and is the default there. */
 	set_leader(s, &out->leader);
 	set_autopilot(c->autopilot, &out->autopilot);
 }
 
+static void set_acl(const struct agent_acl *a, struct server_config *out)
+{
+	out->acl.enabled = a->enabled;
+	out->acl.token_min_ttl_ns = a->token_min_expiration_ttl;
+	out->acl.token_max_ttl_ns = a->token_max_expiration_ttl;
+}
+
 static void set_limits(const struct agent_limits *l, struct server_config *out)
 {
-	int64_t ms = l->rpc_handshake_timeout / CONFIG_MS;
-
 	out->http_conns_per_client = (unsigned)l->http_max_conns_per_client;
 	out->rpc_conns_per_client = (unsigned)l->rpc_max_conns_per_client;
-	out->rpc_handshake_ms = (uint32_t)(ms < UINT32_MAX ? ms : UINT32_MAX);
+	out->http_requests_per_s = l->http_request_rate_per_client;
+	out->http_requests_burst = (unsigned)l->http_request_burst_per_client;
+	out->rpc_handshake_ms = config_ms(l->rpc_handshake_timeout);
+	out->https_handshake_ms = config_ms(l->https_handshake_timeout);
 }
 
 /* ---- all of it ---- */
@@ -171,9 +186,36 @@ static int set_self(const struct agent_config *c, const char *node_id, struct ar
 	out->version = DROVER_VERSION;
 	out->api_version = c->version->version;
 	out->node_id = node_id;
+	out->facts = agent_hostdata(c);
 	out->config_json = rv == 0 ? arena_strndup(mem, json.at, json.len) : NULL;
 	buf_close(&json);
 	return out->config_json != NULL ? 0 : ERR_NOMEM;
+}
+
+/* The key that wraps root keys, from the file that the configuration names. */
+static int set_wrapping(const struct agent_server *s, struct server_config *out, char why[AGENT_WHY])
+{
+	char text[256];
+	size_t n;
+	FILE *f;
+
+	if (s->wrapping_key_file[0] == '\0') {
+		return 0;
+	}
+	f = fopen(s->wrapping_key_file, "re");
+	if (f == NULL) {
+		snprintf(why, AGENT_WHY, "server.wrapping_key_file: %.200s: %s", s->wrapping_key_file, strerror(errno));
+		return ERR_INVALID;
+	}
+	n = fread(text, 1, sizeof(text), f);
+	fclose(f);
+	if (keyring_parse(text, n, out->wrapping_key) != 0) {
+		snprintf(why, AGENT_WHY, "server.wrapping_key_file: %.200s must hold 32 bytes in base64 or hexadecimal",
+			 s->wrapping_key_file);
+		return ERR_INVALID;
+	}
+	out->wraps = true;
+	return 0;
 }
 
 int agent_server_config(const struct agent_config *config, const char *node_id, struct arena *mem,
@@ -187,8 +229,12 @@ int agent_server_config(const struct agent_config *config, const char *node_id, 
 		snprintf(why, AGENT_WHY, "%s", error_text(ERR_NOMEM));
 		return ERR_NOMEM;
 	}
+	if (set_wrapping(config->server, out, why) != 0) {
+		return ERR_INVALID;
+	}
 	set_log(config, out);
 	set_work(config, out);
 	set_limits(config->limits, out);
+	set_acl(config->acl, out);
 	return 0;
 }

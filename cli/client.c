@@ -9,7 +9,7 @@
 /* Name, value, environment, help. */
 #define CLIENT_FLAG_LIST(X)                                                                                            \
 	X("address", "addr", "NOMAD_ADDR",                                                                             \
-	  "The server's address: http://HOST:PORT. The default is "                                                    \
+	  "The server's address: http://HOST:PORT, or https. The default is "                                          \
 	  "http://127.0.0.1:4646, or NOMAD_ADDR.")                                                                     \
 	X("region", "region", "NOMAD_REGION", "The region to which the request is forwarded, or NOMAD_REGION.")        \
 	X("namespace", "namespace", "NOMAD_NAMESPACE", "The namespace, \"*\" for all, or NOMAD_NAMESPACE.")            \
@@ -17,7 +17,9 @@
 	X("ca-cert", "file", "NOMAD_CACERT", "Certificates that a server's is checked with, or NOMAD_CACERT.")         \
 	X("ca-path", "directory", "NOMAD_CAPATH", "A directory of such certificates, or NOMAD_CAPATH.")                \
 	X("client-cert", "file", "NOMAD_CLIENT_CERT", "The own certificate, or NOMAD_CLIENT_CERT.")                    \
-	X("client-key", "file", "NOMAD_CLIENT_KEY", "Its key, or NOMAD_CLIENT_KEY.")
+	X("client-key", "file", "NOMAD_CLIENT_KEY", "Its key, or NOMAD_CLIENT_KEY.")                                   \
+	X("tls-server-name", "name", "NOMAD_TLS_SERVER_NAME",                                                          \
+	  "The name that the server's certificate must be for, if not the address's, or NOMAD_TLS_SERVER_NAME.")
 
 const struct flag client_flags[] = {
 #define X(name, takes, environment, help) {name, takes, help},
@@ -90,18 +92,68 @@ static void set_option(struct client *c, CURLoption option, const char *value)
 	}
 }
 
-static void set_tls(struct client *c, const struct args *args)
+static bool skips_verification(const struct args *args)
 {
 	const char *skip = getenv("NOMAD_SKIP_VERIFY");
 
-	set_option(c, CURLOPT_CAINFO, setting(args, "ca-cert"));
-	set_option(c, CURLOPT_CAPATH, setting(args, "ca-path"));
-	set_option(c, CURLOPT_SSLCERT, setting(args, "client-cert"));
-	set_option(c, CURLOPT_SSLKEY, setting(args, "client-key"));
-	if (args_has(args, "tls-skip-verify") || (skip != NULL && strcmp(skip, "true") == 0)) {
+	return args_has(args, "tls-skip-verify") ||
+	       (skip != NULL && (strcasecmp(skip, "true") == 0 || strcasecmp(skip, "t") == 0 || strcmp(skip, "1") == 0));
+}
+
+/* Authorities that are named are the only ones. */
+static void set_authorities(struct client *c, const struct args *args)
+{
+	const char *file = setting(args, "ca-cert");
+	const char *path = setting(args, "ca-path");
+
+	if (file[0] != '\0' || path[0] != '\0') {
+		curl_easy_setopt(c->curl, CURLOPT_CAINFO, file[0] != '\0' ? file : NULL);
+		curl_easy_setopt(c->curl, CURLOPT_CAPATH, path[0] != '\0' ? path : NULL);
+	}
+}
+
+/* Requests are for a host of that name, which is where the address says. */
+static bool set_server_name(struct client *c, const char *name)
+{
+	const char *host = c->address + strlen("https://");
+	size_t n = strcspn(host, "/");
+	const char *port = memrchr(host, ':', n);
+	const char *to;
+
+	if (name[0] == '\0' || strncmp(c->address, "https://", 8) != 0) {
+		return true;
+	}
+	if (port != NULL && memchr(port, ']', n - (size_t)(port - host)) != NULL) {
+		port = NULL;
+	}
+	to = arena_printf(c->mem, "::%.*s%s", (int)n, host, port != NULL ? "" : ":443");
+	c->address = arena_printf(c->mem, "https://%s%s", name, port != NULL ? port : host + n);
+	c->connect_to = to != NULL ? curl_slist_append(NULL, to) : NULL;
+	curl_easy_setopt(c->curl, CURLOPT_CONNECT_TO, c->connect_to);
+	return c->address != NULL && c->connect_to != NULL;
+}
+
+static bool set_tls(struct client *c, const struct args *args)
+{
+	const char *cert = setting(args, "client-cert");
+	const char *key = setting(args, "client-key");
+
+	if ((cert[0] != '\0') != (key[0] != '\0')) {
+		fprintf(stderr, "Error: both a client certificate and its key are needed, or none\n");
+		return false;
+	}
+	set_authorities(c, args);
+	set_option(c, CURLOPT_SSLCERT, cert);
+	set_option(c, CURLOPT_SSLKEY, key);
+	if (skips_verification(args)) {
 		curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
+	if (!set_server_name(c, setting(args, "tls-server-name"))) {
+		fprintf(stderr, "Error: out of memory\n");
+		return false;
+	}
+	return true;
 }
 
 static bool add_header(struct client *c, const char *line)
@@ -148,23 +200,42 @@ bool client_init(struct client *c, const struct args *args)
 	}
 	curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT, 10L);
+	curl_easy_setopt(c->curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(c->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(c->curl, CURLOPT_ACCEPT_ENCODING, "gzip");
 	curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->error);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
 	curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, take_header);
 	curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
-	set_tls(c, args);
+	if (!set_tls(c, args)) {
+		client_close(c);
+		return false;
+	}
 	return true;
 }
 
 void client_close(struct client *c)
 {
-	curl_slist_free_all(c->headers);
 	curl_easy_cleanup(c->curl);
+	curl_slist_free_all(c->headers);
+	curl_slist_free_all(c->connect_to);
 	buf_close(&c->url);
 	buf_close(&c->body);
+}
+
+int client_run(struct args *args, int (*work)(struct client *c, struct args *args))
+{
+	struct client c;
+	int code;
+
+	if (!client_init(&c, args)) {
+		return EXIT_ERROR;
+	}
+	code = work(&c, args);
+	client_close(&c);
+	return code;
 }
 
 /* ---- requests ---- */
@@ -183,12 +254,22 @@ static void put_escaped(struct buf *out, const char *text)
 	}
 }
 
+/* A segment of dots would be taken for a step up, or none: as %2E it is a name. */
+static bool is_dots(const char *text)
+{
+	return strcmp(text, ".") == 0 || strcmp(text, "..") == 0;
+}
+
 const char *client_escape(struct client *c, const char *text)
 {
 	struct buf out = {0};
 	const char *copy;
 
-	put_escaped(&out, text);
+	if (is_dots(text)) {
+		buf_str(&out, text[1] == '\0' ? "%2E" : "%2E%2E");
+	} else {
+		put_escaped(&out, text);
+	}
 	copy = arena_strdup(c->mem, buf_text(&out));
 	buf_close(&out);
 	return copy != NULL ? copy : "";

@@ -11,7 +11,7 @@
  *     client_close(&api);
  *
  * Where to and as whom: -address and NOMAD_ADDR, -token and NOMAD_TOKEN, -namespace and NOMAD_NAMESPACE, -region and
- * NOMAD_REGION, -ca-cert and so on; the flag comes before the environment. What goes wrong is told on stderr, with the
+ * NOMAD_REGION, -ca-cert and so on (TLS); the flag comes before the environment. What goes wrong is told on stderr, with the
  * server's own text where there is one.
  */
 #ifndef CLI_CLIENT_H_
@@ -32,6 +32,7 @@ extern const struct flag client_flags[];
 struct client {
 	void *curl;
 	void *headers; /* Added to each request. */
+	void *connect_to; /* Where the address is, if not where its name says. */
 	struct arena *mem;
 	const char *address;
 	const char *namespace_; /* "" for none: the server's default. */
@@ -49,6 +50,15 @@ struct client {
 /* False, with a word on stderr, if flags or environment make no sense. */
 bool client_init(struct client *c, const struct args *args);
 void client_close(struct client *c);
+
+/* Carry out a command with a client of its own; returns the exit code. CLIENT_RUN(list) makes run_list() of list(). */
+int client_run(struct args *args, int (*work)(struct client *c, struct args *args));
+
+#define CLIENT_RUN(name)                                                                                               \
+	static int run_##name(struct args *args)                                                                       \
+	{                                                                                                              \
+		return client_run(args, name);                                                                         \
+	}
 
 /* The path of the next request, with what needs it percent-encoded; parameters of its query. */
 void client_url(struct client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

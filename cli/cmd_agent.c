@@ -27,7 +27,7 @@
 	  "The machine's CPU power, instead of what is found.")                                                        \
 	X("data-dir", "path", "data_dir", "Where all state is kept: an absolute path.")                                \
 	X("dc", "datacenter", "datacenter", "The agent's datacenter.")                                                 \
-	X("encrypt", "key", "server.encrypt", "The key for gossip.")                                                   \
+	X("encrypt", "key", "server.encrypt", "The secret of all agents, in base64.")                                                   \
 	X("join", "address", "server.server_join.start_join", "A server to join; may be repeated.")                    \
 	X("log-include-location", NULL, "log_include_location", "Name the place in the code in log lines.")            \
 	X("log-json", NULL, "log_json", "Log in JSON.")                                                                \
@@ -125,6 +125,9 @@ static bool load(const struct args *args, struct agent_config *c, struct hcl_rep
 	}
 	if (rv == 0) {
 		rv = read_files(args, c, report);
+	}
+	if (rv != ERR_NOMEM && args_has(args, "dev")) {
+		config_dev_roles(c);
 	}
 	if (rv != ERR_NOMEM) {
 		rv = set_flags(args, c, report);

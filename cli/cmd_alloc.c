@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/alloc_pick.h"
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/lookup.h"
@@ -11,7 +12,7 @@
 
 enum { LINE_BYTES = 120 }; /* What a line of a log is taken to have when lines are asked for. */
 
-static const char *find_alloc(struct client *c, const char *prefix)
+const char *alloc_by_prefix(struct client *c, const char *prefix)
 {
 	struct alloc_stubs allocs;
 	const char *id = lookup_one(c, "/v1/allocations", "allocation", prefix, true, &alloc_stubs_type, &allocs);
@@ -224,7 +225,7 @@ static int run_status(struct args *args)
 	if (args->n_rest == 0) {
 		code = list_allocs(&c, args);
 	} else {
-		id = find_alloc(&c, args->rest[0]);
+		id = alloc_by_prefix(&c, args->rest[0]);
 	}
 	if (id != NULL) {
 		code = show_one_alloc(&c, args, id);
@@ -260,8 +261,7 @@ struct logs {
 	bool follow;
 };
 
-/* Any allocation of the job, a running one if there is one. */
-static const char *alloc_of_job(struct client *c, const struct args *args, const char *job)
+const char *alloc_of_job(struct client *c, const struct args *args, const char *job)
 {
 	const char *group = args_get(args, "group", NULL);
 	struct alloc_stubs allocs;
@@ -286,8 +286,7 @@ static const char *alloc_of_job(struct client *c, const struct args *args, const
 	return best != NULL ? best->id : NULL;
 }
 
-/* The only task, if none was named. */
-static const char *task_of(struct client *c, const char *id)
+const char *alloc_only_task(struct client *c, const char *id)
 {
 	struct allocation a;
 	uint32_t i;
@@ -319,13 +318,13 @@ static bool find_logs(struct client *c, const struct args *args, struct logs *l)
 		fprintf(stderr, "An allocation ID or -job is needed\n");
 		return false;
 	}
-	l->alloc = job != NULL ? alloc_of_job(c, args, job) : find_alloc(c, args->rest[0]);
+	l->alloc = job != NULL ? alloc_of_job(c, args, job) : alloc_by_prefix(c, args->rest[0]);
 	if (l->alloc == NULL) {
 		return false;
 	}
 	l->task = args_get(args, "task", args->n_rest > next ? args->rest[next] : NULL);
 	if (l->task == NULL) {
-		l->task = task_of(c, l->alloc);
+		l->task = alloc_only_task(c, l->alloc);
 	}
 	l->follow = args_has(args, "f");
 	if (args_has(args, "tail") || lines >= 0 || bytes >= 0) {

@@ -225,6 +225,7 @@ static bool take_words(struct args *args, int argc, char **argv)
 			}
 		} else {
 			args->rest[args->n_rest++] = argv[i];
+			flags = flags && !args->command->leads;
 		}
 	}
 	return true;
@@ -284,15 +285,20 @@ static const struct command *find_command(const char *text, int words, int argc,
 	return NULL;
 }
 
-/* Names have one word to three; the longest name is meant if several exist. */
+enum { WORDS_MAX = 4 };
+
+/* Names have one word to four; the longest name is meant if several exist. */
 static const struct command *resolve(int argc, char **argv, int *used)
 {
 	const struct command *c = NULL;
-	char name[96];
+	char name[WORDS_MAX * 32];
 
-	for (int words = argc < 3 ? argc : 3; words > 0 && c == NULL; words--) {
-		snprintf(name, sizeof(name), "%.30s%s%.30s%s%.30s", argv[0], words > 1 ? " " : "",
-			 words > 1 ? argv[1] : "", words > 2 ? " " : "", words > 2 ? argv[2] : "");
+	for (int words = argc < WORDS_MAX ? argc : WORDS_MAX; words > 0 && c == NULL; words--) {
+		int n = 0;
+
+		for (int i = 0; i < words; i++) {
+			n += snprintf(name + n, 32, "%s%.30s", i > 0 ? " " : "", argv[i]);
+		}
 		c = find_command(name, words, argc, used);
 	}
 	return c;

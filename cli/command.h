@@ -52,6 +52,7 @@ struct command {
 	const char *details; /* Further paragraphs, or NULL. */
 	const struct flag *flags;
 	bool api; /* Talks to a server: takes the flags of cli/client.h as well. */
+	bool leads; /* Flags come before the first argument only: the others may be a command with flags of its own. */
 	unsigned min;
 	unsigned max; /* How many arguments it takes. */
 	int (*run)(struct args *args);

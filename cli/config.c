@@ -11,6 +11,7 @@
 
 #include "cli/netaddr.h"
 #include "proto/error.h"
+#include "proto/jsonin.h"
 
 OBJECT_DEFINE(agent_ports, AGENT_PORTS_FIELDS);
 OBJECT_DEFINE(agent_addresses, AGENT_ADDRESSES_FIELDS);
@@ -105,6 +106,12 @@ int config_dev(struct agent_config *c, struct arena *mem)
 
 	c->dev_mode = true;
 	return lay(c, text, sizeof(text) - 1, false, mem, &report);
+}
+
+void config_dev_roles(struct agent_config *c)
+{
+	c->server->enabled = true;
+	c->client->enabled = true;
 }
 
 /* ---- files ---- */
@@ -536,10 +543,20 @@ static int set_raw_exec(struct agent_config *c, struct arena *mem)
 	return 0;
 }
 
+/* Nobody who stays below the rate is refused for asking twice at once. */
+static void set_burst(struct agent_limits *l)
+{
+	if (l->http_request_burst_per_client == 0 && l->http_request_rate_per_client > 0) {
+		l->http_request_burst_per_client =
+			l->http_request_rate_per_client < 500000 ? (int64_t)(2 * l->http_request_rate_per_client) + 1 : 1000000;
+	}
+}
+
 int config_finish(struct agent_config *c, struct arena *mem, struct hcl_report *report)
 {
 	unsigned before = report->errors;
 
+	set_burst(c->limits);
 	if (set_name(c, mem) != 0 || set_directories(c, mem) != 0 || set_addresses(c, mem, report) != 0 ||
 	    set_raw_exec(c, mem) != 0) {
 		return ERR_NOMEM;
@@ -579,6 +596,31 @@ unsigned config_election_ms(const struct agent_config *c)
 unsigned config_heartbeat_ms(const struct agent_config *c)
 {
 	return scaled_ms(c, c->raft->heartbeat_interval);
+}
+
+size_t config_encrypt_key(const char *text, unsigned char out[CONFIG_SECRET_MAX])
+{
+	char copy[CONFIG_SECRET_MAX * 2] = "";
+	size_t len = strlen(text);
+	int64_t n = -1;
+
+	if (len < sizeof(copy)) {
+		memcpy(copy, text, len + 1);
+		n = base64_decode(copy, len);
+	}
+	if (n != 16 && n != 24 && n != 32) {
+		n = 0;
+	}
+	memcpy(out, copy, (size_t)n);
+	explicit_bzero(copy, sizeof(copy));
+	return (size_t)n;
+}
+
+uint32_t config_ms(int64_t ns)
+{
+	int64_t ms = ns / CONFIG_MS;
+
+	return (uint32_t)(ms < UINT32_MAX ? ms : UINT32_MAX);
 }
 
 /* Append the addresses with a port each; one that is there already is left out. */

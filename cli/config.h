@@ -80,7 +80,7 @@
 	X(T, DUR, csi_volume_claim_gc_interval, "CSIVolumeClaimGCInterval", .dflt = 5 * CONFIG_MIN)                    \
 	X(T, DUR, csi_volume_claim_gc_threshold, "CSIVolumeClaimGCThreshold", .dflt = CONFIG_HOUR)                     \
 	X(T, DUR, csi_plugin_gc_threshold, "CSIPluginGCThreshold", .dflt = CONFIG_HOUR)                                \
-	X(T, DUR, acl_token_gc_threshold, "ACLTokenGCThreshold", .dflt = CONFIG_HOUR)                                  \
+	X(T, DUR, acl_token_gc_threshold, "ACLTokenGCThreshold", .dflt = CONFIG_HOUR, CONFIG_SPAN)                     \
 	X(T, DUR, root_key_gc_interval, "RootKeyGCInterval", .dflt = 10 * CONFIG_MIN)                                  \
 	X(T, DUR, root_key_gc_threshold, "RootKeyGCThreshold", .dflt = CONFIG_HOUR)                                    \
 	X(T, DUR, root_key_rotation_threshold, "RootKeyRotationThreshold", .dflt = 720 * CONFIG_HOUR)                  \
@@ -117,7 +117,8 @@
 	X(T, INT, job_tracked_versions, "JobTrackedVersions", .dflt = 6, .min = 1, .max = 1000)                        \
 	X(T, STR, oidc_issuer, "OIDCIssuer")                                                                           \
 	X(T, ANY, client_introduction, "ClientIntroduction")                                                           \
-	X(T, DUR, start_timeout, "StartTimeout", .dflt = 30 * CONFIG_S, .min = CONFIG_S, .max = CONFIG_LONG)
+	X(T, DUR, start_timeout, "StartTimeout", .dflt = 30 * CONFIG_S, .min = CONFIG_S, .max = CONFIG_LONG)           \
+	X(T, STR, wrapping_key_file, "WrappingKeyFile")
 
 /* Ours: the timing and the sizes of the replicated log. */
 #define AGENT_RAFT_FIELDS(X, T)                                                                                        \
@@ -222,8 +223,8 @@
 	X(T, DUR, policy_ttl, "PolicyTTL", .dflt = 30 * CONFIG_S, CONFIG_SPAN)                                         \
 	X(T, DUR, role_ttl, "RoleTTL", .dflt = 30 * CONFIG_S, CONFIG_SPAN)                                             \
 	X(T, STR, replication_token, "ReplicationToken", .secret = true)                                               \
-	X(T, DUR, token_min_expiration_ttl, "TokenMinExpirationTTL", .dflt = CONFIG_MIN)                               \
-	X(T, DUR, token_max_expiration_ttl, "TokenMaxExpirationTTL", .dflt = 24 * CONFIG_HOUR)
+	X(T, DUR, token_min_expiration_ttl, "TokenMinExpirationTTL", .dflt = CONFIG_MIN, CONFIG_SPAN)                  \
+	X(T, DUR, token_max_expiration_ttl, "TokenMaxExpirationTTL", .dflt = 24 * CONFIG_HOUR, CONFIG_SPAN)
 
 #define AGENT_TLS_FIELDS(X, T)                                                                                         \
 	X(T, BOOL, http, "EnableHTTP")                                                                                 \
@@ -263,6 +264,8 @@
 #define AGENT_LIMITS_FIELDS(X, T)                                                                                      \
 	X(T, DUR, https_handshake_timeout, "HTTPSHandshakeTimeout", .dflt = 5 * CONFIG_S, CONFIG_SPAN)                 \
 	X(T, INT, http_max_conns_per_client, "HTTPMaxConnsPerClient", .dflt = 100, CONFIG_COUNT)                       \
+	X(T, NUM, http_request_rate_per_client, "HTTPRequestRatePerClient")                                            \
+	X(T, INT, http_request_burst_per_client, "HTTPRequestBurstPerClient", .min = 0, .max = 1000000)                \
 	X(T, DUR, rpc_handshake_timeout, "RPCHandshakeTimeout", .dflt = 5 * CONFIG_S, CONFIG_SPAN)                     \
 	X(T, INT, rpc_max_conns_per_client, "RPCMaxConnsPerClient", .dflt = 100, CONFIG_COUNT)                         \
 	X(T, NUM, rpc_default_write_rate, "RPCDefaultWriteRate")                                                       \
@@ -378,6 +381,10 @@ int config_init(struct agent_config *c, struct arena *mem);
 /* The defaults of -dev on top: a server and a client with raw_exec on the loopback. The caller sets data_dir. */
 int config_dev(struct agent_config *c, struct arena *mem);
 
+/* After the files: -dev is a server and a client whatever they say of these roles. Programs that make configuration files
+ * write `"client": {"enabled": false}` for what they do not ask for, and mean -dev to win. */
+void config_dev_roles(struct agent_config *c);
+
 /* Lay a file, or the *.hcl and *.json files of a directory in the order of their names, over c. Faults are noted.
  * 0, ERR_INVALID if there were any, or ERR_NOMEM. */
 int config_read(struct agent_config *c, const char *path, struct arena *mem, struct hcl_report *report);
@@ -395,6 +402,13 @@ void config_check(const struct agent_config *c, struct hcl_report *report);
 
 /* As GET /v1/agent/self shows it, without secrets. ERR_NOMEM or 0. */
 int config_json(const struct agent_config *c, struct buf *out);
+
+/* The bytes of server.encrypt: 16, 24 or 32; 0: there is none, or it is none. */
+enum { CONFIG_SECRET_MAX = 32 };
+size_t config_encrypt_key(const char *text, unsigned char out[CONFIG_SECRET_MAX]);
+
+/* A duration in milliseconds, as far as they go. */
+uint32_t config_ms(int64_t ns);
 
 /* Raft's timing in milliseconds, with raft_multiplier in it. */
 unsigned config_election_ms(const struct agent_config *c);

@@ -6,6 +6,7 @@
 #include "cli/config.h"
 #include "cli/netaddr.h"
 #include "lib/log.h"
+#include "lib/tls.h"
 
 #define refuse(path, ...) hcl_report_about(report, true, path, __VA_ARGS__)
 #define warn(path, ...) hcl_report_about(report, false, path, __VA_ARGS__)
@@ -14,10 +15,6 @@
 
 /* What an operator relies on must not be passed over in silence: condition, path, and what it is. */
 #define REFUSED(X)                                                                                                     \
-	X(c->acl->enabled, "acl.enabled", "access control lists")                                                      \
-	X(c->tls->http, "tls.http", "TLS")                                                                             \
-	X(c->tls->rpc, "tls.rpc", "TLS")                                                                               \
-	X(c->server->encrypt[0] != '\0', "server.encrypt", "encrypted gossip")                                         \
 	X(c->enable_syslog, "enable_syslog", "syslog; the log goes to standard error")
 
 /* What can be left out without harm, but not without a word. Whole sections too: "vault" is all of vault { }. */
@@ -52,15 +49,11 @@ static const char *const without_effect[] = {"consul",
 					     "server.raft_trailing_logs",
 					     "server.job_default_priority",
 					     "server.job_max_priority",
-					     "server.job_max_count",
 					     "server.start_timeout",
 					     "server.csi_volume_claim_gc_interval",
 					     "server.csi_volume_claim_gc_threshold",
 					     "server.csi_plugin_gc_threshold",
-					     "server.acl_token_gc_threshold",
-					     "server.root_key_gc_interval",
-					     "server.root_key_gc_threshold",
-					     "server.root_key_rotation_threshold",
+					     "acl.replication_token",
 					     "client.template",
 					     "client.artifact",
 					     "client.fingerprint",
@@ -70,11 +63,6 @@ static const char *const without_effect[] = {"consul",
 					     "client.cpu_disable_dmidecode",
 					     "client.client_max_port",
 					     "client.client_min_port",
-					     "client.disable_remote_exec",
-					     "client.gc_interval",
-					     "client.gc_parallel_destroys",
-					     "client.gc_disk_usage_threshold",
-					     "client.gc_inode_usage_threshold",
 					     "client.gc_volumes_on_node_gc",
 					     "client.no_host_uuid",
 					     "client.host_volumes_dir",
@@ -97,11 +85,9 @@ static const char *const without_effect[] = {"consul",
 					     "log_rotate_bytes",
 					     "log_rotate_max_files",
 					     "plugin_dir",
-					     "enable_debug",
 					     "syslog_facility",
 					     "ui",
 					     "http_api_response_headers",
-					     "limits.https_handshake_timeout",
 					     "limits.rpc_default_write_rate",
 					     "limits.rpc_default_read_rate",
 					     "limits.rpc_default_list_rate",
@@ -308,6 +294,16 @@ static void check_joining(const struct agent_config *c, struct hcl_report *repor
 	check_addresses(report, "client.server_join.retry_join", &c->client->server_join->retry_join);
 }
 
+static void check_rate(const struct agent_config *c, struct hcl_report *report)
+{
+	double rate = c->limits->http_request_rate_per_client;
+
+	if (rate != 0 && !(rate >= 0.01 && rate <= 1000000)) {
+		refuse("limits.http_request_rate_per_client",
+		       "limits.http_request_rate_per_client must be 0, for no limit, or from 0.01 to 1000000 a second");
+	}
+}
+
 static void check_schedulers(const struct agent_config *c, struct hcl_report *report)
 {
 	static const char *const known[] = {"service", "batch", "system", "sysbatch", "_core"};
@@ -356,6 +352,65 @@ static void check_raft(const struct agent_config *c, struct hcl_report *report)
 	check_size(report, "server.job_max_source_size", c->server->job_max_source_size);
 }
 
+/* ---- access control ---- */
+
+static void check_acl(const struct agent_config *c, struct hcl_report *report)
+{
+	const struct agent_acl *a = c->acl;
+
+	if (a->token_min_expiration_ttl <= 0) {
+		refuse("acl.token_min_expiration_ttl", "acl.token_min_expiration_ttl must be above 0");
+	}
+	if (a->token_max_expiration_ttl < a->token_min_expiration_ttl) {
+		refuse("acl.token_max_expiration_ttl",
+		       "acl.token_max_expiration_ttl is below acl.token_min_expiration_ttl");
+	}
+}
+
+/* ---- TLS ---- */
+
+static void check_tls(const struct agent_config *c, struct hcl_report *report)
+{
+	const struct agent_tls *t = c->tls;
+	char bad[128];
+
+	if (t->http && t->cert_file[0] == '\0') {
+		refuse("tls.http", "tls.http needs tls.cert_file and tls.key_file");
+	}
+	if ((t->cert_file[0] != '\0') != (t->key_file[0] != '\0')) {
+		refuse("tls.key_file", "tls.cert_file and tls.key_file go together");
+	}
+	if (t->http && t->verify_https_client && t->ca_file[0] == '\0') {
+		refuse("tls.verify_https_client", "tls.verify_https_client needs tls.ca_file");
+	}
+	if (t->rpc && (t->ca_file[0] == '\0' || t->cert_file[0] == '\0')) {
+		refuse("tls.rpc", "tls.rpc needs tls.ca_file, tls.cert_file and tls.key_file");
+	}
+	if (!tls_version_known(t->tls_min_version)) {
+		refuse("tls.tls_min_version", "tls.tls_min_version must be tls10, tls11, tls12 or tls13, not \"%.40s\"",
+		       t->tls_min_version);
+	}
+	if (!tls_suites_known(t->tls_cipher_suites, bad, sizeof(bad))) {
+		refuse("tls.tls_cipher_suites", "tls.tls_cipher_suites: \"%s\" is not a cipher suite", bad);
+	}
+}
+
+static void check_encrypt(const struct agent_config *c, struct hcl_report *report)
+{
+	unsigned char key[CONFIG_SECRET_MAX];
+	bool is_key = config_encrypt_key(c->server->encrypt, key) > 0;
+
+	explicit_bzero(key, sizeof(key));
+	if (c->server->encrypt[0] == '\0') {
+		return;
+	}
+	if (!is_key) {
+		refuse("server.encrypt", "server.encrypt must be 16, 24 or 32 bytes in base64");
+	} else if (c->tls->rpc && !c->tls->rpc_upgrade_mode) {
+		warn("server.encrypt", "server.encrypt has no effect: with tls.rpc, certificates say who may connect");
+	}
+}
+
 /* ---- clients ---- */
 
 static void check_percent(struct hcl_report *report, const char *path, double value)
@@ -387,7 +442,11 @@ void config_check(const struct agent_config *c, struct hcl_report *report)
 	check_ports(c, report);
 	check_joining(c, report);
 	check_schedulers(c, report);
+	check_rate(c, report);
 	check_raft(c, report);
+	check_acl(c, report);
+	check_tls(c, report);
+	check_encrypt(c, report);
 	check_client(c, report);
 	check_support(c, report);
 }

@@ -75,6 +75,7 @@ const char *lookup_one(struct client *c, const char *path, const char *kind, con
 {
 	struct objs *objs = (struct objs *)(void *)((char *)list + list_type->fields[0].offset);
 
+	object_init(list_type, list);
 	if (uuid && strlen(prefix) < 2) {
 		fprintf(stderr, "The ID must have at least two characters\n");
 		return NULL;

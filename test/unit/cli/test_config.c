@@ -169,7 +169,7 @@ static const char full[] = "# A server that also runs work.\n"
 			   "    enabled = true\n"
 			   "  }\n"
 			   "}\n"
-			   "limits { http_max_conns_per_client = 0 }\n"
+			   "limits {\n  http_max_conns_per_client = 0\n  http_request_rate_per_client = 1.5\n}\n"
 			   "raft { election_timeout = \"300ms\" }\n"
 			   "telemetry {\n  prometheus_metrics = true\n}\n"
 			   "http_api_response_headers {\n  \"Access-Control-Allow-Origin\" = \"*\"\n}\n";
@@ -202,6 +202,7 @@ static void a_file_is_laid_over_the_defaults(void **state)
 	assert_string_equal(config.plugin.at[0].name, "raw_exec");
 	assert_string_equal(config.plugin.at[0].config, "{\"enabled\":true}");
 	assert_int_equal(config.limits->http_max_conns_per_client, 0);
+	assert_int_equal(config.limits->http_request_burst_per_client, 4); /* Twice the rate, and one. */
 	assert_int_equal(config_election_ms(&config), 1500);
 	assert_int_equal(config_server_peers(&config, &mem, &list), 0);
 	assert_int_equal(list.n, 3);
@@ -334,6 +335,19 @@ static void dev_is_a_whole_cluster_on_the_loopback(void **state)
 	assert_string_equal(list.at[0], "127.0.0.1:4647");
 }
 
+/* Programs that make configuration files write down each role, whether they want it or not. */
+static void dev_has_both_roles_whatever_files_say(void **state)
+{
+	const char *path = write_file("a.json", "{\"server\": {\"enabled\": false}, \"client\": {\"enabled\": false}}");
+
+	(void)state;
+	assert_int_equal(config_dev(&config, &mem), 0);
+	assert_int_equal(config_read(&config, path, &mem, &report), 0);
+	assert_false(config.client->enabled);
+	config_dev_roles(&config);
+	assert_true(config.server->enabled && config.client->enabled);
+}
+
 /* ---- rules ---- */
 
 #define BASE "data_dir = \"/d\"\nbind_addr = \"10.0.0.1\"\nserver { enabled = true }\n"
@@ -375,8 +389,25 @@ static void broken_rules_are_told(void **state)
 		 "agent.hcl:4,35: error: client.host_volume.v.path must be an absolute path, not \"x\""},
 		{BASE "raft { heartbeat_interval = \"100ms\" }", "raft.election_timeout must be at least three times"},
 		{BASE "raft { snapshot_size = \"big\" }", "raft.snapshot_size must be a size"},
-		{BASE "acl { enabled = true }", "agent.hcl:4,17: error: acl.enabled: not supported"},
-		{BASE "tls { http = true }", "tls.http: not supported: TLS"},
+		{BASE "limits { http_request_rate_per_client = -1 }", "limits.http_request_rate_per_client must be 0, for no"},
+		{BASE "limits { http_request_rate_per_client = 0.001 }", "limits.http_request_rate_per_client must be 0, for no"},
+		{BASE "acl { token_min_expiration_ttl = \"0s\" }", "acl.token_min_expiration_ttl must be above 0"},
+		{BASE "acl { token_min_expiration_ttl = \"48h\" }",
+		 "acl.token_max_expiration_ttl is below acl.token_min_expiration_ttl"},
+		{BASE "tls { http = true }", "tls.http needs tls.cert_file"},
+		{BASE "tls { rpc = true\n cert_file = \"/c\"\n key_file = \"/k\" }",
+		 "agent.hcl:4,13: error: tls.rpc needs tls.ca_file, tls.cert_file and tls.key_file"},
+		{"data_dir = \"/d\"\nbind_addr = \"::1\"\nserver {\n enabled = true\n encrypt = \"c2hvcnQ=\"\n}",
+		 "server.encrypt must be 16, 24 or 32 bytes in base64"},
+		{"data_dir = \"/d\"\nbind_addr = \"::1\"\nserver {\n enabled = true\n encrypt = \"no base64 at all!!!!!!!!\"\n}",
+		 "server.encrypt must be 16, 24 or 32 bytes"},
+		{BASE "tls { cert_file = \"/c\" }", "tls.cert_file and tls.key_file go together"},
+		{BASE "tls { http = true\n cert_file = \"/c\"\n key_file = \"/k\"\n verify_https_client = true }",
+		 "agent.hcl:7,24: error: tls.verify_https_client needs tls.ca_file"},
+		{BASE "tls { tls_min_version = \"ssl3\" }",
+		 "agent.hcl:4,25: error: tls.tls_min_version must be tls10, tls11, tls12 or tls13, not \"ssl3\""},
+		{BASE "tls { tls_cipher_suites = \"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_NONE\" }",
+		 "tls.tls_cipher_suites: \"TLS_NONE\" is not a cipher suite"},
 		{"data_dir = \"/d\"\nbind_addr = \"::1\"\nclient { enabled = true }\nserver { bootstrap_expect = 3 }",
 		 "agent.hcl:4,29: error: server.bootstrap_expect needs server.enabled = true"},
 		{"data_dir = \"/d\"\nbind_addr = \"::1\"\nserver {\n enabled = true\n retry_join = "
@@ -482,6 +513,7 @@ int main(void)
 		TEST(a_file_that_is_too_long_is_an_error),
 		TEST(single_values_are_laid_over_files),
 		TEST(dev_is_a_whole_cluster_on_the_loopback),
+		TEST(dev_has_both_roles_whatever_files_say),
 		TEST(broken_rules_are_told),
 		TEST(doubtful_values_are_warnings),
 		TEST(the_old_option_switches_raw_exec_on),
