@@ -1,7 +1,10 @@
 /* Requests, whatever is in them, to an API over a small state: each is answered once, and nothing is left behind.
  *
  * An input is a sequence of requests: a byte of control, the target up to a newline, the body up to a zero. The bytes 1
- * to 5 stand for the IDs of what is there. */
+ * to 5 stand for the IDs of what is there.
+ *
+ * One that ends in the byte 6 is asked with a token that may do everything in another namespace, and nothing in the one
+ * of what is there: no answer tells of that, and nothing of it changes. */
 #undef NDEBUG
 #include <assert.h>
 
@@ -15,17 +18,46 @@ enum { REQUESTS_MAX = 12, IDS = 5 };
 static struct bed b;
 static const char *ids[IDS];
 
+/* ---- with access control ---- */
+
+#define MARK "Quittenbaum"
+
+static const char *token; /* NULL: the server has no access control. */
+static uint64_t hidden_index;
+
+static void close_in(void)
+{
+	b.token = NULL;
+	bed_policy(&b, "team", "namespace \"team\" { policy = \"write\"\n variables { path \"*\" { capabilities = "
+			       "[\"read\", \"write\", \"destroy\"] } } }");
+	token = bed_token(&b, "team", 0);
+	b.token = BED_MANAGER;
+	bed_want(&b, "PUT", "/v1/namespace/team", "{\"Name\":\"team\"}", 200, NULL);
+	bed_register(&b, "ours", "'Namespace':'team',");
+	hidden_index = kit_find(&b.kit, "web")->modify_index;
+}
+
+static void check_hidden(const struct kept *all, unsigned n, const uint8_t *data, size_t size)
+{
+	assert(kit_find(&b.kit, "web") != NULL && kit_find(&b.kit, "web")->modify_index == hidden_index);
+	for (unsigned i = 0; i < n && memmem(data, size, MARK, strlen(MARK)) == NULL; i++) {
+		const struct buf *body = &all[i].body;
+
+		assert(body->len == 0 || memmem(body->at, body->len, MARK, strlen(MARK)) == NULL);
+	}
+}
+
 static void fill(void)
 {
 	struct uuid alloc;
 	struct uuid node;
 	struct uuid deployment;
 
-	bed_register(&b, "web", "'Meta':{'a':'b'},");
+	bed_register(&b, "web", "'Meta':{'a':'" MARK "'},");
 	bed_register(&b, "par", "'Type':'batch','ParameterizedJob':{'Payload':'optional','MetaOptional':['a']},");
 	bed_register(&b, "per", "'Type':'batch','Periodic':{'Enabled':true,'Spec':'0 0 1 1 *'},");
 	node = bed_place(&b, "web", 1, &alloc);
-	bed_register(&b, "web", "'Priority':60,");
+	bed_register(&b, "web", "'Priority':60,'Meta':{'a':'" MARK "'},");
 	deployment = kit_deployment(&b.kit, "web", 2, 1);
 	ids[0] = kit_text(&b.kit, &alloc);
 	ids[1] = kit_text(&b.kit, &kit_newest_eval(&b.kit, "web")->id);
@@ -71,6 +103,7 @@ static bool ask(struct kept *k, uint8_t c, struct buf *target, struct buf *body)
 	assert(copy != NULL);
 	memcpy(copy, buf_text(body), body->len);
 	copy[body->len] = '\0';
+	k->req.token = token != NULL ? token : "";
 	k->req.body = copy;
 	k->req.body_len = body->len;
 	api_handle(b.api, &k->req);
@@ -136,8 +169,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct kept all[REQUESTS_MAX];
 	unsigned n;
 
-	bed_open(&b);
-	fill();
+	token = NULL;
+	if (size > 0 && data[size - 1] == IDS + 1) {
+		bed_open_acl(&b);
+		fill();
+		close_in();
+		size--;
+	} else {
+		bed_open(&b);
+		fill();
+	}
 	n = requests(all, data, size);
 	control(0);
 	for (unsigned i = 0; i < 8; i++) {
@@ -146,6 +187,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	api_stop(b.api);
 	bed_sleep(&b, SECOND);
+	if (token != NULL) {
+		check_hidden(all, n, data, size);
+	}
 	for (unsigned i = 0; i < n; i++) {
 		assert(all[i].answers == 1);
 		kept_close(&all[i]);

@@ -114,6 +114,43 @@ static void add_alloc(struct server *s)
 	apply(s, COMMAND_PLAN, &p, 3);
 }
 
+/* A policy, a role that has it, a token that has both and ends, and a one-time token. */
+static void add_acl(struct server *s)
+{
+	const struct uuid ids[] = {same('t'), same('s'), same('r'), same('o')};
+	const char *names[] = {"p"};
+	struct acl_policy_link policy_link = {"p"};
+	struct acl_role_link role_link = {"", "r"};
+	char text[3][UUID_TEXT];
+	struct acl_policy policy;
+	struct acl_token token;
+	struct acl_role role;
+
+	for (unsigned i = 0; i < 3; i++) {
+		uuid_format(&ids[i], text[i]);
+	}
+	object_init(&acl_policy_type, &policy);
+	object_init(&acl_token_type, &token);
+	object_init(&acl_role_type, &role);
+	policy.name = "p";
+	apply(s, COMMAND_ACL_POLICY_PUT, &(struct acl_policy_put){&policy}, 4);
+	role.id = text[2];
+	role.name = "r";
+	role.policies.at = &policy_link;
+	role.policies.n = 1;
+	apply(s, COMMAND_ACL_ROLE_PUT, &(struct acl_role_put){&role, true}, 5);
+	token.accessor_id = text[0];
+	token.secret_id = text[1];
+	token.type = "client";
+	token.policies = (struct strs){names, 1};
+	token.roles.at = &role_link;
+	token.roles.n = 1;
+	token.expiration_time = 15;
+	apply(s, COMMAND_ACL_TOKEN_PUT, &(struct acl_token_put){&token, true}, 6);
+	apply(s, COMMAND_ACL_ONCE_PUT, &(struct acl_once_put){uuid_bytes(&ids[0]), uuid_bytes(&ids[3]), 5}, 7);
+	must(state_acl_once(forest_work(&s->state.forest), &ids[0]) != NULL);
+}
+
 static void open_server(struct server *s)
 {
 	struct arena mem = {0};
@@ -123,6 +160,7 @@ static void open_server(struct server *s)
 	add_node(s);
 	add_job(s, &mem);
 	add_alloc(s);
+	add_acl(s);
 	arena_close(&mem);
 }
 

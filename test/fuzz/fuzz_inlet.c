@@ -26,9 +26,11 @@ static struct inlet *inlet_new(struct transport *t, struct listener *l)
 {
 	struct inlet *c = calloc(1, sizeof(*c));
 
-	c->tcp = malloc(sizeof(*c->tcp));
-	uv_tcp_init(&loop, c->tcp);
-	c->tcp->data = c;
+	uv_tcp_t *tcp = malloc(sizeof(*tcp));
+
+	uv_tcp_init(&loop, tcp);
+	c->ch = channel_new(NULL, tcp);
+	c->ch->data = c;
 	c->t = t;
 	c->listener = l;
 	c->fd = -1;
@@ -47,11 +49,11 @@ static void feed(struct inlet *c, const uint8_t *data, size_t size)
 		uv_buf_t buf;
 		size_t n;
 
-		on_alloc((uv_handle_t *)c->tcp, 65536, &buf);
+		on_alloc(c->ch, &buf);
 		n = buf.len < size ? buf.len : size;
 		n = n > piece ? piece : n;
 		memcpy(buf.base, data, n);
-		on_read((uv_stream_t *)c->tcp, (ssize_t)n, &buf);
+		on_read(c->ch, (ssize_t)n, &buf);
 		data += n;
 		size -= n;
 		piece = piece * 2 + 1;

@@ -19,6 +19,12 @@ static void round_trip(const struct type *t, const void *a, void *b, void *c)
 	if (pack_decode(t, b, packed.at, packed.len, NULL) != 0 || !object_equal(t, a, b)) {
 		abort();
 	}
+	object_free(t, b);
+	packed.len = 0;
+	pack_encode_short(t, a, &packed);
+	if (pack_decode(t, b, packed.at, packed.len, NULL) != 0 || !object_equal(t, a, b)) {
+		abort();
+	}
 	/* ANY may hold JSON in another form than ours, which one pass through JSON settles. */
 	json_encode(t, b, &text);
 	object_free(t, b);

@@ -1,0 +1,1 @@
+namespace "a" { capabilities = [for c in ["list-jobs", "deny"] : c if c != "deny"] }
