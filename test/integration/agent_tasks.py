@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Tasks and the agent that started them: -dev, agents that end and come back, and what a client's own HTTP port says of them."""
 import signal
+import types
 
 from lab import *
 
@@ -31,7 +32,8 @@ class Dev:
     def log(self):
         return " / ".join(open(self.log_path, errors="replace").read().splitlines()[-5:])
 
-    ask, get, put, read, try_read, register = Agent.ask, Agent.get, Agent.put, Agent.read, Agent.try_read, Agent.register
+    lab = types.SimpleNamespace(tls=False, token=None)  # Of no lab: in plain text, without tokens.
+    connection, ask, get, put, read, try_read, register = Agent.connection, Agent.ask, Agent.get, Agent.put, Agent.read, Agent.try_read, Agent.register
 
 
 def a_dev_agent_runs_a_job_and_cleans_up():

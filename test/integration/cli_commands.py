@@ -47,7 +47,7 @@ class Server:
             def handle_any(self):
                 url = urllib.parse.urlsplit(self.path)
                 n = int(self.headers.get("Content-Length") or 0)
-                request = {"method": self.command, "path": url.path, "query": dict(urllib.parse.parse_qsl(url.query)),
+                request = {"method": self.command, "path": url.path, "raw": self.path, "query": dict(urllib.parse.parse_qsl(url.query)),
                            "headers": self.headers, "body": self.rfile.read(n)}
                 outer.requests.append(request)
                 answer = outer.answers.get((self.command, urllib.parse.unquote(url.path)), (404, "no such thing\n"))
@@ -179,7 +179,8 @@ def help_is_given_for_all():
     run("help", "job").want(0, "Subcommands:", "stop")
     run("job", "-h").want(0, "Subcommands:")
     run("job").want(1, "Subcommands:")
-    for words in (["job", "run"], ["agent"], ["alloc", "logs"], ["operator", "api"], ["server", "members"], ["status"]):
+    for words in (["job", "run"], ["agent"], ["alloc", "logs"], ["operator", "api"], ["server", "members"], ["status"],
+                  ["job", "dispatch"], ["node", "drain"], ["deployment", "promote"], ["monitor"]):
         text = run("help", *words).want(0, "Usage: drover " + " ".join(words)).out
         check(run(*words, "-h").want(0).out == text, words)
         check(run(*words, "--help").want(0).out == text, words)
@@ -520,6 +521,151 @@ def garbage_is_collected():
     run("system", "gc", server=Server({})).want(1, "Unexpected response code: 404 (no such thing)")
 
 
+DEPLOYMENT = "dd112233-1111-2222-3333-444444444444"
+
+
+def changes_are_one_request_each():
+    """(words, what is asked, the body it has, what is printed)"""
+    name = in_file("a payload", ".txt")
+    web, alloc, client = "/v1/job/web", "/v1/allocation/" + ALLOC, "/v1/client/allocation/" + ALLOC
+    node, deployment = "/v1/node/" + NODE, "/v1/deployment/%s/" + DEPLOYMENT
+    cases = [
+        ("job eval -force-reschedule web", web + "/evaluate", {"JobID": "web", "EvalOptions": {"ForceReschedule": True}}, "EV"),
+        ("job periodic force web", web + "/periodic/force", None, "EV"),
+        ("job revert web 2", web + "/revert", {"JobID": "web", "JobVersion": 2}, "EV"),
+        ("job scale web g 4", web + "/scale", {"Count": 4, "Target": {"Group": "g"}, "Message": "submitted using the drover CLI"}, "EV"),
+        ("job dispatch -meta a=b=c web " + name, web + "/dispatch",
+         {"JobID": "web", "Payload": "YSBwYXlsb2Fk", "Meta": {"a": "b=c"}}, "EV"),
+        ("job dispatch web", web + "/dispatch", {"JobID": "web", "Meta": {}}, "EV"),
+        ("job promote web", deployment % "promote", {"DeploymentID": DEPLOYMENT, "All": True}, "EV"),
+        ("alloc stop 0a1b", alloc + "/stop", None, "EV"),
+        ("alloc restart -all-tasks 0a1b t", client + "/restart", {"TaskName": "t", "AllTasks": True}, ""),
+        ("alloc signal -s SIGHUP 0a1b", client + "/signal", {"Signal": "SIGHUP", "Task": ""}, ""),
+        ("deployment fail dd11", deployment % "fail", {"DeploymentID": DEPLOYMENT}, "EV"),
+        ("deployment pause dd11", deployment % "pause", {"DeploymentID": DEPLOYMENT, "Pause": True}, "EV"),
+        ("deployment resume dd11", deployment % "pause", {"DeploymentID": DEPLOYMENT, "Pause": False}, "EV"),
+        ("deployment promote dd11 a b", deployment % "promote", {"DeploymentID": DEPLOYMENT, "Groups": ["a", "b"]}, "EV"),
+        ("node eligibility -disable 9988", node + "/eligibility", {"NodeID": NODE, "Eligibility": "ineligible"}, "not eligible"),
+        ("node drain -enable -deadline 30m -ignore-system 9988", node + "/drain",
+         {"NodeID": NODE, "DrainSpec": {"Deadline": 1800 * 10**9, "IgnoreSystemJobs": True}, "MarkEligible": False}, "being drained"),
+        ("node drain -enable -force 9988", node + "/drain",
+         {"NodeID": NODE, "DrainSpec": {"Deadline": -1, "IgnoreSystemJobs": False}, "MarkEligible": False}, "being drained"),
+        ("node drain -disable 9988", node + "/drain", {"NodeID": NODE, "DrainSpec": None, "MarkEligible": True}, "over"),
+        ("namespace apply -description d x", "/v1/namespace", {"Name": "x", "Description": "d"}, ""),
+        ("job tag apply -name gold -version 2 web", web + "/versions/gold/tag", {"Description": "", "Version": 2}, ""),
+        ("job tag apply -name gold -description x web", web + "/versions/gold/tag", {"Description": "x"}, ""),
+        ("system reconcile summaries", "/v1/system/reconcile/summaries", None, ""),
+    ]
+    for words, path, body, printed in cases:
+        answer = {"EvalID": EVAL} if printed == "EV" else {} if "client" in path else {"NodeModifyIndex": 3}
+        s = cluster(**{"PUT " + path: (200, answer), "GET /v1/deployments": (200, [{"ID": DEPLOYMENT, "JobID": "web"}]),
+                       "GET /v1/job/web/deployment": (200, {"ID": DEPLOYMENT, "JobID": "web", "Status": "running"})})
+        detach = ["-detach"] if printed == "EV" else []
+        first = words.split(" ")
+        r = run(*first, *detach, server=s).want(0, EVAL + "\n" if printed == "EV" else printed)
+        asked = s.asked("PUT", path)["body"]
+        said = json.loads(asked) if asked else None
+        if words.startswith("namespace"):
+            said = {k: v for k, v in said.items() if v}
+        check(said == body, words, asked)
+        if printed == "EV" and not words.startswith("job dispatch"):
+            run(*first, server=s).want(0, "complete")
+        broken = cluster(**{"GET /v1/deployments": (200, [{"ID": DEPLOYMENT}]),
+                            "GET /v1/job/web/deployment": (200, {"ID": DEPLOYMENT})})
+        run(*first, server=broken).want(1, "404")
+    os.unlink(name)
+    for words in ("job revert web x", "job scale web g -1", "node drain 9988", "node drain -enable -disable 9988",
+                  "node drain -enable -deadline soon 9988", "job dispatch -meta x web", "job dispatch web /no/such/file",
+                  "job tag apply web", "job tag unset web", "node meta apply x", "node meta apply =x",
+                  "job promote web", "deployment fail zzzz", "alloc stop zz"):
+        run(*words.split(" "), server=cluster(**{"GET /v1/deployments": (200, [])})).want(1)
+
+
+def metadata_is_changed_and_tags_are_unset():
+    meta = {"Meta": {"a": "1"}, "Dynamic": {}, "Static": {"a": "1"}}
+    s = cluster(**{"POST /v1/client/metadata": (200, meta), "GET /v1/client/metadata": (200, meta),
+                   "DELETE /v1/job/web/versions/gold/tag": (200, {})})
+    run("node", "meta", "apply", "-unset", "x,y", "-node-id", NODE, "a=b=c", "d=", server=s).want(0)
+    asked = s.asked("POST", "/v1/client/metadata")
+    check(json.loads(asked["body"]) == {"NodeID": NODE, "Meta": {"x": None, "y": None, "a": "b=c", "d": ""}}, asked["body"])
+    check(asked["query"] == {"node_id": NODE}, asked["query"])
+    check(json.loads(run("node", "meta", "read", server=s).want(0).out) == meta)
+    run("job", "tag", "unset", "-name", "gold", "web", server=s).want(0)
+    s.asked("DELETE", "/v1/job/web/versions/gold/tag")
+
+
+def a_stopped_job_is_started_again():
+    s = cluster(**{"GET /v1/job/web": (200, dict(JOB, Stop=True))})
+    run("job", "start", "-detach", "web", server=s).want(0, EVAL)
+    sent = json.loads(s.asked("PUT", "/v1/jobs")["body"])["Job"]
+    check((sent["ID"], sent["Stop"], sent["Priority"]) == ("web", False, 50), sent)
+    run("job", "start", "web", server=cluster()).want(1, "is not stopped")
+
+
+def pools_and_namespaces_are_shown():
+    s = cluster(**{"GET /v1/node/pool/a%b": (200, {"Name": "a%b"}), "GET /v1/node/pool/all/nodes": (200, [NODE_STUB]),
+                   "GET /v1/node/pool/all/jobs": (200, [STUB]), "DELETE /v1/node/pool/x": (200, ""),
+                   "GET /v1/namespace/default": (200, {"Name": "default"}), "DELETE /v1/namespace/x": (200, ""),
+                   "GET /v1/metrics": lambda r: (200, "text" if r["query"].get("format") else {"Gauges": []}),
+                   "GET /v1/scaling/policies": (200, [{"ID": "p1", "Enabled": True, "Type": "horizontal"}])})
+    run("node", "pool", "info", "a%b", server=s).want(0, '"a%b"')
+    run("node", "pool", "nodes", "all", server=s).want(0, NODE, "eligible")
+    run("node", "pool", "jobs", "all", server=s).want(0, "web", "running")
+    run("node", "pool", "delete", "x", server=s).want(0)
+    run("namespace", "inspect", "default", server=s).want(0, "default")
+    run("namespace", "delete", "x", server=s).want(0)
+    run("operator", "metrics", server=s).want(0, "Gauges")
+    run("operator", "metrics", "-format", "prometheus", server=s).want(0, "text")
+    run("scaling", "policy", "list", server=s).want(0, "p1  true     horizontal")
+    for words in ("node pool info x", "node pool delete y", "namespace inspect x", "namespace delete y"):
+        run(*words.split(" "), server=s).want(1, "404")
+
+
+def files_are_listed_and_printed():
+    entry = {"Name": "local", "IsDir": True, "Size": 4096, "FileMode": "drwxr-xr-x", "ModTime": "2026-01-31T12:00:00Z"}
+    s = cluster(**{"GET /v1/client/fs/stat/" + ALLOC: lambda r: (200, dict(entry, IsDir=r["query"]["path"] == "/")),
+                   "GET /v1/client/fs/ls/" + ALLOC: (200, [entry]), "GET /v1/client/fs/cat/" + ALLOC: (200, b"\x00raw")})
+    run("alloc", "fs", "0a1b", server=s).want(0, "FileMode", "drwxr-xr-x  4096")
+    run("alloc", "fs", "-stat", "0a1b", "t/local", server=s).want(0, "Size     = 4096")
+    check(run("alloc", "fs", "0a1b", "t/local/f", server=s).want(0).out == "\x00raw")
+    check(s.asked("GET", "/v1/client/fs/cat/" + ALLOC)["query"] == {"path": "t/local/f"})
+    run("alloc", "fs", "0a1b", server=cluster()).want(1, "404")
+
+
+def lists_are_tables_or_json():
+    deployment = {"ID": DEPLOYMENT, "JobID": "web", "JobVersion": 3, "Status": "running", "StatusDescription": "it\x1b[31m runs"}
+    s = cluster(**{"GET /v1/deployments": (200, [deployment]), "GET /v1/deployment/" + DEPLOYMENT: (200, deployment),
+                   "GET /v1/job/web/deployments": (200, [deployment]), "GET /v1/job/web/scale": (200, {"JobID": "web"}),
+                   "GET /v1/job/web/versions": (200, {"Versions": [JOB]}),
+                   "GET /v1/namespaces": (200, [{"Name": "default", "Description": "The default"}]),
+                   "GET /v1/node/pools": (200, [{"Name": "all", "Description": ""}]),
+                   "GET /v1/client/allocation/%s/checks" % ALLOC: (200, {}),
+                   "GET /v1/operator/scheduler/configuration": (200, {"SchedulerConfig": {"SchedulerAlgorithm": "binpack"}})})
+    run("deployment", "list", server=s).want(0, "StatusDescription", DEPLOYMENT, "it?[31m runs")
+    check(json.loads(run("deployment", "list", "-json", server=s).out) == [deployment])
+    run("deployment", "status", "dd11", server=s).want(0, "JobVersion        = 3")
+    run("job", "deployments", "web", server=s).want(0, DEPLOYMENT)
+    run("job", "allocs", "web", server=s).want(0, ALLOC[:8], "running")
+    check(json.loads(run("job", "inspect", "web", "2", server=s).want(0).out)["ID"] == "web")
+    check(s.asked("GET", "/v1/job/web")["query"]["version"] == "2")
+    run("job", "history", "web", server=s).want(0, "Versions")
+    run("job", "scaling-events", "web", server=s).want(0, "JobID")
+    run("eval", "list", "-job", "web", "-status", "complete", server=s).want(0, EVAL, "job-register")
+    check(s.asked("GET", "/v1/evaluations")["query"] == {"job": "web", "status": "complete"})
+    run("namespace", "list", server=s).want(0, "default  The default")
+    run("node", "pool", "list", server=s).want(0, "all   <none>")
+    run("alloc", "checks", "0a1b", server=s).want(0, "{}")
+    run("operator", "scheduler", "get-config", server=s).want(0, "binpack")
+
+
+def a_log_is_followed():
+    s = cluster(**{"GET /v1/agent/monitor": (200, "2026-11-22 [INFO] a line\n")})
+    run("monitor", "-log-level", "debug", "-node-id", NODE, "-json", server=s).want(0, "[INFO] a line")
+    check(s.asked("GET", "/v1/agent/monitor")["query"] == {"plain": "true", "log_level": "debug", "node_id": NODE, "log_json": "true"})
+    bad = cluster(**{"GET /v1/agent/monitor": (400, "Unknown log level: loud")})
+    run("monitor", "-log-level", "loud", server=bad).want(1, "Unknown log level: loud")
+
+
 def any_request_can_be_made():
     s = cluster(**{"POST /v1/x": (200, b"a\x00b"), "PUT /v1/x": (200, "put"), "DELETE /v1/x": (204, "")})
     check(run("operator", "api", "/v1/jobs", server=s).want(0).out == json.dumps([STUB]))
@@ -534,6 +680,178 @@ def any_request_can_be_made():
 
 
 # ---- configuration and the agent
+
+VAR = {"Namespace": "default", "Path": "app/db", "CreateIndex": 5, "ModifyIndex": 9, "CreateTime": 1769860800 * 10**9,
+       "ModifyTime": 1769860801 * 10**9, "Items": {"pass": "x=1", "user": "me"}}
+
+
+def put_var(request):
+    body = json.loads(request["body"])
+    if request["query"].get("cas") == "7":
+        return 409, VAR
+    return 200, dict(VAR, Items=body["Items"], **({"CreateIndex": 9} if request["query"].get("cas") == "0" else {}))
+
+
+def variables_are_put():
+    s = Server({("PUT", "/v1/var/app/db"): put_var})
+    run("var", "put", "app/db", "user=me", "pass=x=1", server=s).want(0, 'Successfully updated variable "app/db"!')
+    sent = json.loads(s.asked("PUT", "/v1/var/app/db")["body"])
+    check((sent["Path"], sent["Items"]) == ("app/db", {"user": "me", "pass": "x=1"}), sent)
+    check("cas" not in s.requests[-1]["query"], s.requests[-1]["query"])
+    run("var", "put", "-check-index", "0", "-out", "table", "app/db", "a=b", server=s).want(0, "created variable", "Check Index", "a = b")
+    run("var", "put", "-check-index", "7", "app/db", "a=b", server=s).want(1, "Check-and-Set conflict", "check index 9")
+    spec = in_file(json.dumps(dict(VAR, ModifyIndex=9)), ".json")
+    run("var", "put", "@" + spec, "user=you", server=s).want(0)
+    sent = s.requests[-1]
+    check((json.loads(sent["body"])["Items"], sent["query"]["cas"]) == ({"user": "you", "pass": "x=1"}, "9"), sent)
+    run("var", "put", "-force", "-", "k=-", stdin=b"", server=s).want(1, "cannot be read")
+    run("var", "put", "-force", "-", stdin=json.dumps(VAR).encode(), server=s).want(0)
+    check("cas" not in s.requests[-1]["query"], s.requests[-1]["query"])
+    run("var", "put", "app/db", "k=-", stdin=b"from\nstdin", server=s).want(0)
+    check(json.loads(s.requests[-1]["body"])["Items"] == {"k": "from\nstdin"}, s.requests[-1]["body"])
+    hcl = in_file('path = "app/db"\nitems {\n  user = "hcl"\n}\n', ".hcl")
+    run("var", "put", "@" + hcl, server=s).want(0)
+    check(json.loads(s.requests[-1]["body"])["Items"] == {"user": "hcl"}, s.requests[-1]["body"])
+    bad = in_file('path = "app/db"\nodd = 1\n', ".hcl")
+    run("var", "put", "@" + bad, server=s).want(1, ":2,1: error", "odd")
+    run("var", "put", "app/db", "novalue", server=s).want(1, '"novalue" is not KEY=VALUE')
+    run("var", "put", "-out", "yaml", "app/db", "a=b", server=s).want(1, "-out is none, table or json")
+
+
+def variables_are_shown_listed_and_purged():
+    s = Server({("GET", "/v1/var/app/db"): (200, VAR), ("GET", "/v1/var/none"): (404, "variable not found"),
+                ("GET", "/v1/vars"): (200, [{k: VAR[k] for k in VAR if k != "Items"}]),
+                ("DELETE", "/v1/var/app/db"): lambda r: (409, VAR) if r["query"].get("cas") == "3" else (204, "")})
+    run("var", "get", "/app/db/", server=s).want(0, "Path        = app/db", "Check Index = 9", "pass = x=1")
+    check(run("var", "get", "-item", "user", "app/db", server=s).want(0).out == "me")
+    run("var", "get", "-item", "other", "app/db", server=s).want(1, 'has no item "other"')
+    check(json.loads(run("var", "get", "-out", "json", "app/db", server=s).want(0).out) == VAR)
+    run("var", "get", "none", server=s).want(1, "variable not found")
+    run("var", "list", "app/", server=s).want(0, "app/db", "2026-01-31")
+    check(s.asked("GET", "/v1/vars")["query"] == {"prefix": "app/"}, s.requests[-1])
+    check(run("var", "list", "-out", "terse", server=s).want(0).out == "app/db\n")
+    run("var", "purge", "app/db", server=s).want(0, 'Successfully purged variable "app/db"!')
+    run("var", "purge", "-check-index", "3", "app/db", server=s).want(1, "conflict", "check index 9")
+
+
+def a_command_runs_while_a_lock_is_held():
+    held, taken, renewed = dict(VAR, Lock={"ID": "l1", "TTL": "300ms", "LockDelay": "15s"}), [], []
+
+    def serve(request):
+        if "lock-acquire" in request["raw"]:
+            taken.append(json.loads(request["body"]))
+            return (409, held) if len(taken) == 1 else (200, held)
+        check(json.loads(request["body"])["Lock"]["ID"] == "l1", request["body"])
+        if "lock-renew" in request["raw"]:
+            renewed.append(1)
+            return (409, VAR) if lose and len(renewed) > 1 else (200, {k: v for k, v in held.items() if k != "Items"})
+        return 200, VAR
+    lose = False
+    s = Server({("PUT", "/v1/var/app/db"): serve})
+    run("var", "lock", "-ttl", "20s", "app/db", "sleep 0.5; exit 7", server=s).want(7)
+    check(len(taken) == 2 and taken[0]["Lock"]["TTL"] == "20s", taken)
+    check(len(renewed) >= 2, renewed)
+    check("lock-release" in s.requests[-1]["raw"], s.requests[-1]["raw"])
+    run("var", "lock", "-shell=false", "app/db", "/bin/echo", "-n", "a  b", server=s).want(0, "a  b")
+    lose = True
+    del renewed[:]
+    began = time.monotonic()
+    run("var", "lock", "app/db", "sleep 30", server=s).want(1, "the lock is lost")
+    check(time.monotonic() - began < 10, "the command went on")
+    run("var", "lock", "app/db", server=s).want(1)
+
+
+def acl_commands_say_what_is_wanted():
+    token = {"AccessorID": ALLOC, "SecretID": EVAL, "Name": "t", "Type": "client", "Policies": ["p", "q"], "Global": False,
+             "Roles": [{"ID": NODE, "Name": "ops"}], "CreateTime": "2026-01-31T12:00:00Z", "CreateIndex": 5, "ModifyIndex": 6}
+    stub = {k: v for k, v in token.items() if k != "SecretID"}
+    role = {"ID": NODE, "Name": "ops", "Description": "d", "Policies": [{"Name": "p"}], "CreateIndex": 5, "ModifyIndex": 6}
+    policy = {"Name": "p", "Description": "d", "Rules": "node { policy = \"read\" }", "CreateIndex": 3, "ModifyIndex": 4}
+    s = Server({("PUT", "/v1/acl/bootstrap"): (200, dict(token, Type="management")),
+                ("PUT", "/v1/acl/policy/p"): (200, ""), ("DELETE", "/v1/acl/policy/p"): (200, ""),
+                ("GET", "/v1/acl/policy/p"): (200, policy), ("GET", "/v1/acl/policies"): (200, [policy]),
+                ("GET", "/v1/acl/policy/self"): (200, [policy]),
+                ("PUT", "/v1/acl/token"): (200, token), ("PUT", "/v1/acl/token/" + ALLOC): (200, token),
+                ("GET", "/v1/acl/token/" + ALLOC): (200, token), ("DELETE", "/v1/acl/token/" + ALLOC): (200, ""),
+                ("GET", "/v1/acl/token/self"): (403, "Permission denied"),
+                ("GET", "/v1/acl/tokens"): (200, [stub, dict(stub, Name="old", ExpirationTime="2001-01-01T00:00:00Z")]),
+                ("PUT", "/v1/acl/role"): (200, role), ("PUT", "/v1/acl/role/" + NODE): (200, role),
+                ("GET", "/v1/acl/role/" + NODE): (200, role), ("GET", "/v1/acl/role/name/ops"): (200, role),
+                ("GET", "/v1/acl/roles"): (200, [role]), ("DELETE", "/v1/acl/role/" + NODE): (200, "")})
+
+    def body(method, path):
+        return json.loads(s.asked(method, path)["body"])
+
+    run("acl", "bootstrap", server=s).want(0, "Accessor ID", ALLOC, "Secret ID", EVAL, "n/a")
+    check(s.asked("PUT", "/v1/acl/bootstrap")["body"] == b"")
+    run("acl", "bootstrap", "-", stdin=b" %s\n" % EVAL.encode(), server=s).want(0, EVAL)
+    check(body("PUT", "/v1/acl/bootstrap") == {"BootstrapSecret": EVAL})
+    run("acl", "policy", "apply", "-description=d", "p", "-", stdin=b'a "b"\n', server=s).want(0, 'Successfully wrote "p" ACL policy!')
+    check(body("PUT", "/v1/acl/policy/p") == {"Name": "p", "Description": "d", "Rules": 'a "b"\n'})
+    run("acl", "policy", "apply", "-namespace=n", "-job=j", "-group=g", "p", "-", server=s).want(0)
+    check(body("PUT", "/v1/acl/policy/p")["JobACL"] == {"Namespace": "n", "JobID": "j", "Group": "g", "Task": ""})
+    run("acl", "policy", "apply", "p", "/no/such/file", server=s).want(1, "Error reading /no/such/file")
+    run("acl", "policy", "info", "p", server=s).want(0, "CreateIndex = 3", 'node { policy = "read" }')
+    run("acl", "policy", "list", server=s).want(0, "Name", "p", "d")
+    run("acl", "policy", "self", "-json", server=s).want(0, '"ModifyIndex": 4')
+    run("acl", "policy", "delete", "p", server=s).want(0, "Successfully deleted p policy!")
+    run("acl", "token", "create", "-name", "t", "-policy", "p", "-policy=q", "-role-name", "ops", "-role-id", NODE, "-ttl", "1h",
+        "-global", server=s).want(0, EVAL, "[p q]", "ops")
+    check(body("PUT", "/v1/acl/token") == {"AccessorID": "", "Name": "t", "Type": "client", "Global": True, "Policies": ["p", "q"],
+                                           "Roles": [{"ID": NODE}, {"Name": "ops"}], "ExpirationTTL": "1h"})
+    run("acl", "token", "create", "-accessor", ALLOC, "-policy", "p", "-", stdin=EVAL.encode() + b"\n", server=s).want(0)
+    check(body("PUT", "/v1/acl/token/" + ALLOC)["SecretID"] == EVAL)
+    run("acl", "token", "create", "-accessor", ALLOC, server=s).want(1, "belong together")
+    run("acl", "token", "update", "-name", "n", ALLOC, server=s).want(0)
+    check(body("PUT", "/v1/acl/token/" + ALLOC) == {"AccessorID": ALLOC, "Name": "n", "Type": "client", "Global": False,
+                                                    "Policies": ["p", "q"], "Roles": [{"ID": NODE}]})
+    run("acl", "token", "update", "-policy", "z", ALLOC, server=s).want(0)
+    check(body("PUT", "/v1/acl/token/" + ALLOC)["Policies"] == ["z"])
+    run("acl", "token", "list", server=s).want(0, "Accessor ID", "true", "false", "old")
+    run("acl", "token", "info", ALLOC, server=s).want(0, EVAL)
+    run("acl", "token", "self", server=s, env={"NOMAD_TOKEN": EVAL}).want(1, "403 (Permission denied)")
+    check(s.asked("GET", "/v1/acl/token/self")["headers"]["X-Nomad-Token"] == EVAL)
+    run("acl", "token", "delete", ALLOC, server=s).want(0, "successfully deleted")
+    run("acl", "role", "create", "-name=ops", "-policy=p", server=s).want(0, NODE, "[p]")
+    check(body("PUT", "/v1/acl/role") == {"ID": "", "Name": "ops", "Description": "", "Policies": [{"Name": "p"}]})
+    run("acl", "role", "update", "-policy=q", NODE, server=s).want(0)
+    check(body("PUT", "/v1/acl/role/" + NODE) == {"ID": NODE, "Name": "ops", "Description": "d",
+                                                  "Policies": [{"Name": "p"}, {"Name": "q"}]})
+    run("acl", "role", "update", "-no-merge", "-name=x", "-policy=q", NODE, server=s).want(0)
+    check(body("PUT", "/v1/acl/role/" + NODE) == {"ID": NODE, "Name": "x", "Description": "", "Policies": [{"Name": "q"}]})
+    run("acl", "role", "info", "-by-name", "ops", server=s).want(0, NODE)
+    run("acl", "role", "list", server=s).want(0, NODE, "ops", "[p]")
+    run("acl", "role", "delete", NODE, server=s).want(0, "successfully deleted")
+
+
+def root_keys_are_listed_and_replaced():
+    key = {"KeyID": "0a1b2c3d-9999-2222-3333-444444444444", "State": "active", "Algorithm": "aes256-gcm", "CreateTime": NOW,
+           "CreateIndex": 3, "ModifyIndex": 3}
+    s = Server({("GET", "/v1/operator/keyring/keys"): (200, [key, dict(key, KeyID=ALLOC, State="inactive")]),
+                ("PUT", "/v1/operator/keyring/rotate"): (200, {"Key": key, "Index": 9}),
+                ("DELETE", "/v1/operator/keyring/key/" + ALLOC): (500, "root key in use, cannot delete")})
+    run("operator", "root", "keyring", "list", server=s).want(0, "0a1b2c3d", "active", "inactive")
+    run("operator", "root", "keyring", "list", "-verbose", server=s).want(0, key["KeyID"])
+    run("operator", "root", "keyring", "rotate", "-full", "-verbose", server=s).want(0, key["KeyID"])
+    check(s.requests[-1]["query"] == {"full": "true"}, s.requests[-1])
+    run("operator", "root", "keyring", "remove", ALLOC, server=s).want(1, "root key in use, cannot delete")
+
+
+def services_are_listed_and_shown():
+    one = {"ID": "_nomad-task-x", "ServiceName": "web", "Namespace": "default", "NodeID": NODE, "Datacenter": "dc1", "JobID": "front",
+           "AllocID": ALLOC, "Tags": ["a", "b"], "Address": "10.0.0.1", "Port": 8080}
+    s = Server({("GET", "/v1/services"): (200, [{"Namespace": "default", "Services": [{"ServiceName": "web", "Tags": ["a", "b"]}]}]),
+                ("GET", "/v1/service/web"): (200, [one, dict(one, Address="::1")]),
+                ("GET", "/v1/service/none"): (200, []),
+                ("DELETE", "/v1/service/web/_nomad-task-x"): (200, "")})
+    run("service", "list", server=s).want(0, "Service Name", "web", "[a,b]")
+    run("service", "list", "-namespace", "*", server=s).want(0, "Namespace", "default")
+    run("service", "info", "web", server=s).want(0, "10.0.0.1:8080", "[::1]:8080", "front", NODE[:8], ALLOC[:8])
+    run("service", "info", "-verbose", "-filter", "Port == 8080", "web", server=s).want(0, "Alloc ID", ALLOC)
+    check(s.requests[-1]["query"]["filter"] == "Port == 8080", s.requests[-1])
+    run("service", "info", "none", server=s).want(0, "No service registrations found")
+    run("service", "delete", "web", "_nomad-task-x", server=s).want(0, "Successfully deleted service registration")
+
 
 def configurations_are_checked():
     good = in_file('data_dir = "/d"\nbind_addr = "127.0.0.1"\nserver { enabled = true }\nodd = 1\n', ".hcl")
@@ -553,7 +871,6 @@ def agent(*words, env=None):
 def an_agent_with_faults_does_not_start():
     run("agent").want(1, "error: neither server nor client is enabled", "error: data_dir must be given")
     run("agent", "-dev", "-bootstrap-expect", "x").want(1, "-bootstrap-expect: error: server.bootstrap_expect must be")
-    run("agent", "-dev", "-acl-enabled").want(1, "acl.enabled: not supported")
     run("agent", "-dev", "-bind", "{{ GetPrivateIP }}").want(1, "-bind: error: bind_addr: templates such as")
     run("agent", "-fly").want(1, "unknown option -fly")
     run("agent", "x").want(1, "too many arguments")
@@ -586,8 +903,12 @@ CASES = [versions_are_printed, commands_that_do_not_exist_are_127, help_is_given
          hcl_goes_through_the_server, variables_come_from_the_environment_files_and_the_command_line,
          what_a_job_file_leaves_open_is_the_commands_to_say, job_files_are_validated, plans_are_shown, a_request_can_be_printed_instead_of_sent, bad_job_files_are_told, jobs_are_stopped,
          an_allocations_status_is_shown, logs_are_printed, an_evaluations_status_is_shown, a_nodes_status_is_shown,
-         members_are_listed, status_finds_out_what_an_id_is_of, garbage_is_collected, any_request_can_be_made,
-         configurations_are_checked, an_agent_with_faults_does_not_start, a_dev_agent_leaves_nothing_behind]
+         members_are_listed, status_finds_out_what_an_id_is_of, garbage_is_collected,
+         changes_are_one_request_each, lists_are_tables_or_json,
+         metadata_is_changed_and_tags_are_unset, a_stopped_job_is_started_again, pools_and_namespaces_are_shown, files_are_listed_and_printed, a_log_is_followed, any_request_can_be_made,
+         configurations_are_checked, an_agent_with_faults_does_not_start, a_dev_agent_leaves_nothing_behind, variables_are_put, variables_are_shown_listed_and_purged,
+         a_command_runs_while_a_lock_is_held, root_keys_are_listed_and_replaced,
+         acl_commands_say_what_is_wanted, services_are_listed_and_shown]
 
 
 def main():

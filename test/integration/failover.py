@@ -159,8 +159,13 @@ def await_new_voter(lab, server, before):
     def is_new(id):
         return "-" in id and id != before[address]
 
+    def knows_itself():
+        """Until it has heard of its promotion it votes for nobody."""
+        known = (server.try_read("/v1/operator/raft/configuration?stale") or {}).get("Servers", [])
+        return any(v["Address"] == address and v["Voter"] for v in known)
+
     until(30, lambda: "a new voter %s, before %s, now %s: %s" % (address, before, voters(lab), lab.tails()),
-          lambda: len(voters(lab)) == 3 and is_new(voters(lab).get(address, "")))
+          lambda: len(voters(lab)) == 3 and is_new(voters(lab).get(address, "")) and knows_itself())
 
 
 def a_wiped_leader_comes_back_as_a_new_server():

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """The HTTP server from outside: what clients do well, badly, slowly, and not at all.
 
-http_front.py [SERVER PROGRAM] [--only NAME]   prints "ok NAME" or "not ok NAME: why", and fails if one of them failed.
+http_front.py [SERVER PROGRAM] [--only NAME] [--tls]   prints "ok NAME" or "not ok NAME: why", and fails if one of them failed.
+
+With --tls (see https_front.py) all of it goes through TLS, and there are cases about TLS itself.
 """
+import atexit
 import gzip
 import http.client
 import json
@@ -11,15 +14,23 @@ import random
 import re
 import resource
 import select
+import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import warnings
 
+from websocket import WebSocket
+
+warnings.simplefilter("ignore", DeprecationWarning)  # Old versions of TLS are asked for to be refused.
 PROGRAM = next((a for a in sys.argv[1:] if not a.startswith("-") and "/" in a), "test/integration/http_server")
 ONLY = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
+TLS = "--tls" in sys.argv
 SANITIZED = re.search(b"__[at]san_init", open(PROGRAM, "rb").read()) is not None  # Then it is slow and large.
 SUPPRESS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lsan.supp")
 
@@ -37,8 +48,48 @@ def same(got, want, what=""):
     check(got == want, what, "got", repr(got)[:300], "want", repr(want)[:300])
 
 
+# ---- TLS
+
+def openssl(folder, *words):
+    subprocess.run(("openssl",) + words, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+
+
+def make_folder():
+    folder = tempfile.mkdtemp(prefix="http_front-")
+    atexit.register(shutil.rmtree, folder)
+    return folder
+
+
+def make_certificate(folder, name="server", days="2"):
+    """One that signs itself."""
+    openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", days,
+            "-subj", "/CN=" + name, "-addext", "subjectAltName=IP:127.0.0.1,IP:::1", "-keyout", name + "-key.pem", "-out", name + ".pem")
+
+
+def make_context(folder):
+    context = ssl.create_default_context(cafile=os.path.join(folder, "server.pem"))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+if TLS:
+    FOLDER = make_folder()
+    make_certificate(FOLDER)
+    CONTEXT = make_context(FOLDER)
+
+
+def secure(s, context=None, **more):
+    try:
+        return (context or CONTEXT).wrap_socket(s, server_hostname="127.0.0.1", **more)
+    except BaseException:
+        s.close()
+        raise
+
+
 class Server(object):
     def __init__(self, **options):
+        if TLS:
+            options.setdefault("tls", FOLDER)
         env = dict(os.environ, LSAN_OPTIONS="suppressions=" + SUPPRESS + ":print_suppressions=0")
         self.process = subprocess.Popen([PROGRAM] + ["%s=%s" % o for o in options.items()], env=env,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -46,12 +97,29 @@ class Server(object):
         check(line and line[0] == "port", "the server did not start:", line)
         self.port, self.rpc = int(line[1]), int(line[2])
 
-    def connect(self, timeout=10):
-        s = socket.create_connection(("127.0.0.1", self.port), timeout)
+    def connect(self, timeout=10, window=0, host="127.0.0.1", plain=False):
+        s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        s.settimeout(timeout)
+        if window:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        s.connect((host, self.port))
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return s
+        return secure(s) if TLS and not plain else s
+
+    def refuses(self):
+        """A connection too many: told so in plain text, and closed where that would need a handshake."""
+        if not TLS:
+            s = self.connect()
+            s.sendall(get("/hello", "Connection: close\r\n"))
+            return recv_all(s).startswith(b"HTTP/1.1 429 Too Many Requests")
+        try:
+            self.connect().close()
+        except OSError:
+            return True
 
     def http(self, timeout=20):
+        if TLS:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=CONTEXT)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def ask(self, method, path, body=None, headers={}):
@@ -84,15 +152,15 @@ class Server(object):
 
 
 def recv_all(s):
-    data = b""
+    parts = []
     while True:
         try:
-            part = s.recv(1 << 20)
+            part = s.recv(1 << 16)
         except ConnectionResetError:
-            return data + b"<reset>"
+            part, parts = b"", parts + [b"<reset>"]
         if not part:
-            return data
-        data += part
+            return b"".join(parts)
+        parts.append(part)
 
 
 def recv_answer(s):
@@ -377,12 +445,10 @@ def too_many_connections_are_refused():
         s.sendall(get("/hello"))
         same(recv_answer(s)[0], 200)
     for _ in range(3):
-        s = server.connect()
-        s.sendall(get("/hello"))
-        check(recv_all(s).startswith(b"HTTP/1.1 429 Too Many Requests"))
+        check(server.refuses())
     held.pop().close()
     end = time.time() + 5
-    while server.ask("GET", "/hello").status != 200:
+    while server.refuses():
         check(time.time() < end, "still refused")
         time.sleep(0.1)
     held.pop().close()
@@ -394,8 +460,62 @@ def too_many_connections_are_refused():
     server = Server(conns_max=5)
     held = [server.connect() for _ in range(5)]
     time.sleep(0.5)
-    check(recv_all(server.connect()).startswith(b"HTTP/1.1 429 "))
+    check(server.refuses())
     server.stop()
+
+
+@case
+def too_many_requests_from_an_address_are_refused_for_a_while():
+    server = Server(requests_per_s=5, requests_burst=4)
+    began = time.time()
+    answers = [server.ask("GET", "/hello") for _ in range(12)]  # Each on a connection of its own.
+    took = time.time() - began
+    good = sum(r.status == 200 for r in answers)
+    check(4 <= good <= 4 + 5 * took + 1, good, took)
+    check(good < 12, "none was refused")
+    for r in answers:
+        if r.status != 200:
+            same((r.status, r.headers["Retry-After"]), (429, "1"))
+    c = server.http()  # On one connection, which stays.
+    c.request("GET", "/hello")
+    r = c.getresponse()
+    r.read()
+    same(r.status, 429)
+    time.sleep(1.1)
+    c.request("GET", "/hello")
+    r = c.getresponse()
+    r.read()
+    same(r.status, 200)
+    time.sleep(0.5)
+    check(server.stats()["limited"] >= 12 - good)
+    server.stop()
+    server = Server(requests_per_s=0.5)
+    same(server.ask("GET", "/hello").status, 200)
+    r = server.ask("GET", "/hello")
+    same((r.status, r.headers["Retry-After"]), (429, "2"))
+    server.stop()
+
+
+@case
+def answers_that_are_not_taken_are_bounded_all_together():
+    server = Server(answers_max=30 << 20, stall_ms=60000)
+    held = []
+    for _ in range(6):
+        held.append(server.connect(window=4096))
+        held[-1].sendall(get("/json?n=10000000"))
+    time.sleep(0.5)
+    server.wait_for("conns", 4, 40)  # Three of them, and who asks.
+    server.stop()
+
+
+@case
+def a_message_that_does_not_end_is_cut(server):
+    w = WebSocket("127.0.0.1", "/talk", port=server.port, context=CONTEXT if TLS else None)
+    frames = []
+    while not frames or frames[-1][0] != 8:
+        frames.append(w.frame())
+    same([frames[0], struct.unpack(">H", frames[-1][1][:2])[0], len(frames)], [(1, b"hello"), 1009, 2])
+    w.sock.close()
 
 
 @case
@@ -446,11 +566,8 @@ def readers_that_do_not_read_are_cut():
     server = Server(stall_ms=1000)
     held = []
     for path in ("/json?n=20000000", "/stream?n=1000&size=100000"):
-        s = socket.socket()
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        s.connect(("127.0.0.1", server.port))
-        s.sendall(get(path))
-        held.append(s)
+        held.append(server.connect(window=4096))
+        held[-1].sendall(get(path))
     time.sleep(0.5)
     same(server.stats()["streams"], 1)
     server.wait_for("conns", 1, 10)
@@ -460,9 +577,7 @@ def readers_that_do_not_read_are_cut():
 
 @case
 def slow_readers_get_everything(server):
-    s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
-    s.connect(("127.0.0.1", server.port))
+    s = server.connect(window=16384)
     s.sendall(get("/stream?n=60&size=100000", "Connection: close\r\n"))
     n = 0
     while True:
@@ -478,7 +593,7 @@ def slow_readers_get_everything(server):
 
 @case
 def ten_thousand_parked_requests_are_released_in_slices(server):
-    n = 2000 if SANITIZED else 10000
+    n = 2000 if SANITIZED else 1000 if TLS else 10000  # In TLS each costs us more than the server.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     check(hard > n + 100, "too few open files allowed:", hard)
@@ -497,7 +612,7 @@ def ten_thousand_parked_requests_are_released_in_slices(server):
         check(status == 200 and rest == b"" and body.startswith(b"[{"), status, rest)
     took = time.time() - began
     after = server.stats()
-    check(after["turn_us"] < (200000 if SANITIZED else 50000), "longest turn", after["turn_us"], "us")
+    check(after["turn_us"] < (200000 if SANITIZED or TLS else 50000), "longest turn", after["turn_us"], "us")
     print("# %d parked: %.1f KiB each, released in %.0f ms, longest turn %.1f ms"
           % (n, (parked["rss_kb"] - first["rss_kb"]) / n, took * 1000, after["turn_us"] / 1000))
     for s in held[:100]:  # And they go on.
@@ -508,9 +623,19 @@ def ten_thousand_parked_requests_are_released_in_slices(server):
     server.wait_for("conns", 1, 30)
 
 
+def take_ticket(s):
+    """What the server says behind a handshake, so that what is to be read now is an answer."""
+    s.setblocking(False)
+    try:
+        s.recv(1)
+        raise Wrong("nothing has been asked")
+    except ssl.SSLWantReadError:
+        s.settimeout(10)
+
+
 @case
 def other_answers_do_not_wait_for_all_that_is_released(server):
-    n = 1000 if SANITIZED else 4000
+    n = 2500 if TLS else 1000 if SANITIZED else 4000
     other = server.connect()
     for _ in range(3):  # We may be the slower one.
         held = [server.connect() for _ in range(n)]
@@ -518,6 +643,8 @@ def other_answers_do_not_wait_for_all_that_is_released(server):
             s.sendall(get("/park"))
         server.wait_for("parked", n, 30)
         time.sleep(0.5)  # They are watched by now.
+        for s in held if TLS else ():
+            take_ticket(s)
         same(server.ask("POST", "/release").text, str(n).encode())
         other.sendall(get("/later?ms=0"))
         same(recv_answer(other)[:2], (200, b'"later"'))
@@ -685,9 +812,7 @@ def far_clients_that_leave_are_noticed():
 @case
 def far_slow_readers_hold_the_writer_up():
     here, there = pair(stall_ms=60000)
-    s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
-    s.connect(("127.0.0.1", here.port))
+    s = here.connect(window=262144 if TLS else 16384)  # It must have room for whole records.
     s.sendall(get("/stream?far&n=600&size=100000", "Connection: close\r\n"))
     time.sleep(1)
     rss = here.stats()["rss_kb"], there.stats()["rss_kb"]
@@ -798,11 +923,240 @@ def a_port_in_use_is_told_and_ipv6_works():
     server = Server(address="::1")
     p = subprocess.run([PROGRAM, "address=::1", "port=%d" % server.port], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     check(b"address already in use" in p.stdout and p.returncode == 1, p)
-    s = socket.create_connection(("::1", server.port), 5)
+    s = server.connect(host="::1")
     s.sendall(get("/hello"))
     same(recv_answer(s)[1], b'"hello"')
     s.close()
     server.stop()
+
+
+# ---- TLS itself
+
+def secure_case(fn):
+    return case(fn) if TLS else fn
+
+
+def hello(server, context=None):
+    """The answer over a new connection, which is given back as well."""
+    s = secure(server.connect(plain=True), context)
+    s.sendall(get("/hello"))
+    same(recv_answer(s)[:2], (200, b'"hello"'))
+    return s
+
+
+def is_refused(server, context):
+    """Why a handshake, or the first request behind it, failed."""
+    try:
+        hello(server, context).close()
+    except (ssl.SSLError, ConnectionError, Wrong) as why:
+        return str(why)
+    raise Wrong("it was not refused")
+
+
+@secure_case
+def http_without_tls_is_told_so(server):
+    s = server.connect(plain=True)
+    s.sendall(get("/hello"))
+    data = recv_all(s)
+    check(data.startswith(b"HTTP/1.1 400 ") and data.endswith(b"Client sent an HTTP request to an HTTPS server."), data)
+
+
+@secure_case
+def nonsense_instead_of_a_handshake_does_no_harm(server):
+    rng = random.Random(int(time.time()))
+    failed = server.stats()["shakes_failed"]
+    hello_of_a_client = ssl.MemoryBIO()
+    try:
+        CONTEXT.wrap_bio(ssl.MemoryBIO(), hello_of_a_client, server_hostname="127.0.0.1").do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    good = hello_of_a_client.read()
+    for i in range(200):
+        s = server.connect(plain=True)
+        data = bytearray(good) if i % 4 else bytearray(rng.randbytes(rng.randint(1, 20000)))
+        for _ in range(rng.randint(0, 3)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        s.sendall(data[:rng.randint(1, len(data))])
+        s.sendall(rng.randbytes(rng.randint(0, 300)))
+        if i % 5 == 0:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        s.close()
+    same(server.ask("GET", "/hello").status, 200)
+    check(server.stats()["shakes_failed"] > failed)
+    server.wait_for("conns", 1)
+
+
+@secure_case
+def a_broken_record_ends_the_connection(server):
+    for parked in (False, True):
+        there, here = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = CONTEXT.wrap_bio(there, here, server_hostname="127.0.0.1")
+        s = server.connect(plain=True)
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                s.sendall(here.read())
+                there.write(s.recv(65536))
+        tls.write(get("/park" if parked else "/hello"))
+        s.sendall(here.read())
+        if parked:
+            server.wait_for("parked", 1)
+            time.sleep(0.3)
+        s.sendall(b"\x17\x03\x03\x00\x40" + b"x" * 64)
+        recv_all(s)
+        server.wait_for("parked", 0)
+        server.wait_for("conns", 1)
+
+
+@secure_case
+def records_of_every_length_are_taken():
+    """A read that fills a buffer to its last byte, and finds nothing more, is no error."""
+    server = Server()
+    for n in [*range(3900, 4200, 3), *range(7900, 8300, 3), *range(16300, 16400, 7), *range(65400, 65600, 7)]:
+        s = server.connect()
+        s.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (n + 5))
+        s.sendall(b"x" * n)
+        s.sendall(b"hello")
+        status, body, _ = recv_answer(s)
+        check(status == 200 and len(body) == n + 5, n, status)
+        s.close()
+    server.stop()
+
+
+@secure_case
+def slow_handshakes_are_cut():
+    server = Server(handshake_ms=1500)
+    silent, slow, busy = server.connect(plain=True), server.connect(plain=True), server.connect()
+    record = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 400
+    began, ended = time.time(), {}
+    for i in range(100):
+        for name, s in (("silent", silent), ("slow", slow)):
+            if name not in ended:
+                try:
+                    if name == "slow":
+                        s.sendall(record[i:i + 1])
+                    s.settimeout(0.05)
+                    if s.recv(100) == b"":
+                        ended[name] = time.time() - began
+                except socket.timeout:
+                    pass
+                except OSError:
+                    ended[name] = time.time() - began
+        busy.sendall(get("/hello"))
+        same(recv_answer(busy)[0], 200)
+        if len(ended) == 2:
+            break
+    check(len(ended) == 2 and min(ended.values()) > 1.4 and max(ended.values()) < 8, ended)
+    server.stop()
+
+
+@secure_case
+def what_comes_behind_the_end_of_a_stream_is_thrown_away():
+    server = Server(idle_ms=3000)
+    hello(server).close()
+    before = server.stats()["rss_kb"]
+    s = hello(server)
+    raw_fd = socket.socket(fileno=os.dup(s.fileno()))
+    try:
+        s.unwrap()
+    except (ssl.SSLError, OSError):
+        pass
+    try:
+        for _ in range(400):
+            raw_fd.sendall(b"x" * 100000)
+    except OSError:
+        pass
+    check(SANITIZED or server.stats()["rss_kb"] - before < 10000, "it is kept", before, server.stats())
+    server.wait_for("conns", 1, 10)
+    server.stop()
+
+
+@secure_case
+def only_new_versions_and_this_protocol_are_spoken(server):
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = make_context(FOLDER)
+        context.minimum_version = context.maximum_version = version
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        s = hello(server, context)
+        same(s.selected_alpn_protocol(), "http/1.1")
+        s.close()
+    context = make_context(FOLDER)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    check("PROTOCOL_VERSION" in is_refused(server, context).upper().replace(" ", "_"), is_refused(server, context))
+
+
+@secure_case
+def sessions_are_resumed(server):
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = make_context(FOLDER)
+        context.maximum_version = version
+        first = hello(server, context)
+        session = first.session
+        first.close()
+        s = secure(server.connect(plain=True), context, session=session)
+        s.sendall(get("/hello"))
+        same(recv_answer(s)[0], 200)
+        check(s.session_reused, version)
+        s.close()
+
+
+@secure_case
+def clients_without_a_certificate_are_refused_where_one_is_wanted():
+    folder = make_folder()
+    for name in ("server", "client", "stranger"):
+        make_certificate(folder, name)
+    shutil.copy(os.path.join(folder, "client.pem"), os.path.join(folder, "ca.pem"))
+    server = Server(tls=folder)
+
+    def known(name):
+        context = make_context(folder)
+        if name:
+            context.load_cert_chain(os.path.join(folder, name + ".pem"), os.path.join(folder, name + "-key.pem"))
+        return context
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        for name in (None, "stranger"):
+            context = known(name)
+            context.maximum_version = version
+            why = is_refused(server, context)
+            check("ALERT" in why.upper() or "REQUIRED" in why.upper(), why)  # They are told.
+        context = known("client")
+        context.maximum_version = version
+        for _ in range(2):
+            hello(server, context).close()
+    server.process.stdin.close()
+    same(server.process.wait(20), 0)
+
+
+@secure_case
+def new_files_are_for_new_connections():
+    folder = make_folder()
+    make_certificate(folder)
+    server = Server(tls=folder)
+    old = make_context(folder)
+    kept = hello(server, old)
+    first = kept.getpeercert(True)
+
+    def reload():
+        server.process.stdin.write(b"\n")
+        server.process.stdin.flush()
+        return server.process.stdout.readline().decode().strip()
+    open(os.path.join(folder, "server.pem"), "w").write("nothing\n")
+    check("server.pem: " in reload(), "the reason")
+    hello(server, old).close()
+    make_certificate(folder)
+    same(reload(), "reload done")
+    new = make_context(folder)
+    s = hello(server, new)
+    check(s.getpeercert(True) != first)
+    s.close()
+    check("VERIFY_FAILED" in is_refused(server, old))
+    kept.sendall(get("/hello"))
+    same(recv_answer(kept)[:2], (200, b'"hello"'))
+    server.process.stdin.close()
+    same(server.process.wait(20), 0)
 
 
 def main():

@@ -3,6 +3,7 @@
  *
  *     peer=PORT    pass requests with ?far on to the server whose RPC port this is
  *     rpc=PORT     the RPC port; 0, the default: any
+ *     tls=FOLDER   HTTPS, with the files of open_tls(); a line on standard input has them read again
  *     hold_ms=N    how long a request that cannot be passed on now is kept
  */
 #undef NDEBUG
@@ -18,8 +19,10 @@
 #include <uv.h>
 
 #include "lib/log.h"
+#include "lib/tls.h"
 #include "proto/error.h"
 #include "proto/relay.h"
+#include "proto/channel.h"
 #include "proto/stream.h"
 #include "server/cache.h"
 #include "server/httpd.h"
@@ -343,15 +346,33 @@ static void tell_stats(void *ctx, struct http_request *req)
 	fclose(f);
 	buf_printf(&b,
 		   "{\"parked\":%u,\"gone\":%u,\"streams\":%u,\"conns\":%u,\"waiting\":%u,\"requests\":%lu,\"refused\":"
-		   "%lu,"
-		   "\"timeouts\":%lu,\"turn_us\":%lu,\"rss_kb\":%ld}",
+		   "%lu,\"limited\":%lu,"
+		   "\"timeouts\":%lu,\"shakes_failed\":%lu,\"turn_us\":%lu,\"rss_kb\":%ld}",
 		   site.n_parked, site.n_gone, site.n_open_streams, s.conns, s.waiting, (unsigned long)s.requests,
-		   (unsigned long)s.refused_conns, (unsigned long)s.timeouts, (unsigned long)s.longest_turn_ns / 1000,
+		   (unsigned long)s.refused_conns, (unsigned long)s.limited, (unsigned long)s.timeouts,
+		   (unsigned long)s.handshakes_failed,
+		   (unsigned long)s.turns.clock.longest_ns / 1000,
 		   pages * 4);
 	answer_json(req, &b);
 }
 
+/* A session that says something, and then a message that does not end. */
+static void talk(void *ctx, struct http_request *req)
+{
+	static char piece[64 << 10];
+	struct http_response head = {.status = 101};
+
+	(void)ctx;
+	memset(piece, 'x', sizeof(piece));
+	http_stream_begin(req, &head);
+	(void)http_stream_write(req, "hello\n", 6);
+	for (int i = 0; i < 48 && http_stream_write(req, piece, sizeof(piece)) >= 0; i++) {
+	}
+	http_stream_end(req, true);
+}
+
 static const struct http_route routes[] = {
+	{.pattern = "/talk", .methods = HTTP_BIT_GET, .handle_cb = talk},
 	{.pattern = "/hello", .methods = HTTP_BIT_GET, .handle_cb = say_hello},
 	{.pattern = "/json", .methods = HTTP_BIT_GET, .handle_cb = give_json},
 	{.pattern = "/shared", .methods = HTTP_BIT_GET, .handle_cb = give_shared},
@@ -421,7 +442,7 @@ static void on_far_request(struct rpc_conn *c, struct rpc_call *call)
 {
 	(void)c;
 	if (call->method == RPC_METHOD_HTTP) {
-		relay_serve(&far.relay, call);
+		relay_serve(&far.relay, call, NULL);
 	} else {
 		rpc_fail(call, ERR_UNSUPPORTED, "HTTP only");
 	}
@@ -462,7 +483,7 @@ static void on_first_byte(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 	}
 	uv_read_stop(tcp);
 	if (n == 1 && buf->base[0] == RPC_FIRST_BYTE) {
-		(void)rpc_adopt(&far.host, (uv_tcp_t *)tcp, NULL);
+		(void)rpc_adopt(&far.host, channel_new(NULL, (uv_tcp_t *)tcp), NULL);
 	} else {
 		uv_close((uv_handle_t *)tcp, free_handle);
 	}
@@ -574,7 +595,8 @@ static const struct option {
 #field, offsetof(struct httpd_config, field), sizeof(((struct httpd_config *)0)->field)                \
 	}
 	OPTION(port),    OPTION(body_max),   OPTION(bodies_max), OPTION(conns_max), OPTION(conns_per_client_max),
-	OPTION(idle_ms), OPTION(request_ms), OPTION(stall_ms),   OPTION(watch_ms),
+	OPTION(idle_ms), OPTION(request_ms), OPTION(stall_ms),   OPTION(watch_ms),  OPTION(answers_max),
+	OPTION(requests_burst), OPTION(handshake_ms),
 #undef OPTION
 };
 
@@ -584,6 +606,10 @@ static void set_option(struct httpd_config *config, const char *text)
 	const char *equals = strchr(text, '=');
 	unsigned long value = strtoul(equals + 1, NULL, 10);
 
+	if (strncmp("requests_per_s=", text, (size_t)(equals - text) + 1) == 0) {
+		config->requests_per_s = strtod(equals + 1, NULL);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		if (strncmp(options[i].name, text, (size_t)(equals - text)) == 0) {
 			memcpy((char *)config + options[i].offset, &value, options[i].size);
@@ -600,6 +626,29 @@ static void allow_files(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* FOLDER/server.pem and server-key.pem; if there is a FOLDER/ca.pem, clients must have a certificate by it. */
+static struct tls *open_tls(const char *folder)
+{
+	char why[TLS_WHY], ca[256], cert[256], key[256];
+	struct tls_config config = {.ca_file = ca, .cert_file = cert, .key_file = key, .alpn = "http/1.1", .resume = true};
+	struct tls *tls;
+
+	snprintf(ca, sizeof(ca), "%s/ca.pem", folder);
+	snprintf(cert, sizeof(cert), "%s/server.pem", folder);
+	snprintf(key, sizeof(key), "%s/server-key.pem", folder);
+	if (access(ca, R_OK) != 0) {
+		config.ca_file = NULL;
+	} else {
+		config.clients = TLS_CLIENTS_KNOWN;
+	}
+	tls = tls_new(&config, why);
+	if (tls == NULL) {
+		printf("error %s\n", why);
+		exit(1);
+	}
+	return tls;
+}
+
 int main(int argc, char **argv)
 {
 	struct httpd_config config = {.address = "127.0.0.1", .start_cb = start, .handle_cb = handle};
@@ -607,7 +656,7 @@ int main(int argc, char **argv)
 	pthread_t worker;
 	uint32_t grace_ms = 300;
 	struct httpd *h;
-	char why[256];
+	char why[TLS_WHY];
 	char c;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -617,6 +666,8 @@ int main(int argc, char **argv)
 			grace_ms = (uint32_t)atoi(argv[i] + 9);
 		} else if (strncmp(argv[i], "address=", 8) == 0) {
 			config.address = argv[i] + 8;
+		} else if (strncmp(argv[i], "tls=", 4) == 0) {
+			config.tls = open_tls(argv[i] + 4);
 		} else if (strncmp(argv[i], "peer=", 5) == 0) {
 			snprintf(far.address, sizeof(far.address), "127.0.0.1:%s", argv[i] + 5);
 		} else if (strncmp(argv[i], "rpc=", 4) == 0) {
@@ -643,20 +694,25 @@ int main(int argc, char **argv)
 	}
 	printf("port %u %u\n", httpd_port(h), far.port);
 	fflush(stdout);
-	while (read(STDIN_FILENO, &c, 1) > 0) {
+	while (read(STDIN_FILENO, &c, 1) > 0) { /* A line: read the files of TLS again. */
+		if (config.tls != NULL && c == '\n') {
+			printf("reload %s\n", tls_reload(config.tls, why) == 0 ? "done" : why);
+			fflush(stdout);
+		}
 	}
 	httpd_stop(h, grace_ms);
 	stop_far();
 	site.over = true;
 	ring(NULL);
 	pthread_join(worker, NULL);
-	httpd_get_stats(h, &s);
 	httpd_run_mail(h);
 	while (mailbox_run(&far.box) > 0) {
 		httpd_run_mail(h);
 	}
+	httpd_get_stats(h, &s); /* Only now has everybody had his say. */
 	httpd_close(h);
 	close_far();
+	tls_free(config.tls);
 	http_router_free(site.router);
 	cache_free(site.cache);
 	printf("stopped conns=%u waiting=%u parked=%u streams=%u\n", s.conns, s.waiting, site.n_parked,

@@ -1,10 +1,11 @@
 """Clusters of real agents for the integration tests, started by scripts/lab, and HTTP to ask them. See cases.py for the rest.
 
 The program is $DROVER, or the one under $BUILD, or in the working directory. Labs are in $LAB_DIR, or in a new directory in
-/var/tmp; one whose case has failed stays there, with its logs."""
-import atexit, http.client, itertools, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+/var/tmp; one whose case has failed stays there, with its logs. With $LAB_TLS every lab speaks TLS."""
+import atexit, http.client, itertools, json, os, re, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading, time
 from urllib.parse import quote
 
+import websocket
 from cases import Failure, SEED, Skip, at_end, check, clean_up, rng, run, same, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -65,14 +66,21 @@ class Agent:
         self.lab, self.name = lab, name
         self.dir = os.path.join(lab.dir, name)
         self.ip = open(os.path.join(self.dir, "address")).read().strip()
-        self.url = "http://%s:4646" % self.ip
+        self.url = "%s://%s:4646" % ("https" if lab.tls else "http", self.ip)
 
     def __repr__(self):
         return self.name
 
-    def ask(self, method, path, body=None, headers={}, timeout=10):
-        """Raises OSError or http.client.HTTPException when there is no answer."""
-        c = http.client.HTTPConnection(self.ip, 4646, timeout=timeout)
+    def connection(self, timeout=10):
+        if self.lab.tls:
+            return http.client.HTTPSConnection(self.ip, 4646, timeout=timeout, context=self.lab.context)
+        return http.client.HTTPConnection(self.ip, 4646, timeout=timeout)
+
+    def ask(self, method, path, body=None, headers={}, timeout=10, token=None):
+        """Raises OSError or http.client.HTTPException when there is no answer. `token` is in place of the lab's; "" is none."""
+        token = self.lab.token if token is None else token
+        headers = dict(headers, **{"X-Nomad-Token": token}) if token else headers
+        c = self.connection(timeout)
         try:
             data = body if body is None or isinstance(body, (bytes, str)) else json.dumps(body)
             c.request(method, path, data, headers)
@@ -146,20 +154,29 @@ class Agent:
 # ---- labs
 
 class Lab:
-    """A cluster; it ends with its case. `config` is text for every agent's configuration."""
+    """A cluster; it ends with its case. `config` is text for every agent's configuration; `prepare` puts files into its folder
+    before the agents, which work in NAME/ there, are started. With `tls` it speaks HTTPS, and its certificates are in its folder
+    tls. With `acl` requests need tokens: agents are asked with the first one, a manager's."""
 
-    def __init__(self, servers=3, clients=0, config="", wait=True, name=None):
+    def __init__(self, servers=3, clients=0, config="", wait=True, name=None, tls=False, acl=False, prepare=None):
+        self.tls, self.token = tls or bool(os.environ.get("LAB_TLS")), ""
         name = name or "%s-%d-%d" % (os.path.basename(sys.argv[0]).split(".")[0][:12], os.getpid(), next(numbers))
         os.makedirs(BASE, exist_ok=True)
         self.dir = os.path.join(os.path.realpath(BASE), name)
         os.makedirs(self.dir)
         at_end.append(self.close)
+        if prepare:
+            prepare(self.dir)
         words = ["--servers", str(servers), "--clients", str(clients)]
         if config:
             path = os.path.join(self.dir, "more.hcl")
             open(path, "w").write(config)
             words += ["--config", path]
-        self.verb("start", *words)
+        self.verb("start", *words, *(["--tls"] if self.tls else []), *(["--acl"] if acl else []))
+        if acl:
+            self.token = open(os.path.join(self.dir, "token")).read().strip()
+        if self.tls:
+            self.read_certificates()
         self.servers = [Agent(self, "s%d" % i) for i in range(1, servers + 1)]
         self.clients = [Agent(self, "c%d" % i) for i in range(1, clients + 1)]
         if wait:
@@ -171,6 +188,27 @@ class Lab:
         check(done.returncode == 0, "lab", verb, *words, "failed:", done.stdout.decode(errors="replace"), self.tails())
         return done.stdout.decode()
 
+    def network(self):
+        """The first three numbers of all addresses."""
+        found = [os.path.join(self.dir, name, "address") for name in os.listdir(self.dir)]
+        return websocket.network_of(open([f for f in found if os.path.exists(f)][0]).read())
+
+    def read_certificates(self):
+        """As they are now: what we trust, and who we are."""
+        name = lambda file: os.path.join(self.dir, "tls", file)
+        self.context = ssl.create_default_context(cafile=name("nomad-agent-ca.pem"))
+        self.context.load_cert_chain(name("global-cli-nomad.pem"), name("global-cli-nomad-key.pem"))
+        websocket.contexts[self.network()] = self.context
+        if os.environ.get("LAB_TLS"):  # Tests that know nothing of it give the command line an address only.
+            told = self.environment()
+            ENVIRONMENT.update((k, told[k]) for k in ("NOMAD_CACERT", "NOMAD_CLIENT_CERT", "NOMAD_CLIENT_KEY"))
+            os.environ.update(ENVIRONMENT)
+
+    def environment(self, agent=None):
+        """The command line's, to talk to the lab, or to that agent of it."""
+        told = (line[len("export "):].split("=", 1) for line in open(os.path.join(self.dir, "env")).read().splitlines())
+        return dict(ENVIRONMENT, **dict(told, **({"NOMAD_ADDR": agent.url} if agent else {})))
+
     def wait(self):
         self.verb("wait")
         self.leader()
@@ -180,7 +218,7 @@ class Lab:
                           for name in sorted(os.listdir(self.dir)) if os.path.exists(os.path.join(self.dir, name, "log")))
 
     def close(self, failed):
-        self.verb("stop")
+        self.verb("stop", seconds=300)
         if failed:
             print("# its files are in " + self.dir, flush=True)
         else:
@@ -353,7 +391,7 @@ class Writers:
             status, text, began, sent = 0, "", time.monotonic(), False
             try:
                 if connection is None:
-                    connection = http.client.HTTPConnection(server.ip, 4646, timeout=self.timeout)
+                    connection = server.connection(self.timeout)
                     connection.connect()
                 sent = True
                 connection.request("PUT", "/v1/jobs", json.dumps({"Job": self.make(name)}))

@@ -183,7 +183,8 @@ struct reply {
 };
 
 struct conn {
-	uv_tcp_t *tcp;
+	struct channel *ch;
+	uv_tcp_t *tcp; /* The channel's, in plain text. */
 	struct list replies;
 	char *buf;
 	size_t fill;
@@ -191,9 +192,9 @@ struct conn {
 	bool closing;
 };
 
-static void on_conn_closed(uv_handle_t *handle)
+static void on_conn_closed(void *conn)
 {
-	struct conn *c = handle->data;
+	struct conn *c = conn;
 
 	LIST_EACH (e, &c->replies) {
 		struct reply *r = CONTAINER_OF(e, struct reply, link);
@@ -207,14 +208,15 @@ static void on_conn_closed(uv_handle_t *handle)
 	}
 	free(c->buf);
 	free(c);
-	free(handle);
 }
 
 static void conn_close(struct conn *c)
 {
 	if (!c->closing) {
 		c->closing = true;
-		uv_close((uv_handle_t *)c->tcp, on_conn_closed);
+		uv_read_stop((uv_stream_t *)c->tcp);
+		c->tcp->data = c->ch;
+		channel_close(c->ch, on_conn_closed);
 	}
 }
 
@@ -487,8 +489,9 @@ static void do_get(struct reply *r, const char *key)
 static void do_status(struct reply *r)
 {
 	struct replica_status s = replica_status(replica);
-	struct replica_turns t = replica_turns(replica, true);
+	struct meter_stats t;
 
+	replica_turns(replica, &t);
 	answer(r,
 	       "{\"state\": \"%s\", \"ready\": %d, \"full\": %d, \"term\": %" PRIu64 ", \"last\": %" PRIu64
 	       ", \"stored\": %" PRIu64 ", \"commit\": %" PRIu64 ", \"applied\": %" PRIu64 ", \"snapshot\": %" PRIu64
@@ -499,7 +502,7 @@ static void do_status(struct reply *r)
 	       replica_state_text(s.state), s.ready, s.full, s.term, s.last_index, s.stored_index, s.commit_index,
 	       s.applied_index, s.snapshot_index, s.snapshot_bytes, s.leader_id, s.leader_address,
 	       (int64_t)s.leader_contact_ms, s.log_bytes, s.disk_capacity, s.disk_backlog, s.dropped, removed,
-	       s.snapshot_running, (double)t.longest_ns / 1e6, t.n, view_count(forest_work(&forest), 0));
+	       s.snapshot_running, (double)t.clock.longest_ns / 1e6, t.n, view_count(forest_work(&forest), 0));
 }
 
 static void do_conf(struct reply *r)
@@ -738,7 +741,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	memmove(c->buf, from, c->fill);
 }
 
-static void on_connection(void *ctx, uv_tcp_t *tcp, const char *listener, char first)
+static void on_connection(void *ctx, struct channel *ch, const char *listener, char first)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 
@@ -746,13 +749,15 @@ static void on_connection(void *ctx, uv_tcp_t *tcp, const char *listener, char f
 	(void)listener;
 	assert(c != NULL);
 	list_init(&c->replies);
-	c->tcp = tcp;
+	c->ch = ch;
+	c->ch->data = c;
+	c->tcp = ch->tcp;
 	c->cap = 8192;
 	c->buf = malloc(c->cap);
 	assert(c->buf != NULL);
 	c->buf[c->fill++] = first;
-	tcp->data = c;
-	uv_read_start((uv_stream_t *)tcp, on_alloc, on_read);
+	c->tcp->data = c;
+	uv_read_start((uv_stream_t *)c->tcp, on_alloc, on_read);
 }
 
 static void on_removed(void *ctx)
@@ -761,9 +766,10 @@ static void on_removed(void *ctx)
 	removed = true;
 }
 
-static void on_turn(void *ctx)
+static void on_turn(void *ctx, bool ends)
 {
 	(void)ctx;
+	(void)ends;
 	batch_flush();
 	if (bench.reply != NULL) {
 		bench_send();
