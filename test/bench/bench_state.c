@@ -1,6 +1,6 @@
 /* Figures of the state: how fast commands are applied, what rows take, how long snapshots take.
  *
- *     bench_state [ALLOCATIONS]     200,000 unless told otherwise
+ *     bench_state [ALLOCATIONS]     200,000 unless told otherwise, a multiple of 10,000
  *
  * Rates are per second of this thread's own time: the machine may be shared. */
 #include <malloc.h>
@@ -149,13 +149,39 @@ static void register_nodes(struct bench *b)
 	flush(b);
 }
 
+/* The deployment that a job's first places come with. */
+static void fill_deployment(struct bench *b, const char *job, const struct job_row *row, struct deployment *d)
+{
+	struct deployment_group *group = arena_calloc(&b->mem, 1, sizeof(*group));
+	const char **name = arena_alloc(&b->mem, sizeof(*name));
+	char *id = arena_alloc(&b->mem, UUID_TEXT);
+	struct uuid new_id = next_id(b);
+
+	uuid_format(&new_id, id);
+	object_init(&deployment_type, d);
+	object_init(&deployment_group_type, group);
+	*name = "g";
+	group->desired_total = PER_JOB;
+	d->id = id;
+	d->namespace_ = "default";
+	d->job_id = job;
+	d->job_version = (int64_t)row->version;
+	d->job_create_index = (int64_t)row->create_index;
+	d->status = "running";
+	d->task_groups.keys = name;
+	d->task_groups.at = group;
+	d->task_groups.n = 1;
+}
+
 static void place_chunk(struct bench *b, const char *job, const struct job_row *row, const struct uuid *eval,
-			size_t first)
+			const struct deployment_row *deployment, size_t first)
 {
 	static const uint8_t packed[] = {0x82, 0x01, 0x0a, 0x0e, 0xcd, 0x30, 0x39};
 	struct plan_metrics metrics = {{packed, sizeof(packed)}};
 	struct plan_group group = {"g", 20, 10, 0, 10};
 	struct plan_place *places = arena_calloc(&b->mem, CHUNK, sizeof(*places));
+	struct deployment made;
+	struct uuid made_id;
 	struct plan_result p;
 	unsigned i;
 
@@ -171,6 +197,12 @@ static void place_chunk(struct bench *b, const char *job, const struct job_row *
 	p.metrics.n = 1;
 	p.places.at = places;
 	p.places.n = CHUNK;
+	if (deployment == NULL) {
+		fill_deployment(b, job, row, &made);
+		p.deployment = &made;
+		uuid_parse(made.id, strlen(made.id), &made_id);
+	}
+	p.deployment_id = uuid_bytes(deployment != NULL ? &deployment->id : &made_id);
 	for (i = 0; i < CHUNK; i++) {
 		b->allocs[first + i] = next_id(b);
 		object_init(&plan_place_type, &places[i]);
@@ -182,43 +214,62 @@ static void place_chunk(struct bench *b, const char *job, const struct job_row *
 	submit(b, COMMAND_PLAN, &p);
 }
 
+/* So many jobs at a time, a chunk of each by turns, as the plans of several evaluations arrive. */
 static void place(struct bench *b, size_t from, size_t to)
 {
+	enum { JOBS = 5 };
 	size_t i;
+	size_t k;
 
-	for (i = from; i < to; i += CHUNK) {
-		char job[32];
-		struct uuid eval = {{0}};
-		struct rows r;
-		const struct view *v;
+	for (i = from; i < to; i += JOBS * PER_JOB) {
+		for (k = 0; k < JOBS * PER_JOB; k += CHUNK) {
+			size_t which = i / PER_JOB + k / CHUNK % JOBS;
+			size_t first = which * PER_JOB + k / CHUNK / JOBS * CHUNK;
+			char job[32];
+			struct uuid eval = {{0}};
+			struct rows r;
+			const struct view *v;
 
-		snprintf(job, sizeof(job), "place-%zu", i / PER_JOB);
-		v = forest_work(&b->state.forest);
-		rows_evals_of_job(&r, v, "default", job);
-		eval = eval_next(&r)->id;
-		place_chunk(b, job, state_job(v, "default", job), &eval, i);
-		flush(b);
+			if (first >= to) {
+				continue;
+			}
+			snprintf(job, sizeof(job), "place-%zu", which);
+			v = forest_work(&b->state.forest);
+			rows_evals_of_job(&r, v, "default", job);
+			eval = eval_next(&r)->id;
+			place_chunk(b, job, state_job(v, "default", job), &eval,
+				    state_latest_deployment(v, "default", job), first);
+			flush(b);
+		}
 	}
 }
 
-static void task_event(struct task_event *e, const char *type, const char *text, int64_t now)
+static void task_event(struct task_event *e, const char *const texts[3], int64_t now, struct arena *mem)
 {
 	object_init(&task_event_type, e);
-	e->type = type;
+	e->type = texts[0];
 	e->time = now;
-	e->display_message = text;
+	e->display_message = texts[1];
+	if (texts[2] != NULL) {
+		e->message = texts[2];
+		e->details.at = arena_calloc(mem, 1, sizeof(e->details.at[0]));
+		e->details.at[0] = (struct pair){"message", texts[2]};
+		e->details.n = 1;
+	}
 }
 
 static void report(struct bench *b, size_t n, const char *status, unsigned events)
 {
-	static const char *const texts[][2] = {{"Received", "Task received by client"},
-					       {"Task Setup", "Building Task Directory"},
-					       {"Started", "Task started by client"}};
+	static const char *const texts[][3] = {{"Received", "Task received by client", NULL},
+					       {"Task Setup", "Building Task Directory", "Building Task Directory"},
+					       {"Started", "Task started by client", NULL}};
+	const int64_t day = INT64_C(1700000000123456789);
 	size_t i;
 
 	for (i = 0; i < n; i++) {
 		struct alloc_reports p;
 		struct alloc_report *r = arena_calloc(&b->mem, 1, sizeof(*r));
+		struct alloc_deployment_status health;
 		struct alloc_update update;
 		struct task_state task;
 		struct task_event e[3];
@@ -229,11 +280,11 @@ static void report(struct bench *b, size_t n, const char *status, unsigned event
 		object_init(&alloc_update_type, &update);
 		object_init(&task_state_type, &task);
 		for (k = 0; k < events; k++) {
-			task_event(&e[k], texts[k][0], texts[k][1], INT64_C(1700000000000000000) + (int64_t)i);
+			task_event(&e[k], texts[k], day + (int64_t)i, &b->mem);
 		}
 		uuid_format(&b->allocs[i * 7919 % n], id);
 		task.state = status;
-		task.started_at = INT64_C(1700000000000000000);
+		task.started_at = day + (int64_t)i;
 		task.events.at = e;
 		task.events.n = events;
 		update.id = id;
@@ -242,6 +293,10 @@ static void report(struct bench *b, size_t n, const char *status, unsigned event
 		update.task_states.keys = &name;
 		update.task_states.at = &task;
 		update.task_states.n = 1;
+		object_init(&alloc_deployment_status_type, &health);
+		health.healthy = (struct opt){true, true};
+		health.timestamp = day;
+		update.deployment_status = &health;
 		must(alloc_report_fill(r, &update, &b->mem));
 		object_init(&alloc_reports_type, &p);
 		p.reports.at = r;
@@ -333,7 +388,7 @@ int main(int argc, char **argv)
 	size_t before;
 	size_t i;
 
-	n -= n % PER_JOB;
+	n -= n % (10 * PER_JOB);
 	b->allocs = calloc(n, sizeof(*b->allocs));
 	state_init(&b->state);
 	fsm_init(&b->fsm, &b->state, NULL, NULL, NULL);

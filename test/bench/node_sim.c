@@ -1,5 +1,6 @@
-/* node_sim FILE COUNT: see node_sim.h. FILE has the servers' RPC addresses, one a line; FILE.ready is made when all
- * nodes have been ready. Ends on SIGTERM, without a word to the servers. */
+/* node_sim FILE COUNT [AUTHORITY CERTIFICATE KEY]: see node_sim.h. FILE has the servers' RPC addresses, one a line; FILE.ready
+ * is made when all nodes have been ready. With the last three, connections are in TLS. Ends on SIGTERM, without a word to
+ * the servers. */
 #include "test/bench/node_sim.h"
 
 #include <errno.h>
@@ -14,6 +15,8 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/tls.h"
+#include "proto/channel.h"
 #include "proto/error.h"
 
 enum {
@@ -437,6 +440,12 @@ static int init(struct sim *sim)
 	if (sim->nodes == NULL || uv_loop_init(&sim->loop) != 0 || rpc_host_init(&sim->host, &sim->loop, &config) != 0) {
 		return ERR_NOMEM;
 	}
+	if (sim->tls != NULL) {
+		const struct channels_config secured = {.tls = sim->tls, .verify_names = true, .region = sim->hello.region};
+
+		sim->channels = channels_new(&secured);
+		rpc_host_secure(&sim->host, sim->channels, sim->hello.region);
+	}
 	uv_timer_init(&sim->loop, &sim->timer);
 	sim->timer.data = sim;
 	for (i = 0; i < 2; i++) {
@@ -474,6 +483,8 @@ static void close_all(struct sim *sim)
 		free((char *)(uintptr_t)sim->servers[i]);
 	}
 	(void)uv_loop_close(&sim->loop);
+	channels_free(sim->channels);
+	tls_free(sim->tls);
 }
 
 static void raise_limit(void)
@@ -486,14 +497,30 @@ static void raise_limit(void)
 	}
 }
 
+static struct tls *read_files(char **names)
+{
+	const struct tls_config config = {
+	        .ca_file = names[0], .cert_file = names[1], .key_file = names[2], .clients = TLS_CLIENTS_KNOWN};
+	char why[TLS_WHY];
+	struct tls *tls = tls_new(&config, why);
+
+	if (tls == NULL) {
+		fprintf(stderr, "node_sim: %s\n", why);
+	}
+	return tls;
+}
+
 int main(int argc, char **argv)
 {
 	static struct sim sim;
 	char ready_file[4096];
-	int count = argc == 3 ? atoi(argv[2]) : 0;
+	int count = argc == 3 || argc == 6 ? atoi(argv[2]) : 0;
 
 	if (count < 1 || count > NODES_MAX) {
-		fprintf(stderr, "usage: node_sim FILE COUNT (1 to %d)\n", NODES_MAX);
+		fprintf(stderr, "usage: node_sim FILE COUNT (1 to %d) [AUTHORITY CERTIFICATE KEY]\n", NODES_MAX);
+		return 2;
+	}
+	if (argc == 6 && (sim.tls = read_files(argv + 3)) == NULL) {
 		return 2;
 	}
 	read_servers(&sim, argv[1]);

@@ -35,6 +35,8 @@ struct sim {
 	uv_timer_t timer;
 	uv_signal_t signals[2];
 	struct rpc_host host;
+	struct tls *tls; /* NULL, both: in plain text. */
+	struct channels *channels;
 	struct rpc_hello hello; /* Of the node that connects next. */
 	struct heap dues;
 	struct hash_table allocs, specs;

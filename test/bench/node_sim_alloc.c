@@ -17,7 +17,7 @@
 #include "lib/log.h"
 #include "proto/error.h"
 
-enum { REPORT_MAX = 512, REPORT_GAP_MS = 20, REPORT_RETRY_MS = 500, CALL_MS = 10000 };
+enum { REPORT_MAX = 64, REPORT_GAP_MS = 20, REPORT_RETRY_MS = 500, CALL_MS = 10000 };
 
 #define MS INT64_C(1000000)
 #define NEVER_MS (INT64_MAX / 4)
