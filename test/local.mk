@@ -11,6 +11,13 @@ test_unit_lib_test_uuid_SOURCES = test/unit/lib/test_uuid.c
 test_unit_lib_test_uuid_CFLAGS = $(UNIT_CFLAGS)
 test_unit_lib_test_uuid_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/lib/test_meter
+endif
+test_unit_lib_test_meter_SOURCES = test/unit/lib/test_meter.c
+test_unit_lib_test_meter_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_meter_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+
 # HCL
 if HAVE_CMOCKA
 check_PROGRAMS += test/unit/proto/test_hcl test/unit/proto/test_hcl_decode test/unit/proto/test_hcl_oom
@@ -32,6 +39,20 @@ test_fuzz_fuzz_hcl_SOURCES = test/fuzz/fuzz_hcl.c
 test_fuzz_fuzz_hcl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 test_fuzz_fuzz_hcl_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_hcl_LDADD = $(HCL_LIBS) $(JANSSON_LIBS)
+
+# Policies.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/proto/test_policy
+endif
+test_unit_proto_test_policy_SOURCES = test/unit/proto/test_policy.c
+test_unit_proto_test_policy_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_policy_LDADD = $(HCL_LIBS) $(UNIT_LIBS)
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_policy
+endif
+test_fuzz_fuzz_policy_SOURCES = test/fuzz/fuzz_policy.c
+test_fuzz_fuzz_policy_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_policy_LDADD = $(HCL_LIBS)
 
 # The job language.
 if HAVE_CMOCKA
@@ -87,9 +108,11 @@ test_unit_raft_test_tree_small_LDADD = $(UNIT_LIBS) -lpthread
 # raft/: the state and its commands.
 STATE_TESTS = \
 	test/unit/raft/test_command \
+	test/unit/raft/test_fsm_acl \
 	test/unit/raft/test_fsm_alloc \
 	test/unit/raft/test_fsm_job \
 	test/unit/raft/test_fsm_node \
+	test/unit/raft/test_fsm_variable \
 	test/unit/raft/test_persist \
 	test/unit/raft/test_restore \
 	test/unit/raft/test_state_get \
@@ -112,6 +135,12 @@ test_unit_raft_test_fsm_alloc_LDADD = $(STATE_TEST_LIBS)
 test_unit_raft_test_fsm_job_SOURCES = test/unit/raft/test_fsm_job.c
 test_unit_raft_test_fsm_job_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_fsm_job_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_fsm_acl_SOURCES = test/unit/raft/test_fsm_acl.c
+test_unit_raft_test_fsm_acl_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_fsm_acl_LDADD = $(STATE_TEST_LIBS)
+test_unit_raft_test_fsm_variable_SOURCES = test/unit/raft/test_fsm_variable.c
+test_unit_raft_test_fsm_variable_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_fsm_variable_LDADD = $(STATE_TEST_LIBS)
 test_unit_raft_test_fsm_node_SOURCES = test/unit/raft/test_fsm_node.c
 test_unit_raft_test_fsm_node_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_fsm_node_LDADD = $(STATE_TEST_LIBS)
@@ -158,11 +187,11 @@ check-local: test/integration/replica_server
 test_integration_replica_server_SOURCES = test/integration/replica_server.c
 test_integration_replica_server_CFLAGS = $(AM_CFLAGS) -UNDEBUG
 test_integration_replica_server_LDADD = raft/libstate.a $(REPLICA_LIBS) $(JEMALLOC_LIBS)
-LOG_TESTS = test/unit/raft/test_journal test/unit/raft/test_replica test/unit/raft/test_snapshot test/unit/raft/test_vote \
+LOG_TESTS = test/unit/raft/test_journal test/unit/raft/test_mend test/unit/raft/test_powerloss test/unit/raft/test_replica test/unit/raft/test_snapshot test/unit/raft/test_vote \
 	test/unit/raft/test_transport test/unit/raft/test_weight test/unit/raft/test_wire
 EXTRA_DIST += test/unit/raft/files.h
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/lib/test_address test/unit/lib/test_crc $(LOG_TESTS)
+check_PROGRAMS += test/unit/lib/test_address test/unit/lib/test_crc test/unit/lib/test_secret $(LOG_TESTS)
 endif
 LOG_TEST_LIBS = $(REPLICA_LIBS) $(UNIT_LIBS)
 test_unit_lib_test_address_SOURCES = test/unit/lib/test_address.c
@@ -171,18 +200,30 @@ test_unit_lib_test_address_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 test_unit_lib_test_crc_SOURCES = test/unit/lib/test_crc.c
 test_unit_lib_test_crc_CFLAGS = $(UNIT_CFLAGS)
 test_unit_lib_test_crc_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+test_unit_lib_test_secret_SOURCES = test/unit/lib/test_secret.c
+test_unit_lib_test_secret_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_secret_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 test_unit_raft_test_journal_SOURCES = test/unit/raft/test_journal.c
 test_unit_raft_test_journal_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_journal_LDADD = $(LOG_TEST_LIBS)
 test_unit_raft_test_snapshot_SOURCES = test/unit/raft/test_snapshot.c
 test_unit_raft_test_snapshot_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_snapshot_LDADD = $(LOG_TEST_LIBS)
+test_unit_raft_test_powerloss_SOURCES = test/unit/raft/test_powerloss.c test/unit/raft/power.c test/unit/raft/power.h
+test_unit_raft_test_powerloss_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_powerloss_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=openat,--wrap=close,--wrap=pwrite,--wrap=fdatasync \
+	-Wl,--wrap=fsync,--wrap=posix_fallocate,--wrap=ftruncate,--wrap=renameat,--wrap=unlinkat,--wrap=clock_gettime \
+	-Wl,--wrap=pthread_cond_timedwait,--wrap=_exit
+test_unit_raft_test_powerloss_LDADD = $(LOG_TEST_LIBS)
+test_unit_raft_test_mend_SOURCES = test/unit/raft/test_mend.c
+test_unit_raft_test_mend_CFLAGS = $(UNIT_CFLAGS)
+test_unit_raft_test_mend_LDADD = $(LOG_TEST_LIBS)
 test_unit_raft_test_vote_SOURCES = test/unit/raft/test_vote.c
 test_unit_raft_test_vote_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_vote_LDADD = $(LOG_TEST_LIBS)
-test_unit_raft_test_transport_SOURCES = test/unit/raft/test_transport.c
+test_unit_raft_test_transport_SOURCES = test/unit/raft/test_transport.c test/unit/certs.c
 test_unit_raft_test_transport_CFLAGS = $(UNIT_CFLAGS)
-test_unit_raft_test_transport_LDADD = $(LOG_TEST_LIBS)
+test_unit_raft_test_transport_LDADD = $(LOG_TEST_LIBS) $(TLS_LIBS)
 test_unit_raft_test_replica_SOURCES = test/unit/raft/test_replica.c
 test_unit_raft_test_replica_CFLAGS = $(UNIT_CFLAGS)
 test_unit_raft_test_replica_LDADD = $(LOG_TEST_LIBS)
@@ -199,7 +240,7 @@ endif
 test_fuzz_fuzz_inlet_SOURCES = test/fuzz/fuzz_inlet.c raft/transport.c raft/peer.c raft/bulk.c raft/dial.c raft/wire.c raft/snapshot.c raft/disk.c
 test_fuzz_fuzz_inlet_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
 test_fuzz_fuzz_inlet_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-test_fuzz_fuzz_inlet_LDADD = $(PROTO_LIBS) $(RAFT_A) $(UV_LIBS) $(LZ4_LIBS) -lpthread
+test_fuzz_fuzz_inlet_LDADD = $(CHANNEL_LIBS) $(PROTO_LIBS) $(RAFT_A) $(UV_LIBS) $(LZ4_LIBS) -lpthread
 test_fuzz_fuzz_journal_SOURCES = test/fuzz/fuzz_journal.c raft/journal_load.c raft/journal.c raft/vote.c raft/disk.c
 test_fuzz_fuzz_journal_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
 test_fuzz_fuzz_journal_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -228,6 +269,13 @@ test_unit_lib_test_mailbox_SOURCES = test/unit/lib/test_mailbox.c
 test_unit_lib_test_mailbox_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_lib_test_mailbox_LDADD = $(BASE_LIBS) $(UNIT_LIBS) -lpthread
 
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/lib/test_bell
+endif
+test_unit_lib_test_bell_SOURCES = test/unit/lib/test_bell.c
+test_unit_lib_test_bell_CFLAGS = $(UNIT_CFLAGS) $(UV_CFLAGS) -pthread
+test_unit_lib_test_bell_LDADD = $(BASE_LIBS) $(UNIT_LIBS) $(UV_LIBS) -lpthread
+
 # Filter expressions.
 if HAVE_CMOCKA
 check_PROGRAMS += test/unit/proto/test_filter
@@ -244,18 +292,25 @@ test_fuzz_fuzz_filter_LDADD = $(PROTO_LIBS)
 
 # The API, over a real state and without sockets.
 API_TESTS = \
+	test/unit/server/test_api_acl \
+	test/unit/server/test_access \
 	test/unit/server/test_api_actions \
+	test/unit/server/test_api_agent \
 	test/unit/server/test_api_allocs \
 	test/unit/server/test_api_blocking \
 	test/unit/server/test_api_deployments \
 	test/unit/server/test_api_errors \
 	test/unit/server/test_api_evals \
+	test/unit/server/test_api_events \
 	test/unit/server/test_api_jobs \
 	test/unit/server/test_api_nodes \
 	test/unit/server/test_api_parse \
+	test/unit/server/test_api_random \
 	test/unit/server/test_api_reads \
+	test/unit/server/test_api_scaling \
 	test/unit/server/test_api_services \
-	test/unit/server/test_api_snapshot
+	test/unit/server/test_api_snapshot \
+	test/unit/server/test_api_variables
 if HAVE_CMOCKA
 if HAVE_JANSSON
 check_PROGRAMS += $(API_TESTS)
@@ -265,6 +320,9 @@ endif
 API_TEST_LIBS = test/unit/server/libapibed.a test/unit/raft/libkit.a $(API_LIBS) $(UNIT_LIBS) $(JANSSON_LIBS)
 test_unit_server_libapibed_a_SOURCES = test/unit/server/api_bed.c test/unit/server/api_bed.h test/unit/server/api_case.h
 test_unit_server_libapibed_a_CFLAGS = $(UNIT_CFLAGS) $(JANSSON_CFLAGS)
+test_unit_server_test_access_SOURCES = test/unit/server/test_access.c
+test_unit_server_test_access_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_access_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_actions_SOURCES = test/unit/server/test_api_actions.c
 test_unit_server_test_api_actions_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_actions_LDADD = $(API_TEST_LIBS)
@@ -292,15 +350,34 @@ test_unit_server_test_api_nodes_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_parse_SOURCES = test/unit/server/test_api_parse.c
 test_unit_server_test_api_parse_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_parse_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_random_SOURCES = test/unit/server/test_api_random.c test/unit/proto/random_job.c \
+	test/unit/proto/random_job.h
+test_unit_server_test_api_random_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_random_LDADD = test/libobject_test.a $(API_TEST_LIBS)
 test_unit_server_test_api_reads_SOURCES = test/unit/server/test_api_reads.c
 test_unit_server_test_api_reads_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_reads_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_snapshot_SOURCES = test/unit/server/test_api_snapshot.c
 test_unit_server_test_api_snapshot_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_snapshot_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_scaling_SOURCES = test/unit/server/test_api_scaling.c
+test_unit_server_test_api_scaling_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_scaling_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_agent_SOURCES = test/unit/server/test_api_agent.c
+test_unit_server_test_api_agent_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_agent_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_events_SOURCES = test/unit/server/test_api_events.c
+test_unit_server_test_api_events_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_events_LDADD = $(API_TEST_LIBS)
 test_unit_server_test_api_services_SOURCES = test/unit/server/test_api_services.c
 test_unit_server_test_api_services_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_api_services_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_acl_SOURCES = test/unit/server/test_api_acl.c
+test_unit_server_test_api_acl_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_acl_LDADD = $(API_TEST_LIBS)
+test_unit_server_test_api_variables_SOURCES = test/unit/server/test_api_variables.c
+test_unit_server_test_api_variables_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_api_variables_LDADD = $(API_TEST_LIBS)
 if FUZZ
 if HAVE_CMOCKA
 if HAVE_JANSSON
@@ -312,6 +389,14 @@ test_fuzz_fuzz_api_SOURCES = test/fuzz/fuzz_api.c
 test_fuzz_fuzz_api_CFLAGS = $(UNIT_CFLAGS)
 test_fuzz_fuzz_api_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_api_LDADD = $(API_TEST_LIBS)
+
+# An agent's own folders.
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/lib/test_folder
+endif
+test_unit_lib_test_folder_SOURCES = test/unit/lib/test_folder.c
+test_unit_lib_test_folder_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_folder_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
 # Durations and times.
 if HAVE_CMOCKA
@@ -379,7 +464,10 @@ RUNNER_TESTS = \
 	test/unit/client/test_artifact \
 	test/unit/client/test_client \
 	test/unit/client/test_fingerprint \
+	test/unit/client/test_hoststats \
+	test/unit/client/test_node_meta \
 	test/unit/client/test_link_rpc \
+	test/unit/client/test_live \
 	test/unit/client/test_restart \
 	test/unit/client/test_state \
 	test/unit/client/test_task_event \
@@ -397,12 +485,21 @@ test_unit_client_test_artifact_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS) $(ARCHIVE_LIB
 test_unit_client_test_client_SOURCES = test/unit/client/test_client.c
 test_unit_client_test_client_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_client_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+test_unit_client_test_node_meta_SOURCES = test/unit/client/test_node_meta.c
+test_unit_client_test_node_meta_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_node_meta_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+test_unit_client_test_hoststats_SOURCES = test/unit/client/test_hoststats.c
+test_unit_client_test_hoststats_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_hoststats_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
 test_unit_client_test_fingerprint_SOURCES = test/unit/client/test_fingerprint.c
 test_unit_client_test_fingerprint_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_fingerprint_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
 test_unit_client_test_link_rpc_SOURCES = test/unit/client/test_link_rpc.c
 test_unit_client_test_link_rpc_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_link_rpc_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+test_unit_client_test_live_SOURCES = test/unit/client/test_live.c
+test_unit_client_test_live_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_live_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
 test_unit_client_test_restart_SOURCES = test/unit/client/test_restart.c
 test_unit_client_test_restart_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_restart_LDADD = $(RUNNER_LIBS) $(UNIT_LIBS)
@@ -432,6 +529,7 @@ test_fuzz_fuzz_client_state_LDADD = $(CLIENT_LIBS)
 WIRE_TEST_LIBS = $(WIRE_LIBS) $(UNIT_LIBS)
 if HAVE_CMOCKA
 check_PROGRAMS += test/unit/proto/test_conn test/unit/proto/test_http test/unit/proto/test_relay \
+	test/unit/proto/test_websocket \
 	test/unit/proto/test_rpc test/unit/proto/test_stream test/unit/proto/test_wire_oom
 endif
 test_unit_proto_test_conn_SOURCES = test/unit/proto/test_conn.c test/unit/proto/conn_pair.h
@@ -444,6 +542,9 @@ test_unit_proto_test_relay_SOURCES = test/unit/proto/test_relay.c test/unit/prot
 	test/unit/proto/http_sink.h test/unit/proto/relay_pair.h
 test_unit_proto_test_relay_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_relay_LDADD = $(WIRE_TEST_LIBS)
+test_unit_proto_test_websocket_SOURCES = test/unit/proto/test_websocket.c
+test_unit_proto_test_websocket_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_websocket_LDADD = $(WIRE_TEST_LIBS)
 test_unit_proto_test_rpc_SOURCES = test/unit/proto/test_rpc.c test/unit/proto/http_sink.h
 test_unit_proto_test_rpc_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_rpc_LDADD = $(WIRE_TEST_LIBS)
@@ -455,7 +556,7 @@ test_unit_proto_test_stream_SOURCES = test/unit/proto/test_stream.c
 test_unit_proto_test_stream_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_proto_test_stream_LDADD = $(STREAM_LIBS) $(UNIT_LIBS) -lpthread
 if FUZZ
-noinst_PROGRAMS += test/fuzz/fuzz_http test/fuzz/fuzz_rpc
+noinst_PROGRAMS += test/fuzz/fuzz_http test/fuzz/fuzz_rpc test/fuzz/fuzz_websocket
 endif
 test_fuzz_fuzz_http_SOURCES = test/fuzz/fuzz_http.c
 test_fuzz_fuzz_http_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -463,13 +564,17 @@ test_fuzz_fuzz_http_LDADD = $(WIRE_LIBS)
 test_fuzz_fuzz_rpc_SOURCES = test/fuzz/fuzz_rpc.c
 test_fuzz_fuzz_rpc_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_rpc_LDADD = $(WIRE_LIBS)
+test_fuzz_fuzz_websocket_SOURCES = test/fuzz/fuzz_websocket.c
+test_fuzz_fuzz_websocket_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_websocket_LDADD = $(WIRE_LIBS)
 
 # client/: drivers, the executor, files of allocations
 DRIVER_TEST_LIBS = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS) $(UNIT_LIBS)
-EXTRA_DIST += test/unit/client/world.h
+EXTRA_DIST += test/unit/client/ran.h test/unit/client/world.h
 DRIVER_TESTS = \
 	test/unit/client/test_allocdir \
 	test/unit/client/test_docker \
+	test/unit/client/test_command \
 	test/unit/client/test_exec \
 	test/unit/client/test_fs_api \
 	test/unit/client/test_logs \
@@ -486,6 +591,9 @@ test_unit_client_test_allocdir_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_docker_SOURCES = test/unit/client/test_docker.c
 test_unit_client_test_docker_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_docker_LDADD = $(DRIVER_TEST_LIBS)
+test_unit_client_test_command_SOURCES = test/unit/client/test_command.c
+test_unit_client_test_command_CFLAGS = $(UNIT_CFLAGS)
+test_unit_client_test_command_LDADD = $(DRIVER_TEST_LIBS)
 test_unit_client_test_exec_SOURCES = test/unit/client/test_exec.c
 test_unit_client_test_exec_CFLAGS = $(UNIT_CFLAGS)
 test_unit_client_test_exec_LDADD = $(DRIVER_TEST_LIBS)
@@ -513,6 +621,28 @@ endif
 test_fuzz_fuzz_driver_config_SOURCES = test/fuzz/fuzz_driver_config.c
 test_fuzz_fuzz_driver_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_driver_config_LDADD = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS)
+
+# What comes from elsewhere to a node: archives, an engine's answers, what constraints compare; and backups of the state.
+# The engine's readers are static: their files are compiled into the targets.
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_archive test/fuzz/fuzz_docker test/fuzz/fuzz_docker_command test/fuzz/fuzz_match \
+	test/fuzz/fuzz_unpack
+endif
+test_fuzz_fuzz_archive_SOURCES = test/fuzz/fuzz_archive.c
+test_fuzz_fuzz_archive_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_archive_LDADD = $(STATE_LIBS)
+test_fuzz_fuzz_docker_SOURCES = test/fuzz/fuzz_docker.c
+test_fuzz_fuzz_docker_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_docker_LDADD = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS)
+test_fuzz_fuzz_docker_command_SOURCES = test/fuzz/fuzz_docker_command.c
+test_fuzz_fuzz_docker_command_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_docker_command_LDADD = $(DRIVER_LIBS) $(PROTO_LIBS) $(UV_LIBS)
+test_fuzz_fuzz_match_SOURCES = test/fuzz/fuzz_match.c
+test_fuzz_fuzz_match_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_match_LDADD = $(JOBSPEC_LIBS)
+test_fuzz_fuzz_unpack_SOURCES = test/fuzz/fuzz_unpack.c
+test_fuzz_fuzz_unpack_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_unpack_LDADD = $(CLIENT_LIBS) $(ARCHIVE_LIBS)
 EXTRA_PROGRAMS += test/bench/bench_driver
 test_bench_bench_driver_SOURCES = test/bench/bench_driver.c
 test_bench_bench_driver_CFLAGS = $(UNIT_CFLAGS)
@@ -541,6 +671,15 @@ test_unit_proto_test_constraint_LDADD = $(OBJECT_TEST_LIBS)
 test_unit_proto_test_cron_SOURCES = test/unit/proto/test_cron.c
 test_unit_proto_test_cron_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_cron_LDADD = $(OBJECT_TEST_LIBS)
+if HAVE_CMOCKA
+if HAVE_JANSSON
+check_PROGRAMS += test/unit/proto/test_diff_fields
+endif
+endif
+test_unit_proto_test_diff_fields_SOURCES = test/unit/proto/test_diff_fields.c test/unit/proto/diff_reference.c \
+	test/unit/proto/diff_reference.h
+test_unit_proto_test_diff_fields_CFLAGS = $(UNIT_CFLAGS) $(JANSSON_CFLAGS)
+test_unit_proto_test_diff_fields_LDADD = $(OBJECT_TEST_LIBS) $(JANSSON_LIBS)
 test_unit_proto_test_diff_SOURCES = test/unit/proto/test_diff.c
 test_unit_proto_test_diff_CFLAGS = $(UNIT_CFLAGS)
 test_unit_proto_test_diff_LDADD = $(OBJECT_TEST_LIBS)
@@ -566,6 +705,13 @@ test_unit_server_test_cache_LDADD = $(HTTPD_LIBS) $(UNIT_LIBS)
 test_unit_server_test_gzip_SOURCES = test/unit/server/test_gzip.c
 test_unit_server_test_gzip_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_gzip_LDADD = $(HTTPD_LIBS) $(UNIT_LIBS)
+# Jobs for test/integration/job_writes.py.
+EXTRA_PROGRAMS += test/integration/random_jobs
+check-local: test/integration/random_jobs
+test_integration_random_jobs_SOURCES = test/integration/random_jobs.c test/unit/proto/random_job.c \
+	test/unit/proto/random_job.h test/unit/proto/random_object.c test/unit/proto/random_object.h
+test_integration_random_jobs_LDADD = $(PROTO_LIBS)
+
 EXTRA_PROGRAMS += test/integration/http_server
 check-local: test/integration/http_server
 test_integration_http_server_SOURCES = test/integration/http_server.c
@@ -590,7 +736,8 @@ SCHED_TESTS = \
 	test/unit/server/test_sched_reconcile \
 	test/unit/server/test_sched_system \
 	test/unit/server/test_plan_apply \
-	test/unit/server/test_sched_random
+	test/unit/server/test_sched_random \
+	test/unit/server/test_sched_packing
 if HAVE_CMOCKA
 check_PROGRAMS += $(SCHED_TESTS)
 check_LIBRARIES += test/unit/server/libbed.a
@@ -616,6 +763,9 @@ test_unit_server_test_plan_apply_LDADD = $(SCHED_TEST_LIBS)
 test_unit_server_test_sched_random_SOURCES = test/unit/server/test_sched_random.c
 test_unit_server_test_sched_random_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_sched_random_LDADD = $(SCHED_TEST_LIBS)
+test_unit_server_test_sched_packing_SOURCES = test/unit/server/test_sched_packing.c
+test_unit_server_test_sched_packing_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_sched_packing_LDADD = $(SCHED_TEST_LIBS)
 # end of the schedulers
 EXTRA_PROGRAMS += test/bench/bench_sched
 test_bench_bench_sched_SOURCES = test/bench/bench_sched.c test/unit/server/sched_bed.c
@@ -634,7 +784,9 @@ check_PROGRAMS += test/unit/server/test_leader \
 	test/unit/server/test_leader_cluster \
 	test/unit/server/test_drain \
 	test/unit/server/test_deploy \
+	test/unit/server/test_expiry \
 	test/unit/server/test_gc \
+	test/unit/server/test_keyring \
 	test/unit/server/test_periodic \
 	test/unit/server/test_heartbeat \
 	test/unit/server/test_blocked test/unit/server/test_broker
@@ -653,9 +805,15 @@ test_unit_server_test_drain_LDADD = $(LEADER_TEST_LIBS)
 test_unit_server_test_deploy_SOURCES = test/unit/server/test_deploy.c
 test_unit_server_test_deploy_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_deploy_LDADD = $(LEADER_TEST_LIBS)
+test_unit_server_test_expiry_SOURCES = test/unit/server/test_expiry.c
+test_unit_server_test_expiry_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_expiry_LDADD = $(LEADER_TEST_LIBS)
 test_unit_server_test_gc_SOURCES = test/unit/server/test_gc.c
 test_unit_server_test_gc_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_gc_LDADD = $(LEADER_TEST_LIBS)
+test_unit_server_test_keyring_SOURCES = test/unit/server/test_keyring.c
+test_unit_server_test_keyring_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_keyring_LDADD = $(LEADER_TEST_LIBS)
 test_unit_server_test_periodic_SOURCES = test/unit/server/test_periodic.c
 test_unit_server_test_periodic_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_periodic_LDADD = $(LEADER_TEST_LIBS)
@@ -684,6 +842,7 @@ SERVER_TESTS = \
 	test/unit/server/test_net \
 	test/unit/server/test_net_nodes \
 	test/unit/server/test_proposer \
+	test/unit/server/test_lease \
 	test/unit/server/test_reads \
 	test/unit/server/test_server \
 	test/unit/server/test_zones
@@ -707,6 +866,9 @@ test_unit_server_test_net_nodes_LDADD = $(RUNNING_LIBS) $(UNIT_LIBS) -lpthread
 test_unit_server_test_proposer_SOURCES = test/unit/server/test_proposer.c
 test_unit_server_test_proposer_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_proposer_LDADD = $(SERVER_TEST_LIBS)
+test_unit_server_test_lease_SOURCES = test/unit/server/test_lease.c server/lease.c
+test_unit_server_test_lease_CFLAGS = $(UNIT_CFLAGS)
+test_unit_server_test_lease_LDADD = $(UNIT_LIBS)
 test_unit_server_test_reads_SOURCES = test/unit/server/test_reads.c
 test_unit_server_test_reads_CFLAGS = $(UNIT_CFLAGS)
 test_unit_server_test_reads_LDADD = $(SERVER_TEST_LIBS)
@@ -736,3 +898,53 @@ bench-leader: test/bench/bench_leader
 noinst_PROGRAMS += test/bench/node_sim
 test_bench_node_sim_SOURCES = test/bench/node_sim.c test/bench/node_sim_alloc.c test/bench/node_sim_node.c test/bench/node_sim.h
 test_bench_node_sim_LDADD = $(STREAM_LIBS) $(JEMALLOC_LIBS)
+
+# What scripts/faults makes its faults with: wires, and a clock that goes into the servers' processes as it is.
+noinst_PROGRAMS += test/faults/wire
+test_faults_wire_SOURCES = test/faults/wire.c
+test_faults_wire_LDADD = $(BASE_LIBS)
+EXTRA_DIST += test/faults/clock.c
+CLEANFILES += test/faults/clock.so
+all-local: test/faults/clock.so
+test/faults/clock.so: test/faults/clock.c
+	@$(MKDIR_P) test/faults
+	$(AM_V_GEN)$(CC) -O2 -Wall -Wextra -fPIC -shared -o $@ $(top_srcdir)/test/faults/clock.c
+
+# A whole cluster on simulated time. The linker sends what the program asks of the system to test/sim.
+check_PROGRAMS += test/sim/sim
+EXTRA_DIST += test/sim/run
+test_sim_sim_SOURCES = test/sim/main.c test/sim/sim.c test/sim/sim.h test/sim/disk.c test/sim/loop.c test/sim/net.c \
+	test/sim/host.c test/sim/check.c test/sim/nodes.c test/sim/users.c test/sim/faults.c test/sim/members.c test/sim/plant.c
+test_sim_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime,--wrap=getrandom,--wrap=RAND_bytes,--wrap=abort \
+	-Wl,--wrap=pthread_create,--wrap=pthread_join,--wrap=pthread_mutex_lock,--wrap=pthread_mutex_unlock \
+	-Wl,--wrap=pthread_cond_init,--wrap=pthread_cond_destroy,--wrap=pthread_cond_wait \
+	-Wl,--wrap=pthread_cond_timedwait,--wrap=pthread_cond_signal,--wrap=pthread_cond_broadcast \
+	-Wl,--wrap=open,--wrap=openat,--wrap=flock,--wrap=close,--wrap=pwrite,--wrap=pread,--wrap=fdatasync,--wrap=fsync \
+	-Wl,--wrap=posix_fallocate,--wrap=posix_fadvise,--wrap=ftruncate,--wrap=renameat,--wrap=unlinkat \
+	-Wl,--wrap=fstat,--wrap=fstatat,--wrap=scandirat,--wrap=fdopendir,--wrap=readdir,--wrap=closedir \
+	-Wl,--wrap=fsm_apply,--wrap=disk_die,--wrap=sched_begin,--wrap=sched_resume \
+	-Wl,--wrap=blocked_freed,--wrap=broker_put,--wrap=nodes_fit,--wrap=news_add,--wrap=raft_barrier \
+	-Wl,--wrap=lease_until,--wrap=mend_append,--wrap=mend_split,--wrap=mend_vote
+test_sim_sim_LDADD = server/libserver.a $(LEADER_LIBS) raft/libreplica.a $(PROTO_LIBS) $(RAFT_A) $(LZ4_LIBS) -lpthread
+
+# TLS
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/lib/test_tls
+endif
+EXTRA_DIST += test/unit/certs.h
+test_unit_lib_test_tls_SOURCES = test/unit/lib/test_tls.c test/unit/certs.c
+test_unit_lib_test_tls_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_tls_LDADD = $(TLS_LIBS) $(UNIT_LIBS)
+if HAVE_CMOCKA
+check_PROGRAMS += test/unit/proto/test_channel
+endif
+test_unit_proto_test_channel_SOURCES = test/unit/proto/test_channel.c test/unit/certs.c
+test_unit_proto_test_channel_CFLAGS = $(UNIT_CFLAGS)
+test_unit_proto_test_channel_LDADD = $(CHANNEL_LIBS) $(UNIT_LIBS) -lpthread
+if FUZZ
+noinst_PROGRAMS += test/fuzz/fuzz_channel
+endif
+test_fuzz_fuzz_channel_SOURCES = test/fuzz/fuzz_channel.c test/unit/certs.c
+test_fuzz_fuzz_channel_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+test_fuzz_fuzz_channel_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+test_fuzz_fuzz_channel_LDADD = $(TLS_LIBS) $(UV_LIBS) -lpthread
