@@ -186,15 +186,12 @@ static bool value_fits(struct filter_node *n, uint8_t kind)
 
 static void bind_regex(struct filter_parser *p, struct filter_node *n)
 {
-	char why[REGEX_WHY];
-	int rv = regex_compile(n->text, &n->regex, why);
+	char why[REGFIND_WHY] = "out of memory";
+	int rv = regfind_compile(n->text, p->mem, &n->regex, why);
 
 	if (rv != 0) {
 		filter_fail(p, rv, "\"%.64s\" is no regular expression: %s", n->text, why);
-		return;
 	}
-	n->next_regex = p->filter->regexes;
-	p->filter->regexes = n;
 }
 
 void filter_bind(struct filter_parser *p, struct filter_node *n, const struct filter_part *parts, const char *value)
@@ -224,16 +221,6 @@ void filter_bind(struct filter_parser *p, struct filter_node *n, const struct fi
 		filter_fail(p, ERR_SYNTAX, "\"%.64s\" is no value for \"%s\"", value, at.field->name);
 	} else if (n->test == TEST_MATCHES) {
 		bind_regex(p, n);
-	}
-}
-
-void filter_close(struct filter *f)
-{
-	for (struct filter_node *n = f != NULL ? f->regexes : NULL; n != NULL; n = n->next_regex) {
-		regex_close(&n->regex);
-	}
-	if (f != NULL) {
-		f->regexes = NULL;
 	}
 }
 
@@ -325,9 +312,29 @@ static bool is_empty(const struct filter_node *n, const void *at)
 	return n->whole ? member_empty(n->field, at) : **(const char *const *)at == '\0';
 }
 
-static bool test(const struct filter_node *n, const void *obj)
+/* One object that is looked at. */
+struct look {
+	const void *obj;
+	uint64_t cost;
+	int rv; /* The first failure; what is answered behind it means nothing. */
+};
+
+static bool matches(const struct filter_node *n, const char *text, struct look *l)
 {
-	const void *at = follow(n, obj);
+	int rv = l->rv == 0 ? regfind_test(&n->regex, text, FILTER_COST_MAX - l->cost, &l->cost) : l->rv;
+
+	if (rv == 0 && l->cost > FILTER_COST_MAX) {
+		rv = ERR_TOOBIG;
+	}
+	if (rv != 0 && rv != ERR_NOTFOUND) {
+		l->rv = rv;
+	}
+	return rv == 0;
+}
+
+static bool test(const struct filter_node *n, struct look *l)
+{
+	const void *at = follow(n, l->obj);
 
 	if (n->test == TEST_EMPTY || at == NULL) {
 		return n->test == TEST_EMPTY && is_empty(n, at);
@@ -338,25 +345,32 @@ static bool test(const struct filter_node *n, const void *obj)
 	case TEST_IN:
 		return holds(n, at);
 	default:
-		return regex_match(&n->regex, *(const char *const *)at);
+		return matches(n, *(const char *const *)at, l);
 	}
 }
 
-static bool match(const struct filter_node *n, const void *obj)
+static bool match(const struct filter_node *n, struct look *l)
 {
 	switch (n->kind) {
 	case NODE_AND:
-		return match(n->a, obj) && match(n->b, obj);
+		return match(n->a, l) && match(n->b, l);
 	case NODE_OR:
-		return match(n->a, obj) || match(n->b, obj);
+		return match(n->a, l) || match(n->b, l);
 	case NODE_NOT:
-		return !match(n->a, obj);
+		return !match(n->a, l);
 	default:
-		return test(n, obj);
+		return test(n, l);
 	}
 }
 
-bool filter_match(const struct filter *f, const void *obj)
+int filter_match(const struct filter *f, const void *obj, uint64_t *cost, bool *yes)
 {
-	return match(f->root, obj);
+	struct look l = {.obj = obj};
+	bool wanted = match(f->root, &l);
+
+	*cost += l.cost;
+	if (l.rv == 0) {
+		*yes = wanted;
+	}
+	return l.rv;
 }

@@ -446,10 +446,8 @@ int filter_compile(const char *text, const struct type *t, struct arena *mem, st
 	if (p.rv == 0 && *p.at != '\0') {
 		filter_fail(&p, ERR_SYNTAX, "\"%.32s\" is left over", p.at);
 	}
-	if (p.rv != 0) {
-		filter_close(p.filter);
-		return p.rv;
+	if (p.rv == 0) {
+		*out = p.filter;
 	}
-	*out = p.filter;
-	return 0;
+	return p.rv;
 }

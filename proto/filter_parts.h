@@ -3,7 +3,7 @@
 #define PROTO_FILTER_PARTS_H_
 
 #include "proto/filter.h"
-#include "proto/regex.h"
+#include "proto/regfind.h"
 
 /* One step of a selector. */
 struct filter_step {
@@ -35,13 +35,11 @@ struct filter_node {
 	const char *text;          /* The value, */
 	int64_t number;            /* as what it is compared with. */
 	double real;
-	struct regex regex;
-	struct filter_node *next_regex; /* All that have one. */
+	struct regfind regex;
 };
 
 struct filter {
 	struct filter_node *root;
-	struct filter_node *regexes;
 };
 
 /* Parses text into nodes and calls filter_bind() for each test. */

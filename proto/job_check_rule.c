@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/timefmt.h"
-#include "proto/regex.h"
+#include "proto/regfind.h"
 #include "proto/version.h"
 
 /* Durations in messages. */
@@ -76,14 +76,14 @@ static enum operand_is operand_of(const char *name, bool of_affinity)
 
 static void check_regexp(struct faults *f, const char *pattern)
 {
-	char why[REGEX_WHY];
-	struct regex r;
+	char why[REGFIND_WHY] = "out of memory";
+	struct arena mem = {0};
+	struct regfind r;
 
-	if (regex_compile(pattern, &r, why) != 0) {
+	if (regfind_compile(pattern, &mem, &r, why) != 0) {
 		faults_add(f, "Regular expression failed to compile: %s", why);
-		return;
 	}
-	regex_close(&r);
+	arena_close(&mem);
 }
 
 static void check_count(struct faults *f, const char *text)

@@ -30,7 +30,7 @@ proto_libobject_a_SOURCES = \
 	proto/pack_decode.c \
 	proto/pack_encode.c \
 	proto/packin.c proto/packin.h \
-	proto/regex.c proto/regex.h \
+	proto/regfind.c proto/regfind.h \
 	proto/status.c proto/status.h \
 	proto/variable.c proto/variable.h \
 	proto/version.c proto/version.h \
@@ -93,6 +93,5 @@ proto_libjobspec_a_SOURCES = \
 	proto/jobspec_names.c \
 	proto/jobspec_regex.c \
 	proto/jobspec_tree.c \
-	proto/jobspec_type.c \
-	proto/regfind.c proto/regfind.h
+	proto/jobspec_type.c
 JOBSPEC_LIBS = proto/libjobspec.a $(HCL_LIBS) $(OPENSSL_LIBS)

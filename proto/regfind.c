@@ -621,6 +621,7 @@ static bool take_piece(struct compiler *c)
 {
 	int32_t start = c->n;
 	struct count k = {0, 0};
+	struct count again;
 	bool lazy;
 
 	if (!take_atom(c)) {
@@ -631,7 +632,7 @@ static bool take_piece(struct compiler *c)
 	}
 	lazy = (*c->p == '?') != c->flags.lazy;
 	c->p += *c->p == '?';
-	if (*c->p == '*' || *c->p == '+' || *c->p == '?') {
+	if (*c->p != '\0' && (strchr("*+?", *c->p) != NULL || (*c->p == '{' && take_braces(c, &again)))) {
 		return fail(c, "invalid nested repetition operator");
 	}
 	return repeat(c, start, &k, lazy);
@@ -811,7 +812,7 @@ static bool in_ranges(const struct char_class *set, uint32_t ch)
 	return false;
 }
 
-static bool takes(struct search *s, const struct regfind_step *step, uint32_t ch)
+static bool takes(const struct regfind_step *step, uint32_t ch, uint64_t *cost)
 {
 	switch (step->kind) {
 	case STEP_CHAR:
@@ -819,7 +820,7 @@ static bool takes(struct search *s, const struct regfind_step *step, uint32_t ch
 	case STEP_ANY:
 		return step->also || ch != '\n';
 	default:
-		s->cost += step->set->n / 4;
+		*cost += step->set->n / 4;
 		return (in_ranges(step->set, ch) || (step->fold && in_ranges(step->set, other_case(ch)))) !=
 		       step->set->negated;
 	}
@@ -842,7 +843,7 @@ static bool turn(struct search *s, size_t i, size_t len, uint32_t ch, size_t *be
 		if (s->r->code[pc].kind == STEP_MATCH) {
 			memcpy(best, slots, s->n_slots * sizeof(*best));
 			matched = true;
-		} else if (len > 0 && takes(s, &s->r->code[pc], ch)) {
+		} else if (len > 0 && takes(&s->r->code[pc], ch, &s->cost)) {
 			add(s, &s->next, pc + 1, i + len, slots);
 		}
 	}
@@ -918,5 +919,164 @@ int regfind_next(const struct regfind *r, const char *text, size_t from, struct 
 	close_threads(&s.now);
 	close_threads(&s.next);
 	*cost += s.cost + r->n / 16; /* Making room takes its time, too. */
+	return rv;
+}
+
+/* ---- testing ---- */
+
+/* Who only asks whether there is a match needs no slots and no order: a set of steps is all that a turn leaves. */
+struct test {
+	const struct regfind *r;
+	const char *text;
+	uint32_t *seen; /* For each step: the turn in which it was added last. */
+	uint32_t turn;
+	uint32_t *now; /* Steps that take a character. */
+	uint32_t *next;
+	uint32_t *open; /* Steps that are still to be followed; one more than there are, as each leads to at most two. */
+	uint32_t n_now;
+	uint32_t n_next;
+	uint64_t cost;
+};
+
+/* All that step `pc` leads to without a character, at place i. True when that is the end of a match. */
+static bool reach(struct test *t, uint32_t pc, size_t i)
+{
+	uint32_t n = 0;
+
+	t->open[n++] = pc;
+	while (n > 0) {
+		const struct regfind_step *step;
+
+		pc = t->open[--n];
+		step = &t->r->code[pc];
+		if (t->seen[pc] == t->turn) {
+			continue;
+		}
+		t->seen[pc] = t->turn;
+		t->cost++;
+		switch (step->kind) {
+		case STEP_MATCH:
+			return true;
+		case STEP_SPLIT:
+			t->open[n++] = (uint32_t)((int32_t)pc + step->b);
+			t->open[n++] = (uint32_t)((int32_t)pc + step->a);
+			break;
+		case STEP_JUMP:
+			t->open[n++] = (uint32_t)((int32_t)pc + step->a);
+			break;
+		case STEP_SAVE:
+			t->open[n++] = pc + 1;
+			break;
+		case STEP_AT:
+			if (is_at(t->text, i, (enum place)step->a)) {
+				t->open[n++] = pc + 1;
+			}
+			break;
+		default:
+			t->next[t->n_next++] = pc;
+		}
+	}
+	return false;
+}
+
+/* The step that every match begins with, and nothing but. */
+static const struct regfind_step *first_step(const struct regfind *r)
+{
+	const struct regfind_step *step = r->code;
+
+	while (step->kind == STEP_SAVE) {
+		step++;
+	}
+	return step;
+}
+
+/* While nothing is under way: go to where a match may begin next. False when there is no such place. */
+static bool skip(struct test *t, const struct regfind_step *first, size_t *i)
+{
+	const char *at;
+
+	if (first->kind == STEP_AT && first->a == AT_TEXT_BEGIN) {
+		return *i == 0;
+	}
+	if (first->kind != STEP_CHAR || first->fold || first->ch == 0 || first->ch >= 0x80) {
+		return true;
+	}
+	at = strchr(&t->text[*i], (int)first->ch);
+	if (at == NULL) {
+		return false;
+	}
+	t->cost += ((size_t)(at - t->text) - *i) / 16;
+	*i = (size_t)(at - t->text);
+	return true;
+}
+
+/* From the steps at a place to those behind the character there. */
+static bool advance(struct test *t, size_t next, uint32_t ch)
+{
+	for (uint32_t k = 0; k < t->n_now; k++) {
+		t->cost++;
+		if (takes(&t->r->code[t->now[k]], ch, &t->cost) && reach(t, t->now[k] + 1, next)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int run_test(struct test *t, uint64_t cost_max)
+{
+	const struct regfind_step *first = first_step(t->r);
+	size_t i = 0;
+
+	for (;;) {
+		uint32_t *old = t->now;
+		size_t len;
+		uint32_t ch;
+
+		/* In `next` is what a match that began earlier has come to. */
+		if (t->n_next == 0 && !skip(t, first, &i)) {
+			return ERR_NOTFOUND;
+		}
+		if (reach(t, 0, i)) {
+			return 0;
+		}
+		if (t->text[i] == '\0') {
+			return ERR_NOTFOUND;
+		}
+		if (t->cost > cost_max) {
+			return ERR_TOOBIG;
+		}
+		t->now = t->next;
+		t->n_now = t->n_next;
+		t->next = old;
+		t->n_next = 0;
+		t->turn++;
+		ch = decode(&t->text[i], &len);
+		i += len;
+		if (advance(t, i, ch)) {
+			return 0;
+		}
+	}
+}
+
+int regfind_test(const struct regfind *r, const char *text, uint64_t cost_max, uint64_t *cost)
+{
+	uint32_t few[4 * 128 + 1] = {0};
+	size_t size = 4 * (size_t)r->n + 1;
+	uint32_t *room = size <= sizeof(few) / sizeof(few[0]) ? few : calloc(size, sizeof(*room));
+	struct test t = {.r = r, .text = text, .turn = 1};
+	int rv;
+
+	if (room == NULL) {
+		return ERR_NOMEM;
+	}
+	t.seen = room;
+	t.now = t.seen + r->n;
+	t.next = t.now + r->n;
+	t.open = t.next + r->n;
+	rv = run_test(&t, cost_max);
+	if (room != few) {
+		free(room);
+	}
+	*cost += t.cost + r->n / 16; /* Making room takes its time, too. */
 	return rv;
 }

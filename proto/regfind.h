@@ -1,9 +1,9 @@
 /**
- * Finding with regular expressions, and what their groups matched: Go's syntax and choices (the leftmost match, of those
- * the one that a backtracking search would find first; *? and its like prefer less).
+ * Regular expressions: whether something matches (constraints, filters), or where, and what its groups matched (functions
+ * of job files). Go's syntax and choices: the leftmost match, of those the one that a backtracking search would find
+ * first; *? and its like prefer less.
  *
- * A search takes time in proportion to the text and the expression whatever they are. proto/regex.h, on the C library's
- * matcher, is for those who only ask whether something matches.
+ * A search takes time in proportion to the text and the expression whatever they are, and can be given a limit.
  *
  * Without regard to case, (?i), means ASCII. Classes of Unicode (\pL), and \Q and \C, are refused.
  */
@@ -45,5 +45,8 @@ int regfind_compile(const char *pattern, struct arena *mem, struct regfind *out,
  * it took; the search is given up when it is more than `cost_max`. 0, ERR_NOTFOUND, ERR_TOOBIG or ERR_NOMEM. */
 int regfind_next(const struct regfind *r, const char *text, size_t from, struct regfind_span *spans, uint64_t cost_max,
 		 uint64_t *cost);
+
+/* Whether it matches somewhere: 0, ERR_NOTFOUND, ERR_TOOBIG or ERR_NOMEM. The text and the cost are as above. */
+int regfind_test(const struct regfind *r, const char *text, uint64_t cost_max, uint64_t *cost);
 
 #endif /* PROTO_REGFIND_H_ */

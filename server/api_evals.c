@@ -294,19 +294,23 @@ static bool passes(const struct filter *f, const struct eval_row *row, int *rv)
 {
 	struct arena mem = {0};
 	struct evaluation e;
-	bool yes;
+	uint64_t cost = 0;
+	bool yes = false;
 
 	*rv = eval_row_get(row, &e, &mem);
-	yes = *rv == 0 && filter_match(f, &e);
+	if (*rv == 0) {
+		*rv = filter_match(f, &e, &cost, &yes);
+	}
 	arena_close(&mem);
 	return yes;
 }
 
 static void end_picking(struct deletion *d, int rv)
 {
-	filter_close(d->filter);
 	view_release(d->v);
-	if (rv != 0) {
+	if (rv == ERR_TOOBIG) {
+		http_answer_text(d->req, 400, "%s", FILTER_TOO_COSTLY);
+	} else if (rv != 0) {
 		http_answer_error(d->req, rv);
 	} else {
 		start_deletion(d);

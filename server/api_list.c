@@ -19,6 +19,7 @@ enum {
 	ROOM_FOR_ONE = 1 << 10, /* Bytes of an element: a guess. */
 	RUN = 4096, /* Rows that are sorted at once. */
 	ROWS_PER_CLOCK = 16,
+	COST_PER_CLOCK = 1 << 16, /* Of filters: some 150 us. */
 	SCRATCH_MAX = 256 << 10, /* Bytes of the elements' arena, which is emptied when it has more. */
 	PIECE = 64 << 10,        /* Of a stream. */
 	GROWS_TO = 512 << 10,    /* A page that is longer gets all the room that it may need, of which only what is */
@@ -66,7 +67,8 @@ struct listing {
 	bool has_from;                  /* if there is a token. */
 	char from_key[ROWS_PREFIX_MAX]; /* In the table's order: likewise. */
 	struct filter *filter;
-	bool whole; /* The filter is about the whole object. */
+	uint64_t filter_cost; /* Since the clock was asked. */
+	bool whole;           /* The filter is about the whole object. */
 	struct list_scratch scratch;
 	struct buf body;
 	int64_t n;    /* Elements. */
@@ -364,14 +366,10 @@ static int passes_filter(struct listing *l, const struct row *row, const void *e
 		return 0;
 	}
 	if (!l->whole) {
-		*yes = filter_match(l->filter, element);
-		return 0;
+		return filter_match(l->filter, element, &l->filter_cost, yes);
 	}
 	rv = make(l, row, l->kind->whole, l->kind->get_whole, &whole);
-	if (rv == 0) {
-		*yes = filter_match(l->filter, whole);
-	}
-	return rv;
+	return rv == 0 ? filter_match(l->filter, whole, &l->filter_cost, yes) : rv;
 }
 
 static bool page_is_full(const struct listing *l)
@@ -483,7 +481,6 @@ static void release(struct listing *l)
 	list_remove(&l->link);
 	api->listing_bytes -= l->bytes;
 	api->stats.rendering--;
-	filter_close(l->filter);
 	arena_close(&l->scratch.mem);
 	buf_close(&l->body);
 	heap_close(&l->age.heap);
@@ -497,6 +494,16 @@ static void release(struct listing *l)
 	}
 }
 
+/* Only a filter is too much. */
+static void refuse(struct query *q, int err)
+{
+	if (err == ERR_TOOBIG) {
+		query_refuse(q, "%s", FILTER_TOO_COSTLY);
+	} else {
+		query_fail(q, err);
+	}
+}
+
 /* Those that wait for the same list look for themselves, or get the same error. */
 static void dismiss_followers(struct listing *l, int err)
 {
@@ -504,7 +511,7 @@ static void dismiss_followers(struct listing *l, int err)
 		struct query *q = CONTAINER_OF(list_pop(&l->followers), struct query, link);
 
 		if (err != 0) {
-			query_fail(q, err);
+			refuse(q, err);
 		} else {
 			query_look_again(q);
 		}
@@ -529,7 +536,7 @@ static void fail(struct listing *l, int err)
 		return;
 	}
 	release(l);
-	query_fail(q, err);
+	refuse(q, err);
 }
 
 static void answer_all(struct listing *l, struct http_body *body)
@@ -667,7 +674,11 @@ static bool step(struct listing *l, int64_t end_ns)
 				return false;
 			}
 		}
-		if (n % ROWS_PER_CLOCK == 0 && api_now(api) >= end_ns) {
+		if (n % ROWS_PER_CLOCK != 0 && l->filter_cost < COST_PER_CLOCK) {
+			continue;
+		}
+		l->filter_cost = 0;
+		if (api_now(api) >= end_ns) {
 			return true;
 		}
 	}

@@ -208,25 +208,34 @@ ORDER(is_greater, >)
 ORDER(is_at_least, >=)
 #undef ORDER
 
+/* Facts of nodes are short: a search that takes longer than this (some 2 ms) is a pattern made for it. */
+enum { REGEXP_COST_MAX = 1 << 20 };
+
+static bool finds(const struct regfind *r, const char *text)
+{
+	uint64_t cost = 0;
+
+	return regfind_test(r, text, REGEXP_COST_MAX, &cost) == 0;
+}
+
 static bool does_match(const struct check *c, const struct nodes *nodes, uint32_t slot)
 {
 	const char *l = value_of(&c->left, nodes, slot);
 	const char *r = value_of(&c->right, nodes, slot);
-	char why[REGEX_WHY];
-	struct regex own;
+	char why[REGFIND_WHY];
+	struct arena mem = {0};
+	struct regfind own;
 	bool match;
 
 	if (l == NULL || r == NULL) {
 		return false;
 	}
 	if (c->regex != NULL) {
-		return regex_match(c->regex, l);
+		return finds(c->regex, l);
 	}
-	if (regex_compile(r, &own, why) != 0) { /* The pattern is a fact of the node. */
-		return false;
-	}
-	match = regex_match(&own, l);
-	regex_close(&own);
+	/* The pattern is a fact of the node. */
+	match = regfind_compile(r, &mem, &own, why) == 0 && finds(&own, l);
+	arena_close(&mem);
 	return match;
 }
 
@@ -369,13 +378,13 @@ static check_fn operator_of(const char *text)
 /* A pattern is compiled once. One that is none matches nowhere. */
 static void check_prepare(struct check *c, struct arena *mem)
 {
-	char why[REGEX_WHY];
+	char why[REGFIND_WHY];
 
 	if (c->holds != does_match || c->right.text == NULL) {
 		return;
 	}
 	c->regex = arena_need(mem, 1, sizeof(*c->regex));
-	if (regex_compile(c->right.text, c->regex, why) != 0) {
+	if (regfind_compile(c->right.text, mem, c->regex, why) != 0) {
 		c->regex = NULL;
 		c->holds = never;
 	}
@@ -604,34 +613,6 @@ void feasible_open(struct feasible *f, const struct nodes *nodes, const struct j
 	add_job(&c, job);
 	add_group(&c, group);
 	f->escapes = f->of_node.n > 0;
-}
-
-static void check_close(struct check *c)
-{
-	if (c->regex != NULL) {
-		regex_close(c->regex);
-	}
-}
-
-static void checks_close(struct checks *checks)
-{
-	uint32_t i;
-
-	for (i = 0; i < checks->n; i++) {
-		check_close(&checks->at[i]);
-	}
-}
-
-void feasible_close(struct feasible *f)
-{
-	uint32_t i;
-
-	checks_close(&f->of_class);
-	checks_close(&f->of_node);
-	for (i = 0; i < f->n_affinities; i++) {
-		check_close(&f->affinities[i].check);
-	}
-	memset(f, 0, sizeof(*f));
 }
 
 /* ---- asking ---- */

@@ -8,7 +8,7 @@
 #ifndef SERVER_SCHED_FEASIBLE_H_
 #define SERVER_SCHED_FEASIBLE_H_
 
-#include "proto/regex.h"
+#include "proto/regfind.h"
 #include "server/sched_nodes.h"
 
 /* One side of a constraint: a literal, or a fact of the node. */
@@ -27,7 +27,7 @@ struct check {
 	struct operand left;
 	struct operand right;
 	/* What the operator made of the right side, when that is a literal. */
-	struct regex *regex;
+	struct regfind *regex;
 	uint32_t n; /* How many. */
 };
 
@@ -101,7 +101,6 @@ bool scope_has_class(struct scope *s, const struct node_class *class_);
 /* Compile for one group. Keys that no node has are not interned. `mem` outlives it. */
 void feasible_open(struct feasible *f, const struct nodes *nodes, const struct job *job, const struct task_group *group,
 		   struct arena *mem);
-void feasible_close(struct feasible *f);
 
 /* NULL when the group can run there, or else the reason. */
 const char *feasible_why_not(struct feasible *f, uint32_t slot);

@@ -42,17 +42,6 @@ static void stay_open(struct stay *s, struct run *r)
 	s->open = arena_need(&r->mem, n, sizeof(s->open[0]));
 }
 
-static void stay_close(struct stay *s)
-{
-	uint32_t i;
-
-	for (i = 0; i < s->r->job.job->task_groups.n; i++) {
-		if (s->open[i]) {
-			feasible_close(&s->groups[i]);
-		}
-	}
-}
-
 /* ---- changes of what is there ---- */
 
 /* Stops that come whatever becomes of the places. */
@@ -367,7 +356,6 @@ static int place_group(struct run *r, const struct reconcile *rec, struct group_
 
 		rv = p->fresh ? place_fresh(&gs, g, p) : place_one(&gs, g, p);
 	}
-	group_sched_close(&gs);
 	return rv;
 }
 
@@ -411,12 +399,9 @@ static int reconcile_job(struct run *r, struct reconcile *rec)
 				     .may_stay = may_stay,
 				     .ctx = &stay,
 				     .mem = &r->mem};
-	int rv;
 
 	stay_open(&stay, r);
-	rv = reconcile(&in, rec);
-	stay_close(&stay);
-	return rv;
+	return reconcile(&in, rec);
 }
 
 int generic_decide(struct run *r)

@@ -29,11 +29,6 @@ void group_sched_open(struct group_sched *gs, struct run *r, const struct task_g
 	rank_open(&gs->rank, &in);
 }
 
-void group_sched_close(struct group_sched *gs)
-{
-	feasible_close(&gs->feasible);
-}
-
 /* ---- metrics ---- */
 
 static struct bytes pack_metric(struct run *r, const struct alloc_metric *metric)

@@ -104,7 +104,6 @@ struct group_sched {
 };
 
 void group_sched_open(struct group_sched *gs, struct run *r, const struct task_group *group);
-void group_sched_close(struct group_sched *gs);
 
 struct group_wish {
 	struct uuid id; /* Of the allocation to be. */

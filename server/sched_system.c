@@ -333,7 +333,6 @@ static void decide_group(struct system_run *w, struct system_group *g)
 	group_sched_open(&gs, w->r, g->group);
 	decide_seats(w, g, &gs);
 	fill_seats(w, g, &gs);
-	group_sched_close(&gs);
 }
 
 /* ---- the whole ---- */

@@ -16,6 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct arena mem = {0};
 	char why[FILTER_WHY] = "";
+	uint64_t cost = 0;
+	bool yes;
 	struct filter *f;
 	struct job full;
 	struct job none;
@@ -30,9 +32,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (json_decode(&job_type, &full, sample, sizeof(sample) - 1, &mem, NULL) != 0) {
 			abort();
 		}
-		filter_match(f, &full);
-		filter_match(f, &none);
-		filter_close(f);
+		rv = filter_match(f, &full, &cost, &yes);
+		if (rv != 0 && rv != ERR_TOOBIG) {
+			abort();
+		}
+		rv = filter_match(f, &none, &cost, &yes);
+		if (rv != 0 && rv != ERR_TOOBIG) {
+			abort();
+		}
 	}
 	arena_close(&mem);
 	return 0;

@@ -2,21 +2,24 @@
 #include "test/unit/unit.h"
 
 #include "proto/error.h"
-#include "proto/regex.h"
+#include "proto/regfind.h"
 #include "proto/version.h"
 
 static bool matches(const char *pattern, const char *text)
 {
-	char why[REGEX_WHY];
-	struct regex r;
-	bool yes;
+	char why[REGFIND_WHY];
+	struct arena mem = {0};
+	struct regfind r;
+	uint64_t cost = 0;
+	int rv;
 
-	if (regex_compile(pattern, &r, why) != 0) {
+	if (regfind_compile(pattern, &mem, &r, why) != 0) {
 		fail_msg("%s: %s", pattern, why);
 	}
-	yes = regex_match(&r, text);
-	regex_close(&r);
-	return yes;
+	rv = regfind_test(&r, text, UINT64_MAX, &cost);
+	assert_true(rv == 0 || rv == ERR_NOTFOUND);
+	arena_close(&mem);
+	return rv == 0;
 }
 
 static void expressions_mean_what_they_mean_in_go(void **state)
@@ -58,6 +61,13 @@ static void expressions_mean_what_they_mean_in_go(void **state)
 		{"\\x41\\t", "A\t", true},
 		{"^\\<a\\>$", "<a>", true},
 		{"a\\.b\\/c", "a.b/c", true},
+		{"^[\xc3\xa9]$", "\xc3\xa9", true},
+		{"^.$", "\xc3\xa9", true},
+		{"x(?i)y", "xY", true},
+		{"x(?i)y", "XY", false},
+		{"a|^b|c$", "xbc", true},
+		{"b$|^a", "ba", false},
+		{"ab|ac", "aaac", true},
 	};
 	size_t i;
 
@@ -88,30 +98,30 @@ static void bad_expressions_are_refused(void **state)
 					  "\\",
 					  "\\i",
 					  "[z-a]",
-					  "[\xc3\xa9]",
-					  "x(?i)y",
 					  "[[:alpha:",
 					  "[[:nonsense:]]",
 					  "(?P<x",
 					  "(?:",
 					  "\\p{L}"};
-	char why[REGEX_WHY];
-	char huge[REGEX_TEXT_MAX + 2];
-	struct regex r;
+	char why[REGFIND_WHY];
+	char huge[REGFIND_CODE_MAX + 2];
+	struct arena mem = {0};
+	struct regfind r;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		if (regex_compile(bad[i], &r, why) != ERR_SYNTAX) {
+		if (regfind_compile(bad[i], &mem, &r, why) != ERR_SYNTAX) {
 			fail_msg("%s", bad[i]);
 		}
 		assert_true(strlen(why) > 0);
 	}
 	memset(huge, 'a', sizeof(huge) - 1);
 	huge[sizeof(huge) - 1] = '\0';
-	assert_int_equal(regex_compile(huge, &r, why), ERR_SYNTAX);
-	assert_int_equal(regex_compile("(", &r, why), ERR_SYNTAX);
+	assert_int_equal(regfind_compile(huge, &mem, &r, why), ERR_SYNTAX);
+	assert_int_equal(regfind_compile("(", &mem, &r, why), ERR_SYNTAX);
 	assert_string_equal(why, "missing closing ): `(`");
+	arena_close(&mem);
 }
 
 static void versions_satisfy_constraints(void **state)

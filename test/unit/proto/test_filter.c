@@ -22,14 +22,14 @@ static bool matches(const char *text)
 	struct arena mem = {0};
 	struct filter *f;
 	struct job job;
+	uint64_t cost = 0;
 	bool yes;
 
 	assert_int_equal(json_decode(&job_type, &job, sample, sizeof(sample) - 1, &mem, &fault), 0);
 	if (compile(text, &mem, &f, why) != 0) {
 		fail_msg("%s: %s", text, why);
 	}
-	yes = filter_match(f, &job);
-	filter_close(f);
+	assert_int_equal(filter_match(f, &job, &cost, &yes), 0);
 	arena_close(&mem);
 	return yes;
 }
@@ -194,6 +194,43 @@ static void length_and_nesting_are_bounded(void **state)
 	free(text);
 }
 
+/* One expression that is slow, or many that are slow together; the others of the filter are not asked any more. */
+static void the_time_of_its_expressions_is_bounded(void **state)
+{
+	static const char slow[] = "Name matches \"(x?){200}x{200}y\"";
+	static const char less[] = "Name matches \"(x*)*(x*)*y\"";
+	char *text = malloc(FILTER_TEXT_MAX);
+	char why[FILTER_WHY] = "";
+	struct arena mem = {0};
+	struct filter *f;
+	struct job job;
+	uint64_t cost = 0;
+	bool yes = true;
+
+	(void)state;
+	object_init(&job_type, &job);
+	job.name = arena_calloc(&mem, 1, 20001);
+	memset((char *)job.name, 'x', 20000);
+	assert_int_equal(compile(slow, &mem, &f, why), 0);
+	assert_int_equal(filter_match(f, &job, &cost, &yes), ERR_TOOBIG);
+	assert_true(yes && cost > FILTER_COST_MAX && cost < FILTER_COST_MAX + 10000);
+	assert_int_equal(compile(less, &mem, &f, why), 0);
+	cost = 0;
+	assert_int_equal(filter_match(f, &job, &cost, &yes), 0);
+	assert_true(!yes && cost < FILTER_COST_MAX);
+	text[0] = '\0';
+	for (int i = 0; i < 100; i++) {
+		strcat(text, i == 0 ? "" : " or ");
+		strcat(text, less);
+	}
+	assert_int_equal(compile(text, &mem, &f, why), 0);
+	cost = 0;
+	assert_int_equal(filter_match(f, &job, &cost, &yes), ERR_TOOBIG);
+	assert_true(cost > FILTER_COST_MAX && cost < FILTER_COST_MAX + 10000);
+	arena_close(&mem);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +242,7 @@ int main(void)
 	        cmocka_unit_test(regular_expressions_match_somewhere),
 	        cmocka_unit_test(faults_are_told),
 	        cmocka_unit_test(length_and_nesting_are_bounded),
+	        cmocka_unit_test(the_time_of_its_expressions_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,7 @@ static const char *found(const char *pattern, const char *text)
 	if (rv != 0) {
 		fail_msg("%s", why);
 	}
+	assert_int_equal(regfind_test(&r, text, UINT64_MAX, &cost), regfind_next(&r, text, 0, spans, UINT64_MAX, &cost));
 	rv = regfind_next(&r, text, 0, spans, UINT64_MAX, &cost);
 	if (rv == ERR_NOTFOUND) {
 		return "none";
@@ -172,6 +173,7 @@ CASE(faults_are_told)
 	check_bad("[[:nope:]]", "invalid character class range");
 	check_bad("*a", "missing argument to repetition operator");
 	check_bad("a**", "invalid nested repetition operator");
+	check_bad("a{2}{3}", "invalid nested repetition operator");
 	check_bad("a{2,1}", "invalid repeat count");
 	check_bad("a{1001}", "invalid repeat count");
 	check_bad("\\", "invalid escape sequence");
@@ -207,6 +209,38 @@ CASE(expressions_and_searches_are_bounded)
 	assert_int_equal(regfind_next(&r, text, 0, spans, 1000, &cost), ERR_TOOBIG);
 }
 
+/* Patterns that take a backtracking matcher, or one with sets of positions, time beyond all measure. */
+CASE(a_test_takes_time_in_proportion)
+{
+	static const char *const hostile[] = {"(x+x+)+y", "(x*)*(x*)*y", "(.*)(.*)(.*)(.*)(.*)[0-9]", "(x|x)*y", "(x|xx)+$y",
+					      "((x|b)*|(c|x)*){20}z", "(x?){200}x{200}y", "(?:(?:x{0,20}){0,20}){0,20}y"};
+	char *text = arena_alloc(&mem, 10001);
+	char why[REGFIND_WHY];
+	struct regfind r;
+	uint64_t cost;
+
+	memset(text, 'x', 10000);
+	text[10000] = '\0';
+	for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+		int rv = regfind_compile(hostile[i], &mem, &r, why);
+
+		if (rv != 0) {
+			assert_non_null(strstr(why, "too large"));
+			continue;
+		}
+		cost = 0;
+		assert_int_equal(regfind_test(&r, text, UINT64_MAX, &cost), ERR_NOTFOUND);
+		assert_true(cost <= 2 * 10001 * (uint64_t)r.n);
+		if (cost > 2000) {
+			uint64_t all = cost;
+
+			cost = 0;
+			assert_int_equal(regfind_test(&r, text, 1000, &cost), ERR_TOOBIG);
+			assert_true(cost < 1000 + 3 * (uint64_t)r.n && cost < all);
+		}
+	}
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 
 int main(void)
@@ -221,6 +255,7 @@ int main(void)
 		TEST(flags_hold_for_their_group),
 		TEST(faults_are_told),
 		TEST(expressions_and_searches_are_bounded),
+		TEST(a_test_takes_time_in_proportion),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

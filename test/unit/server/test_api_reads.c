@@ -324,6 +324,18 @@ CASE(a_filter_picks_elements)
 	bed_want(&b, "GET", "/v1/evaluations/count?job=other", NULL, 200, "{\"Count\":1}");
 }
 
+CASE(a_filter_that_takes_too_long_is_refused)
+{
+	char *text = arena_calloc(&b.kit.mem, 1, 3501);
+
+	memset(text, 'x', 3500);
+	jobs(1);
+	bed_register(&b, "web", arena_printf(&b.kit.mem, "'Meta':{'long':'%s'},", text));
+	bed_want(&b, "GET", "/v1/jobs?filter=Meta.long%20matches%20%22(x%3F)%7B900%7Dx%7B900%7Dy%22", NULL, 400,
+		 "failed to evaluate filter expression: its regular expressions take too long");
+	bed_want(&b, "GET", "/v1/jobs?filter=Meta.long%20matches%20%22(x*)*(x*)*y%22", NULL, 200, "[]");
+}
+
 /* In the list these are bools, in the job objects: filters may mean either. */
 CASE(filters_tell_periodic_and_parameterized_jobs)
 {
@@ -615,6 +627,7 @@ int main(void)
 		T(jobs_are_listed_by_id),
 		T(jobs_of_all_namespaces_are_listed),
 		T(a_filter_picks_elements),
+		T(a_filter_that_takes_too_long_is_refused),
 		T(filters_tell_periodic_and_parameterized_jobs),
 		T(a_list_comes_in_pages),
 		T(page_tokens_hold_any_id),
