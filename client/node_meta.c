@@ -1,13 +1,11 @@
 #include "client/node_meta.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/client_int.h"
 #include "client/fingerprint.h"
+#include "client/state.h"
 #include "client/taskenv.h"
 #include "lib/log.h"
 #include "proto/error.h"
@@ -176,25 +174,20 @@ static bool file_path(const struct client *c, const char *tail, char path[4096])
 	return snprintf(path, 4096, "%s/node-meta%s", c->config->state_dir, tail) < 4096;
 }
 
-/* Written beside the old one, which it then replaces. */
 static int save(const struct client *c, const struct map *over)
 {
 	char path[4096];
-	char beside[4096];
 	struct buf text = {0};
-	bool good = file_path(c, "", path) && file_path(c, ".new", beside);
-	int fd;
+	int rc;
 
 	put_map(&text, over);
-	fd = good && !text.failed ? open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
-	good = fd >= 0 && write(fd, text.at, text.len) == (ssize_t)text.len;
-	good = fd >= 0 && close(fd) == 0 && good;
-	good = good && rename(beside, path) == 0;
-	if (!good) {
-		log_error("client", "the node's metadata cannot be kept in %s: %s", c->config->state_dir, strerror(errno));
+	rc = text.failed ? ERR_NOMEM : !file_path(c, "", path) ? ERR_IO :
+		state_replace_file(path, text.at, text.len, text.len, false);
+	if (rc != 0) {
+		log_error("client", "the node's metadata cannot be kept in %s: %s", c->config->state_dir, error_text(rc));
 	}
 	buf_close(&text);
-	return good ? 0 : ERR_IO;
+	return rc == 0 ? 0 : ERR_IO;
 }
 
 static int load(struct client *c)

@@ -40,9 +40,7 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-/* Replace a file as a whole, `size` bytes of which the first are given; `sync` makes it last over a crash of the
- * machine. */
-static int replace_file(const char *path, const void *data, size_t len, size_t size, bool sync)
+int state_replace_file(const char *path, const void *data, size_t len, size_t size, bool sync)
 {
 	char tmp[PATH_BYTES];
 	int fd;
@@ -140,7 +138,7 @@ static int load_or_make_id(const char *dir, const char *name, char id[UUID_TEXT]
 	if (rc == ERR_NOTFOUND) {
 		uuid = uuid_random();
 		uuid_format(&uuid, id);
-		rc = replace_file(path, id, UUID_TEXT - 1, UUID_TEXT - 1, true);
+		rc = state_replace_file(path, id, UUID_TEXT - 1, UUID_TEXT - 1, true);
 	}
 	if (rc != 0) {
 		log_error("client", "%s: %s", path, error_text(rc));
@@ -313,7 +311,7 @@ static int write_slot(const char *path, const struct state_file *file, const str
 static int write_anew(const char *path, struct state_file *file, const struct buf *encoded)
 {
 	size_t slot = (encoded->len * 2 + SLOT_STEP - 1) / SLOT_STEP * SLOT_STEP;
-	int rc = replace_file(path, encoded->at, encoded->len, slot * 2, false);
+	int rc = state_replace_file(path, encoded->at, encoded->len, slot * 2, false);
 
 	if (rc == 0) {
 		*file = (struct state_file){.slot_bytes = (uint32_t)slot, .number = 2};

@@ -13,11 +13,17 @@
 #ifndef CLIENT_STATE_H_
 #define CLIENT_STATE_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "client/saved.h"
 #include "lib/buf.h"
 #include "lib/uuid.h"
+
+/* Replace a file as a whole, by one of `size` bytes (>= `len`) of which the first `len` are given and the others zero; it is written
+ * beside it, as PATH.tmp, and readable by its owner alone. `sync` makes it last over a crash of the machine. 0, ERR_NOSPACE or
+ * ERR_IO: then what was there stays. */
+int state_replace_file(const char *path, const void *data, size_t len, size_t size, bool sync);
 
 struct state_store {
 	char *dir; /* Of the allocations' files. */
