@@ -22,7 +22,7 @@ enum {
 /* A token, and what is known of it. */
 struct token {
 	struct list link; /* In the book, the one used last first. */
-	struct access_book *book;
+	struct token_book *book;
 	char secret[SECRET_MAX + 1];
 	struct acl *acl;       /* NULL: nothing is known, or it is no good: */
 	int status;            /* what such a request is answered with; 0: it was never heard of. */
@@ -37,7 +37,7 @@ struct token {
 	struct list waiting;   /* struct guarded */
 };
 
-struct access_book {
+struct token_book {
 	struct client *client;
 	struct list tokens;
 	unsigned n, n_waiting;
@@ -46,7 +46,7 @@ struct access_book {
 /* A request that waits. In its arena. */
 struct guarded {
 	struct list link;
-	struct access_book *book;
+	struct token_book *book;
 	struct http_request *req;
 	struct access_need need;
 	void (*go_cb)(void *ctx, struct http_request *req);
@@ -56,7 +56,7 @@ struct guarded {
 /* ---- tokens ---- */
 
 /* All are compared, so that the time it takes tells nothing of any. */
-static struct token *find(struct access_book *b, const char *secret)
+static struct token *find(struct token_book *b, const char *secret)
 {
 	struct token *found = NULL;
 
@@ -77,7 +77,7 @@ static void drop(struct token *t)
 }
 
 /* Make room: false when all that are kept are in use. */
-static bool drop_oldest(struct access_book *b)
+static bool drop_oldest(struct token_book *b)
 {
 	struct token *oldest = NULL;
 
@@ -92,13 +92,13 @@ static bool drop_oldest(struct access_book *b)
 	return oldest != NULL;
 }
 
-static void use(struct access_book *b, struct token *t)
+static void use(struct token_book *b, struct token *t)
 {
 	list_remove(&t->link);
 	list_insert(b->tokens.next, &t->link);
 }
 
-static struct token *add(struct access_book *b, const char *secret)
+static struct token *add(struct token_book *b, const char *secret)
 {
 	struct token *t = b->n < ACCESS_KEPT_MAX || drop_oldest(b) ? calloc(1, sizeof(*t)) : NULL;
 
@@ -316,7 +316,7 @@ static bool is_awaited(const struct token *t)
 	return t->asking || t->again_ns != 0;
 }
 
-void access_step(struct access_book *b, int64_t now_ns)
+void access_step(struct token_book *b, int64_t now_ns)
 {
 	if (b == NULL) {
 		return;
@@ -333,7 +333,7 @@ void access_step(struct access_book *b, int64_t now_ns)
 	}
 }
 
-int64_t access_due(const struct access_book *b)
+int64_t access_due(const struct token_book *b)
 {
 	int64_t due = 0;
 
@@ -350,7 +350,7 @@ int64_t access_due(const struct access_book *b)
 	return due;
 }
 
-void access_stop(struct access_book *b)
+void access_stop(struct token_book *b)
 {
 	if (b == NULL) {
 		return;
@@ -377,7 +377,7 @@ static void gone_cb(struct http_request *req)
 static void wait_for(struct token *t, struct http_request *req, const struct access_need *need,
                      void (*go_cb)(void *ctx, struct http_request *req), void *ctx)
 {
-	struct access_book *b = t->book;
+	struct token_book *b = t->book;
 	struct guarded *g = arena_calloc(&req->mem, 1, sizeof(*g));
 	const char *body = arena_strndup(&req->mem, req->body, req->body_len);
 	const char *ns = need->ns != NULL ? arena_strdup(&req->mem, need->ns) : NULL;
@@ -396,7 +396,7 @@ static void wait_for(struct token *t, struct http_request *req, const struct acc
 	req->gone_cb = gone_cb;
 }
 
-void access_guard(struct access_book *b, struct http_request *req, const struct access_need *need,
+void access_guard(struct token_book *b, struct http_request *req, const struct access_need *need,
                   void (*go_cb)(void *ctx, struct http_request *req), void *ctx)
 {
 	struct token *t;
@@ -429,9 +429,9 @@ void access_guard(struct access_book *b, struct http_request *req, const struct 
 
 /* ---- begin and end ---- */
 
-struct access_book *access_open(struct client *c)
+struct token_book *access_open(struct client *c)
 {
-	struct access_book *b = calloc(1, sizeof(*b));
+	struct token_book *b = calloc(1, sizeof(*b));
 
 	if (b != NULL) {
 		b->client = c;
@@ -440,7 +440,7 @@ struct access_book *access_open(struct client *c)
 	return b;
 }
 
-void access_close(struct access_book *b)
+void access_close(struct token_book *b)
 {
 	while (b != NULL && !list_empty(&b->tokens)) {
 		drop(CONTAINER_OF(b->tokens.next, struct token, link));

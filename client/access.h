@@ -17,7 +17,7 @@
 
 #include "proto/http.h"
 
-struct access_book;
+struct token_book;
 struct client;
 
 enum {
@@ -33,22 +33,22 @@ struct access_need {
 };
 
 /* NULL when memory is exhausted. */
-struct access_book *access_open(struct client *c);
+struct token_book *access_open(struct client *c);
 
 /* What is due at this time, and when the next is; 0: nothing. */
-void access_step(struct access_book *b, int64_t now_ns);
-int64_t access_due(const struct access_book *b);
+void access_step(struct token_book *b, int64_t now_ns);
+int64_t access_due(const struct token_book *b);
 
 /* The client stops: requests that wait for a server to be found are answered. Those that wait for its word are when the
  * link has stopped. */
-void access_stop(struct access_book *b);
+void access_stop(struct token_book *b);
 
 /* No call of it is under way: the link has stopped. Harmless with NULL, as the others. */
-void access_close(struct access_book *b);
+void access_close(struct token_book *b);
 
 /* Have go_cb handle the request, now or later, if its token may do that; otherwise it is answered. Nothing of `need` is
  * kept but texts that are static. The book is NULL where there is no access control: then all is allowed. */
-void access_guard(struct access_book *b, struct http_request *req, const struct access_need *need,
+void access_guard(struct token_book *b, struct http_request *req, const struct access_need *need,
                   void (*go_cb)(void *ctx, struct http_request *req), void *ctx);
 
 #endif /* CLIENT_ACCESS_H_ */

@@ -162,7 +162,7 @@ struct client {
 	struct reports reports;
 	struct saver saver;
 	struct http_router *router;
-	struct access_book *access; /* NULL: there is no access control. */
+	struct token_book *access; /* NULL: there is no access control. */
 	struct checks *checks;
 	struct live live;
 
