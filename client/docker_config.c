@@ -14,6 +14,7 @@
 #include "client/beneath.h"
 #include "client/capabilities.h"
 #include "client/driver_env.h"
+#include "lib/base64.h"
 #include "lib/log.h"
 #include "lib/timefmt.h"
 #include "proto/error.h"
@@ -210,22 +211,6 @@ bool docker_image_is_latest(const char *image)
 	return strchr(image, '@') == NULL && (tag == NULL || strcmp(tag, ":latest") == 0);
 }
 
-/* Base64 with '-' and '_', as the engine wants it. */
-static void put_base64(struct buf *out, const unsigned char *in, size_t n)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	size_t i;
-	unsigned bits;
-
-	for (i = 0; i < n; i += 3) {
-		bits = (unsigned)in[i] << 16 | (i + 1 < n ? (unsigned)in[i + 1] << 8 : 0) | (i + 2 < n ? in[i + 2] : 0);
-		buf_byte(out, digits[bits >> 18]);
-		buf_byte(out, digits[bits >> 12 & 63]);
-		buf_byte(out, i + 1 < n ? digits[bits >> 6 & 63] : '=');
-		buf_byte(out, i + 2 < n ? digits[bits & 63] : '=');
-	}
-}
-
 const char *docker_auth_header(const struct docker_auth *auth, struct arena *mem)
 {
 	static const char *const keys[] = {"username", "password", "email", "serveraddress"};
@@ -244,7 +229,7 @@ const char *docker_auth_header(const struct docker_auth *auth, struct arena *mem
 		json_put_str(&json, values[i], strlen(values[i]));
 	}
 	buf_byte(&json, '}');
-	put_base64(&out, (const unsigned char *)buf_text(&json), json.len);
+	base64_put(&out, buf_text(&json), json.failed ? 0 : json.len, BASE64_URL, true);
 	if (!json.failed && !out.failed) {
 		kept = arena_strndup(mem, buf_text(&out), out.len);
 	}

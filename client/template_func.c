@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/template_parts.h"
+#include "lib/base64.h"
 #include "proto/error.h"
 #include "proto/jsonin.h"
 
@@ -202,14 +203,6 @@ static struct value f_join(struct template_run *t, const struct args *a)
 	return text_from(t, &out);
 }
 
-static int64_t decoded_digit(char c)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *found = c == '\0' ? NULL : strchr(digits, c);
-
-	return found == NULL ? -1 : found - digits;
-}
-
 static struct value f_base64_decode(struct template_run *t, const struct args *a)
 {
 	const char *text = text_of(t, a, 0);
@@ -220,7 +213,7 @@ static struct value f_base64_decode(struct template_run *t, const struct args *a
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		int64_t digit = decoded_digit(text[i]);
+		int digit = base64_value(text[i]);
 
 		if (digit < 0) {
 			template_refuse(t, "base64Decode: no base64");
@@ -241,20 +234,10 @@ static struct value f_base64_decode(struct template_run *t, const struct args *a
 
 static struct value f_base64_encode(struct template_run *t, const struct args *a)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *p = (const unsigned char *)text_of(t, a, 0);
-	size_t n = strlen((const char *)p);
+	const char *text = text_of(t, a, 0);
 	struct buf out = {0};
-	size_t i;
 
-	for (i = 0; i < n; i += 3) {
-		uint32_t bits = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
-
-		buf_byte(&out, digits[bits >> 18]);
-		buf_byte(&out, digits[bits >> 12 & 63]);
-		buf_byte(&out, i + 1 < n ? digits[bits >> 6 & 63] : '=');
-		buf_byte(&out, i + 2 < n ? digits[bits & 63] : '=');
-	}
+	base64_put(&out, text, strlen(text), BASE64_PLAIN, true);
 	return text_from(t, &out);
 }
 

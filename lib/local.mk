@@ -2,10 +2,12 @@ noinst_LIBRARIES += lib/libbase.a
 lib_libbase_a_SOURCES = \
 	lib/address.c lib/address.h \
 	lib/arena.c lib/arena.h \
+	lib/base64.c lib/base64.h \
 	lib/bell.c lib/bell.h \
 	lib/buf.c lib/buf.h \
 	lib/crc.c lib/crc.h \
 	lib/folder.c lib/folder.h \
+	lib/glob.c lib/glob.h \
 	lib/hash.c lib/hash.h \
 	lib/heap.c lib/heap.h \
 	lib/hindex.c lib/hindex.h \

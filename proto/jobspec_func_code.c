@@ -2,6 +2,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 
+#include "lib/base64.h"
 #include "lib/timefmt.h"
 #include "proto/error.h"
 #include "proto/jobspec_func.h"
@@ -10,34 +11,11 @@
 
 static int run_base64encode(struct call *c)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const uint8_t *s = (const uint8_t *)c->args[0].string;
-	size_t left = strlen(c->args[0].string);
+	const char *text = c->args[0].string;
 	struct buf out = {0};
 
-	for (; left > 0; left -= left < 3 ? left : 3, s += 3) {
-		uint32_t bits = (uint32_t)s[0] << 16 | (left > 1 ? (uint32_t)s[1] << 8 : 0) | (left > 2 ? s[2] : 0);
-
-		buf_byte(&out, digits[bits >> 18]);
-		buf_byte(&out, digits[bits >> 12 & 63]);
-		buf_byte(&out, left > 1 ? digits[bits >> 6 & 63] : '=');
-		buf_byte(&out, left > 2 ? digits[bits & 63] : '=');
-	}
+	base64_put(&out, text, strlen(text), BASE64_PLAIN, true);
 	return give_buf(c, &out);
-}
-
-static int base64_value(char ch)
-{
-	if (ch >= 'A' && ch <= 'Z') {
-		return ch - 'A';
-	}
-	if (ch >= 'a' && ch <= 'z') {
-		return ch - 'a' + 26;
-	}
-	if (ch >= '0' && ch <= '9') {
-		return ch - '0' + 52;
-	}
-	return ch == '+' ? 62 : ch == '/' ? 63 : -1;
 }
 
 static int run_base64decode(struct call *c)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/base64.h"
 #include "lib/timefmt.h"
 #include "lib/utf8.h"
 #include "proto/json_chars.h"
@@ -152,27 +153,9 @@ static void put_time(struct buf *out, int64_t ns)
 
 static void put_base64(struct buf *out, const struct bytes *bytes)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *to = buf_room(out, ((size_t)bytes->n + 2) / 3 * 4 + 2);
-	const char *start = to;
-	uint32_t i;
-
-	if (to == NULL) {
-		return;
-	}
-	*to++ = '"';
-	for (i = 0; i < bytes->n; i += 3) {
-		uint32_t left = bytes->n - i;
-		uint32_t bits = (uint32_t)bytes->at[i] << 16 | (left > 1 ? (uint32_t)bytes->at[i + 1] << 8 : 0) |
-				(left > 2 ? bytes->at[i + 2] : 0);
-
-		*to++ = digits[bits >> 18];
-		*to++ = digits[bits >> 12 & 63];
-		*to++ = left > 1 ? digits[bits >> 6 & 63] : '=';
-		*to++ = left > 2 ? digits[bits & 63] : '=';
-	}
-	*to++ = '"';
-	out->len += (size_t)(to - start);
+	buf_byte(out, '"');
+	base64_put(out, bytes->at, bytes->n, BASE64_PLAIN, true);
+	buf_byte(out, '"');
 }
 
 static void put_bool(struct buf *out, bool v)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/glob.h"
 #include "proto/error.h"
 #include "proto/hcl_decode.h"
 
@@ -679,29 +680,6 @@ struct acl *acl_new(const struct policy *const *policies, size_t n)
 
 /* ---- decisions ---- */
 
-/* A star fits any number of bytes. */
-static bool fits(const char *pattern, const char *text)
-{
-	const char *star = NULL; /* Behind the last one, */
-	const char *from = NULL; /* which stands for the text up to here. */
-
-	while (*text != '\0') {
-		if (*pattern == '*') {
-			star = ++pattern;
-			from = text;
-		} else if (*pattern == *text) {
-			pattern++;
-			text++;
-		} else if (star != NULL) {
-			pattern = star;
-			text = ++from;
-		} else {
-			return false;
-		}
-	}
-	return pattern[strspn(pattern, "*")] == '\0';
-}
-
 static const struct entry *find_exact(const struct table *t, const char *name)
 {
 	size_t low = 0;
@@ -729,7 +707,7 @@ static const struct entry *decider(const struct table *t, const char *name)
 	const struct entry *e = find_exact(t, name);
 
 	for (size_t i = t->n_exact; e == NULL && i < t->n; i++) {
-		if (fits(t->at[i].name, name)) {
+		if (glob_match(t->at[i].name, name)) {
 			e = &t->at[i];
 		}
 	}

@@ -1,6 +1,7 @@
 /* Root keys: listed, replaced, removed, and the public halves of their key pairs. */
 #include <string.h>
 
+#include "lib/base64.h"
 #include "proto/error.h"
 #include "server/api_handlers.h"
 
@@ -43,25 +44,6 @@ static const struct list_kind key_list = {
 	.type = &root_key_stub_type, .open = open_keys, .get = get_key, .key = LIST_BY_NAME};
 const struct query_kind query_root_keys = {.find = find_keys, .list = &key_list};
 
-/* Base64 of the kind for URLs, without padding. */
-static void put_base64url(struct buf *out, const struct bytes *b)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	uint32_t bits = 0;
-	unsigned n = 0;
-	uint32_t i;
-
-	for (i = 0; i < b->n; i++) {
-		bits = bits << 8 | b->at[i];
-		for (n += 8; n >= 6; n -= 6) {
-			buf_byte(out, digits[bits >> (n - 6) & 63]);
-		}
-	}
-	if (n > 0) {
-		buf_byte(out, digits[bits << (6 - n) & 63]);
-	}
-}
-
 static int render_jwks(struct query *q, struct buf *out)
 {
 	const struct object_row *row;
@@ -78,7 +60,7 @@ static int render_jwks(struct query *q, struct buf *out)
 			buf_printf(out, "%s{\"use\":\"sig\",\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"%s\","
 					"\"alg\":\"EdDSA\",\"x\":\"",
 				   before, key.id);
-			put_base64url(out, &key.public);
+			base64_put(out, key.public.at, key.public.n, BASE64_URL, false);
 			buf_str(out, "\"}");
 			before = ",";
 		}

@@ -5,32 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/glob.h"
 #include "proto/version.h"
 #include "server/sched_memory.h"
 
 /* ---- scope ---- */
-
-bool glob_match(const char *pattern, const char *text)
-{
-	const char *star = NULL; /* Behind the last one, */
-	const char *from = NULL; /* which stands for the text up to here. */
-
-	while (*text != 0) {
-		if (*pattern == '*') {
-			star = ++pattern;
-			from = text;
-		} else if (*pattern == *text) {
-			pattern++;
-			text++;
-		} else if (star != NULL) {
-			pattern = star;
-			text = ++from;
-		} else {
-			return false;
-		}
-	}
-	return pattern[strspn(pattern, "*")] == 0;
-}
 
 void scope_open(struct scope *s, const struct nodes *nodes, const struct job *job)
 {

@@ -111,7 +111,4 @@ double feasible_affinity(const struct feasible *f, uint32_t slot);
 /* The fact that "${attr.x}" names; INTERN_NONE when no node has it, or when it names none. */
 uint32_t target_key(const struct nodes *nodes, const char *target);
 
-/* `*` stands for any text. */
-bool glob_match(const char *pattern, const char *text);
-
 #endif /* SERVER_SCHED_FEASIBLE_H_ */

@@ -191,12 +191,19 @@ LOG_TESTS = test/unit/raft/test_journal test/unit/raft/test_mend test/unit/raft/
 	test/unit/raft/test_transport test/unit/raft/test_weight test/unit/raft/test_wire
 EXTRA_DIST += test/unit/raft/files.h
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/lib/test_address test/unit/lib/test_crc test/unit/lib/test_secret $(LOG_TESTS)
+check_PROGRAMS += test/unit/lib/test_address test/unit/lib/test_base64 test/unit/lib/test_crc test/unit/lib/test_glob
+check_PROGRAMS += test/unit/lib/test_secret $(LOG_TESTS)
 endif
 LOG_TEST_LIBS = $(REPLICA_LIBS) $(UNIT_LIBS)
 test_unit_lib_test_address_SOURCES = test/unit/lib/test_address.c
 test_unit_lib_test_address_CFLAGS = $(UNIT_CFLAGS)
 test_unit_lib_test_address_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+test_unit_lib_test_base64_SOURCES = test/unit/lib/test_base64.c
+test_unit_lib_test_base64_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_base64_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+test_unit_lib_test_glob_SOURCES = test/unit/lib/test_glob.c
+test_unit_lib_test_glob_CFLAGS = $(UNIT_CFLAGS)
+test_unit_lib_test_glob_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 test_unit_lib_test_crc_SOURCES = test/unit/lib/test_crc.c
 test_unit_lib_test_crc_CFLAGS = $(UNIT_CFLAGS)
 test_unit_lib_test_crc_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
