@@ -54,6 +54,27 @@ int act_on_server(struct args *args, int (*act)(struct client *c, const struct a
 	return code;
 }
 
+int act_status(struct args *args, int (*list)(struct client *c, const struct args *args),
+	       const char *(*find)(struct client *c, const char *named),
+	       int (*show)(struct client *c, const struct args *args, const char *id))
+{
+	struct client c;
+	const char *id;
+	int code = EXIT_ERROR;
+
+	if (!client_init(&c, args)) {
+		return EXIT_ERROR;
+	}
+	if (args->n_rest == 0) {
+		code = list(&c, args);
+	} else {
+		id = find(&c, args->rest[0]);
+		code = id != NULL ? show(&c, args, id) : EXIT_ERROR;
+	}
+	client_close(&c);
+	return code;
+}
+
 void act_put(struct buf *body, const char *name, const char *text)
 {
 	buf_printf(body, "\"%s\":", name);

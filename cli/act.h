@@ -28,6 +28,12 @@ int act_on(struct args *args, const struct act_kind *kind,
 /* The same without looking for anything. */
 int act_on_server(struct args *args, int (*act)(struct client *c, const struct args *args));
 
+/* The two forms of "... status": without an argument `list`, else `show` what the argument names. `find` returns its ID, or NULL
+ * after a word on stderr. */
+int act_status(struct args *args, int (*list)(struct client *c, const struct args *args),
+	       const char *(*find)(struct client *c, const char *named),
+	       int (*show)(struct client *c, const struct args *args, const char *id));
+
 /* Send the body, which it closes, to the client's URL; then follow the evaluation of the answer, if it names one, unless
  * -detach was given: its ID is printed then. With no evaluation, `done` is printed (NULL: nothing). */
 int act_send(struct client *c, const struct args *args, const char *doing, const char *method, struct buf *body,

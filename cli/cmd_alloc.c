@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/act.h"
 #include "cli/alloc_pick.h"
 #include "cli/commands.h"
 #include "cli/format.h"
@@ -215,23 +216,7 @@ static int list_allocs(struct client *c, const struct args *args)
 
 static int run_status(struct args *args)
 {
-	struct client c;
-	const char *id = NULL;
-	int code = EXIT_ERROR;
-
-	if (!client_init(&c, args)) {
-		return EXIT_ERROR;
-	}
-	if (args->n_rest == 0) {
-		code = list_allocs(&c, args);
-	} else {
-		id = alloc_by_prefix(&c, args->rest[0]);
-	}
-	if (id != NULL) {
-		code = show_one_alloc(&c, args, id);
-	}
-	client_close(&c);
-	return code;
+	return act_status(args, list_allocs, alloc_by_prefix, show_one_alloc);
 }
 
 static const struct flag status_flags[] = {{"json", NULL, "Print the server's answer."},

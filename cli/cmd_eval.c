@@ -1,3 +1,4 @@
+#include "cli/act.h"
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/lookup.h"
@@ -48,6 +49,9 @@ static int show_one_eval(struct client *c, const struct args *args, const char *
 	struct alloc_stubs allocs;
 	struct evaluation e;
 
+	if (args_has(args, "monitor")) {
+		return monitor_eval(c, id, verbose);
+	}
 	client_url(c, "/v1/evaluation/%s", id);
 	if (!client_read(c, "querying evaluation", &evaluation_type, &e)) {
 		return EXIT_ERROR;
@@ -94,25 +98,7 @@ static int list_evals(struct client *c, const struct args *args)
 
 static int run(struct args *args)
 {
-	struct client c;
-	const char *id = NULL;
-	int code = EXIT_ERROR;
-
-	if (!client_init(&c, args)) {
-		return EXIT_ERROR;
-	}
-	if (args->n_rest == 0) {
-		code = list_evals(&c, args);
-	} else {
-		id = find_eval(&c, args->rest[0]);
-	}
-	if (id != NULL && args_has(args, "monitor")) {
-		code = monitor_eval(&c, id, args_has(args, "verbose"));
-	} else if (id != NULL) {
-		code = show_one_eval(&c, args, id);
-	}
-	client_close(&c);
-	return code;
+	return act_status(args, list_evals, find_eval, show_one_eval);
 }
 
 static const struct flag flags[] = {{"json", NULL, "Print the server's answer."},

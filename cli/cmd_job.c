@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/act.h"
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/jobfile.h"
@@ -338,23 +339,7 @@ static const char *find_job(struct client *c, const char *prefix)
 
 static int run_job_status(struct args *args)
 {
-	struct client c;
-	const char *id = NULL;
-	int code = EXIT_ERROR;
-
-	if (!client_init(&c, args)) {
-		return EXIT_ERROR;
-	}
-	if (args->n_rest == 0) {
-		code = list_jobs(&c, args);
-	} else {
-		id = find_job(&c, args->rest[0]);
-	}
-	if (id != NULL) {
-		code = show_one_job(&c, args, id);
-	}
-	client_close(&c);
-	return code;
+	return act_status(args, list_jobs, find_job, show_one_job);
 }
 
 static const struct flag status_flags[] = {{"all-allocs", NULL, "Also allocations of an earlier job with the same ID."},

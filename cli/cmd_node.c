@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "cli/act.h"
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/lookup.h"
@@ -214,26 +215,17 @@ static int list_nodes(struct client *c, const struct args *args)
 	return EXIT_OK;
 }
 
+static int show_self(struct client *c, const struct args *args)
+{
+	const char *id = own_node(c);
+
+	return id != NULL ? show_one_node(c, args, id) : EXIT_ERROR;
+}
+
 static int run(struct args *args)
 {
-	bool self = args_has(args, "self");
-	struct client c;
-	const char *id = NULL;
-	int code = EXIT_ERROR;
-
-	if (!client_init(&c, args)) {
-		return EXIT_ERROR;
-	}
-	if (args->n_rest == 0 && !self) {
-		code = list_nodes(&c, args);
-	} else {
-		id = self ? own_node(&c) : find_node(&c, args->rest[0]);
-	}
-	if (id != NULL) {
-		code = show_one_node(&c, args, id);
-	}
-	client_close(&c);
-	return code;
+	return args_has(args, "self") ? act_on_server(args, show_self)
+				      : act_status(args, list_nodes, find_node, show_one_node);
 }
 
 static const struct flag flags[] = {{"json", NULL, "Print the server's answer."},
