@@ -9,15 +9,29 @@ enum { FRAME_BYTES = 32 << 10 };
 OBJECT_DECLARE(log_frame, LOG_FRAME_FIELDS);
 OBJECT_DEFINE(log_frame, LOG_FRAME_FIELDS);
 
+/* False: answered. "" is no word. */
+static bool get_option(struct http_request *req, const char *name, const char *told, bool *out)
+{
+	const char *text = http_query(req, name);
+
+	if (text == NULL || text[0] == '\0' || http_query_bool(req, name, out) == 0) {
+		return true;
+	}
+	http_answer_text(req, 400, "Unknown option for %s: strconv.ParseBool: parsing \"%.200s\": invalid syntax", told,
+			 text);
+	return false;
+}
+
 int log_stream_begin(struct log_stream *s, struct http_request *req)
 {
 	struct http_response head = {.type = "application/json"};
 	const char *level_text = http_query(req, "log_level");
 	enum log_level level = LOG_INFO;
 	bool json = false;
+	bool location = false; /* Ours tells none, but what is said of it has to be right. */
 
-	if (http_query_bool(req, "plain", &s->plain) != 0 || http_query_bool(req, "log_json", &json) != 0) {
-		http_answer_text(req, 400, "%s", req->error);
+	if (!get_option(req, "log_json", "log json", &json) || !get_option(req, "plain", "plain", &s->plain) ||
+	    !get_option(req, "log_include_location", "log_include_location", &location)) {
 		return ERR_INVALID;
 	}
 	if (level_text != NULL && level_text[0] != '\0' && (!log_level_parse(level_text, &level) || level == LOG_OFF)) {

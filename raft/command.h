@@ -415,13 +415,13 @@ enum variable_op {
 	X(T, INT, versions_kept, "VersionsKept")
 
 /* Promote the canaries of these groups, of all when there are none. Result: eval_id, eval_index. ERR_NOTFOUND,
- * ERR_CONFLICT (terminal), ERR_INVALID (nothing to promote, unhealthy canaries) with the API's text. */
+ * ERR_CONFLICT (terminal), ERR_INVALID (unknown groups, unhealthy canaries) with the API's text. */
 #define DEPLOYMENT_PROMOTE_FIELDS(X, T)                                                  \
 	X(T, BYTES, id, "ID")                                                            \
 	X(T, STRS, groups, "Groups")
 
-/* Set the health of allocations by hand, and then, when given, the status as above. Result as there; ERR_INVALID: an
- * allocation that is not of the deployment. */
+/* Set the health of allocations by hand, and then, when given, the status as above, or else make an evaluation as there.
+ * Result as there; ERR_INVALID: an allocation that is not of the deployment. */
 #define DEPLOYMENT_HEALTH_FIELDS(X, T)                                                   \
 	X(T, BYTES, id, "ID")                                                            \
 	X(T, LIST(id_ref), healthy, "Healthy")                                               \
@@ -443,7 +443,7 @@ enum variable_op {
 #define NAMESPACE_PUT_FIELDS(X, T) X(T, OBJ(namespace_), namespace_, "Namespace")
 #define NODE_POOL_PUT_FIELDS(X, T) X(T, OBJ(node_pool), pool, "Pool") /* ERR_INVALID: a built-in one. */
 
-/* ERR_NOTFOUND, ERR_INVALID: built in, or in use. */
+/* ERR_NOTFOUND; ERR_INVALID: built in; ERR_CONFLICT: in use, with a line for each reason. */
 #define NAME_DELETE_FIELDS(X, T) X(T, STR, name, "Name")
 
 /* Result: changed. With `enforce` only if its ModifyIndex is this. */

@@ -105,6 +105,14 @@ void fsm_LAUNCH(struct fsm_work *f, const struct launch_record *p)
 
 /* ---- namespaces ---- */
 
+/* Why it stays: a line for each reason. */
+static void add_reason(struct buf *why, bool holds, const char *kind, const char *name, const char *what)
+{
+	if (holds) {
+		buf_printf(why, "%s%s \"%s\" has %s", why->len > 0 ? "\n" : "", kind, name, what);
+	}
+}
+
 void fsm_NAMESPACE_PUT(struct fsm_work *f, const struct namespace_put *p)
 {
 	struct namespace_ ns;
@@ -132,6 +140,31 @@ static bool has_live_jobs(struct fsm_work *f, const char *ns)
 	return job != NULL;
 }
 
+static bool has_live_allocs(struct fsm_work *f, const struct job_row *job)
+{
+	const struct alloc_row *alloc;
+	struct rows r;
+
+	rows_allocs_of_job(&r, view_of(f), job);
+	do {
+		alloc = alloc_next(&r);
+	} while (alloc != NULL && alloc_row_client_terminal(alloc));
+	return alloc != NULL;
+}
+
+/* Of jobs that are over their tasks may still be ending. */
+static bool has_allocs_in(struct fsm_work *f, const char *ns)
+{
+	const struct job_row *job;
+	struct rows r;
+
+	rows_jobs(&r, view_of(f), ns, "");
+	do {
+		job = job_next(&r);
+	} while (job != NULL && !has_live_allocs(f, job));
+	return job != NULL;
+}
+
 static bool has_variables(struct fsm_work *f, const char *ns)
 {
 	struct rows r;
@@ -142,20 +175,27 @@ static bool has_variables(struct fsm_work *f, const char *ns)
 
 void fsm_NAMESPACE_DELETE(struct fsm_work *f, const struct name_delete *p)
 {
+	struct buf why = {0};
 	struct key key;
 
 	name_key(&key, p->name);
 	if (strcmp(p->name, "default") == 0) {
-		fsm_fail(f, ERR_INVALID, "default namespace can not be deleted");
-	} else if (state_namespace(view_of(f), p->name) == NULL) {
-		fsm_fail(f, ERR_NOTFOUND, "namespace \"%.200s\" not found", p->name);
-	} else if (has_live_jobs(f, p->name)) {
-		fsm_fail(f, ERR_INVALID, "namespace \"%s\" has non-terminal jobs", p->name);
-	} else if (has_variables(f, p->name)) {
-		fsm_fail(f, ERR_INVALID, "namespace \"%s\" has variables", p->name);
+		fsm_fail(f, ERR_INVALID, "can not delete default namespace");
+		return;
+	}
+	if (state_namespace(view_of(f), p->name) == NULL) {
+		fsm_fail(f, ERR_NOTFOUND, "namespace not found");
+		return;
+	}
+	add_reason(&why, has_live_jobs(f, p->name), "namespace", p->name, "non-terminal jobs");
+	add_reason(&why, has_allocs_in(f, p->name), "namespace", p->name, "non-terminal allocations");
+	add_reason(&why, has_variables(f, p->name), "namespace", p->name, "variables associated with it");
+	if (why.len > 0) {
+		fsm_fail(f, ERR_CONFLICT, "%s", buf_text(&why));
 	} else {
 		fsm_object_remove(f, TABLE_NAMESPACES, &key);
 	}
+	buf_close(&why);
 }
 
 /* ---- node pools ---- */
@@ -197,11 +237,12 @@ void fsm_NODE_POOL_PUT(struct fsm_work *f, const struct node_pool_put *p)
 		const char *name = p->pool != NULL ? p->pool->name : "";
 
 		fsm_fail(f, ERR_INVALID,
-			 "invalid node pool \"%.128s\": invalid name \"%.128s\", must match regex ^[a-zA-Z0-9-_]{1,128}$",
+			 "invalid node pool \"%.128s\": 1 error occurred:\n\t* invalid name \"%.128s\", "
+			 "must match regex ^[a-zA-Z0-9-_]{1,128}$\n\n",
 			 name, name);
 	} else if (strlen(p->pool->description) > POOL_DESCRIPTION_MAX) {
-		fsm_fail(f, ERR_INVALID, "invalid node pool \"%s\": description longer than %d", p->pool->name,
-			 POOL_DESCRIPTION_MAX);
+		fsm_fail(f, ERR_INVALID, "invalid node pool \"%s\": 1 error occurred:\n\t* description longer than %d\n\n",
+			 p->pool->name, POOL_DESCRIPTION_MAX);
 	} else if (built_in(p->pool->name)) {
 		fsm_fail(f, ERR_INVALID, "modifying node pool \"%s\" is not allowed", p->pool->name);
 	} else {
@@ -242,20 +283,26 @@ static bool pool_has_nodes(struct fsm_work *f, const char *pool)
 
 void fsm_NODE_POOL_DELETE(struct fsm_work *f, const struct name_delete *p)
 {
+	struct buf why = {0};
 	struct key key;
 
 	name_key(&key, p->name);
 	if (built_in(p->name)) {
 		fsm_fail(f, ERR_INVALID, "deleting node pool \"%s\" is not allowed", p->name);
-	} else if (state_node_pool(view_of(f), p->name) == NULL) {
-		fsm_fail(f, ERR_NOTFOUND, "node pool \"%.200s\" not found", p->name);
-	} else if (pool_has_jobs(f, p->name)) {
-		fsm_fail(f, ERR_INVALID, "node pool \"%s\" has non-terminal jobs", p->name);
-	} else if (pool_has_nodes(f, p->name)) {
-		fsm_fail(f, ERR_INVALID, "node pool \"%s\" has nodes", p->name);
+		return;
+	}
+	if (state_node_pool(view_of(f), p->name) == NULL) {
+		fsm_fail(f, ERR_NOTFOUND, "node pool %.200s not found", p->name);
+		return;
+	}
+	add_reason(&why, pool_has_jobs(f, p->name), "node pool", p->name, "non-terminal jobs");
+	add_reason(&why, pool_has_nodes(f, p->name), "node pool", p->name, "nodes");
+	if (why.len > 0) {
+		fsm_fail(f, ERR_CONFLICT, "%s", buf_text(&why));
 	} else {
 		fsm_object_remove(f, TABLE_NODE_POOLS, &key);
 	}
+	buf_close(&why);
 }
 
 /* ---- the schedulers' configuration ---- */

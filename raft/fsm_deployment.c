@@ -347,13 +347,19 @@ static uint32_t healthy_canaries(struct fsm_work *f, const struct deployment_gro
 	return n;
 }
 
-/* Tell of every group that stands in the way. Returns how many groups would be promoted. */
-static unsigned check_promotion(struct fsm_work *f, const struct deployment *d, const struct deployment_promote *p,
-				struct buf *faults, unsigned *n_faults)
+/* Tell of every group that stands in the way. Returns how many do. A group without canaries is promoted, too. */
+static unsigned check_promotion(struct fsm_work *f, struct deployment *d, const struct deployment_promote *p,
+				struct buf *faults)
 {
-	unsigned n = 0;
+	unsigned n_faults = 0;
 	uint32_t i;
 
+	for (i = 0; i < p->groups.n; i++) {
+		if (fsm_deployment_group(d, p->groups.at[i]) == NULL) {
+			buf_printf(faults, "\t* the deployment has no task group \"%.200s\"\n", p->groups.at[i]);
+			n_faults++;
+		}
+	}
 	for (i = 0; i < d->task_groups.n; i++) {
 		const struct deployment_group *g = &d->task_groups.at[i];
 		const char *name = d->task_groups.keys[i];
@@ -362,15 +368,14 @@ static unsigned check_promotion(struct fsm_work *f, const struct deployment *d, 
 		if (!wanted(p, name) || g->promoted || g->desired_canaries == 0) {
 			continue;
 		}
-		n++;
 		healthy = healthy_canaries(f, g);
 		if (healthy < (uint64_t)g->desired_canaries) {
 			buf_printf(faults, "\t* Task group \"%s\" has %u/%lld healthy allocations\n", name, healthy,
 				   (long long)g->desired_canaries);
-			++*n_faults;
+			n_faults++;
 		}
 	}
-	return n;
+	return n_faults;
 }
 
 static void promote_canaries(struct fsm_work *f, const struct deployment_group *g)
@@ -393,19 +398,32 @@ static void promote_canaries(struct fsm_work *f, const struct deployment_group *
 	}
 }
 
-static void promote(struct fsm_work *f, struct deployment *d, const struct deployment_promote *p)
+/* Whoever promotes may have waited for long: the time for progress begins anew. */
+static void promote_group(struct fsm_work *f, struct deployment_group *g)
 {
+	g->promoted = true;
+	promote_canaries(f, g);
+	if (g->progress_deadline > 0 && g->require_progress_by != 0) {
+		g->require_progress_by = fsm_later(now_of(f), g->progress_deadline);
+	}
+}
+
+static void promote(struct fsm_work *f, struct deployment *d, const struct deployment_promote *p, bool runs)
+{
+	bool more = false;
 	uint32_t i;
 
 	for (i = 0; i < d->task_groups.n; i++) {
 		struct deployment_group *g = &d->task_groups.at[i];
 
-		if (wanted(p, d->task_groups.keys[i]) && !g->promoted && g->desired_canaries > 0) {
-			g->promoted = true;
-			promote_canaries(f, g);
+		if (wanted(p, d->task_groups.keys[i]) && !g->promoted) {
+			promote_group(f, g);
 		}
+		more = more || (g->desired_canaries > 0 && !g->promoted);
 	}
-	d->status_description = "Deployment is running";
+	if (runs && !more) {
+		d->status_description = "Deployment is running";
+	}
 	fsm_deployment_touch(f);
 }
 
@@ -414,20 +432,19 @@ void fsm_DEPLOYMENT_PROMOTE(struct fsm_work *f, const struct deployment_promote 
 	const struct deployment_row *row = find(f, &p->id, "promote");
 	struct deployment *d = row != NULL ? fsm_deployment_open(f, &row->id) : NULL;
 	struct buf faults = {0};
-	unsigned n_faults = 0;
+	unsigned n_faults;
 	struct uuid id;
 
 	if (d == NULL) {
 		return;
 	}
-	if (check_promotion(f, d, p, &faults, &n_faults) == 0) {
-		fsm_fail(f, ERR_INVALID, "no canaries to promote");
-	} else if (n_faults > 0) {
+	n_faults = check_promotion(f, d, p, &faults);
+	if (n_faults > 0) {
 		fsm_fail(f, ERR_INVALID, "%u error%s occurred:\n%s\n", n_faults, n_faults == 1 ? "" : "s",
 			 buf_text(&faults));
 	} else {
 		id = row->id;
-		promote(f, d, p);
+		promote(f, d, p, row->status == DEPLOYMENT_STATUS_RUNNING);
 		fsm_deployment_flush(f);
 		f->result->job_modify_index = index_of(f);
 		eval_for(f, job_of(f, row), row, &id);
@@ -436,6 +453,20 @@ void fsm_DEPLOYMENT_PROMOTE(struct fsm_work *f, const struct deployment_promote 
 }
 
 /* ---- health by hand ---- */
+
+static void refuse_health(struct fsm_work *f, const struct uuid *alloc, bool known, const struct uuid *deployment)
+{
+	char what[UUID_TEXT];
+	char of[UUID_TEXT];
+
+	uuid_format(alloc, what);
+	uuid_format(deployment, of);
+	if (known) {
+		fsm_fail(f, ERR_INVALID, "alloc \"%s\" is not part of deployment \"%s\"", what, of);
+	} else {
+		fsm_fail(f, ERR_INVALID, "unknown alloc \"%s\"", what);
+	}
+}
 
 static bool all_of(struct fsm_work *f, const struct deployment_row *row, const struct id_ref *ids, uint32_t n)
 {
@@ -448,10 +479,7 @@ static bool all_of(struct fsm_work *f, const struct deployment_row *row, const s
 		bytes_uuid(&ids[i].id, &id);
 		alloc = state_alloc(view_of(f), &id);
 		if (alloc == NULL || !uuid_equal(&alloc->deployment_id, &row->id)) {
-			char text[UUID_TEXT];
-
-			uuid_format(&id, text);
-			fsm_fail(f, ERR_INVALID, "allocation \"%s\" is not part of the deployment", text);
+			refuse_health(f, &id, alloc != NULL, &row->id);
 			return false;
 		}
 	}
@@ -477,6 +505,7 @@ void fsm_DEPLOYMENT_HEALTH(struct fsm_work *f, const struct deployment_health *p
 {
 	const struct deployment_row *row = find(f, &p->id, "set health of allocations for a");
 	int64_t time_ns = p->time_ns != 0 ? p->time_ns : now_of(f);
+	struct uuid id;
 
 	if (row == NULL || (p->change != NULL && !change_valid(f, p->change)) ||
 	    !all_of(f, row, p->healthy.at, p->healthy.n) || !all_of(f, row, p->unhealthy.at, p->unhealthy.n)) {
@@ -488,6 +517,9 @@ void fsm_DEPLOYMENT_HEALTH(struct fsm_work *f, const struct deployment_health *p
 	f->result->job_modify_index = index_of(f);
 	if (p->change != NULL) {
 		change(f, row, p->change);
+	} else {
+		id = row->id;
+		eval_for(f, job_of(f, row), row, &id);
 	}
 }
 

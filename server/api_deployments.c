@@ -112,7 +112,7 @@ static void answer_changed(struct write *w, const struct apply_result *r)
 				       .modify_index = (int64_t)r->index,
 				       .index = (int64_t)r->index};
 
-	if (write_refused_as(w, r, 404)) {
+	if (write_refused(w, r)) {
 		return;
 	}
 	a.eval_id = uuid_text(&w->req->mem, &r->eval_id);
@@ -138,7 +138,9 @@ static int ask(struct api *api, struct http_request *req, enum body_need need, s
 	return a->w != NULL ? 0 : ERR_NOMEM;
 }
 
-static int with_failure(struct change_ask *a, const struct view *v, const char *reason, struct deployment_change *out)
+/* `groups`: those whose AutoRevert counts; NULL: all. */
+static int with_failure(struct change_ask *a, const struct view *v, const char *reason, const struct strs *groups,
+			struct deployment_change *out)
 {
 	const struct deployment_row *row = state_deployment(v, &a->id);
 	int rv = 0;
@@ -148,7 +150,7 @@ static int with_failure(struct change_ask *a, const struct view *v, const char *
 	out->status = DEPLOYMENT_STATUS_FAILED;
 	out->description = reason;
 	if (row != NULL) {
-		rv = deploy_failure(v, row, reason, NULL, out, &a->w->req->mem);
+		rv = deploy_failure(v, row, reason, groups, out, &a->w->req->mem);
 	}
 	out->versions_kept = a->w->api->config.versions_kept;
 	if (rv != 0) {
@@ -167,54 +169,28 @@ void serve_deployment_fail(struct api *api, struct http_request *req)
 		return;
 	}
 	v = api->link->ops->view(api->link);
-	if (with_failure(&a, v, DEPLOY_FAILED_BY_HAND, &p) == 0) {
+	if (with_failure(&a, v, DEPLOY_FAILED_BY_HAND, NULL, &p) == 0) {
 		p.verb = "fail";
 		write_propose(a.w, COMMAND_DEPLOYMENT_STATUS, &p, answer_changed);
 	}
 	view_release(v);
 }
 
-/* What is told of a deployment that goes on. */
-static const char *description_of(const struct view *v, const struct uuid *id, bool pause, struct arena *mem)
-{
-	const struct deployment_row *row = state_deployment(v, id);
-	struct deployment d;
-
-	if (pause) {
-		return "Deployment is paused";
-	}
-	if (row == NULL || deployment_row_get(row, &d, mem) != 0) {
-		return "Deployment is running";
-	}
-	for (uint32_t i = 0; i < d.task_groups.n; i++) {
-		const struct deployment_group *g = &d.task_groups.at[i];
-
-		if (g->desired_canaries > 0 && !g->promoted) {
-			return g->auto_promote ? "Deployment is running pending automatic promotion"
-					       : "Deployment is running but requires manual promotion";
-		}
-	}
-	return "Deployment is running";
-}
-
 void serve_deployment_pause(struct api *api, struct http_request *req)
 {
 	struct deployment_change p;
 	struct change_ask a;
-	const struct view *v;
 
 	if (ask(api, req, BODY_REQUIRED, &a) != 0) {
 		return;
 	}
 	object_init(&deployment_change_type, &p);
-	v = api->link->ops->view(api->link);
 	p.id = uuid_bytes(&a.id);
 	p.status = a.body.pause ? DEPLOYMENT_STATUS_PAUSED : DEPLOYMENT_STATUS_RUNNING;
-	p.description = description_of(v, &a.id, a.body.pause, &req->mem);
+	p.description = a.body.pause ? "Deployment is paused" : "Deployment is running";
 	p.verb = a.body.pause ? "pause" : "resume";
 	p.eval = !a.body.pause;
 	write_propose(a.w, COMMAND_DEPLOYMENT_STATUS, &p, answer_changed);
-	view_release(v);
 }
 
 void serve_deployment_promote(struct api *api, struct http_request *req)
@@ -253,7 +229,7 @@ static void unblock_done(struct core_call *call)
 	if (call->status != 0) {
 		http_answer_error(u->req, call->status);
 	} else if (row == NULL) {
-		http_answer_text(u->req, 404, "deployment not found");
+		http_answer_text(u->req, 500, "deployment not found");
 	} else {
 		http_answer_text(u->req, 500, "can't unblock %s deployment",
 				 deployment_row_active(row) ? "running" : "terminal");
@@ -306,9 +282,31 @@ static int put_ids(struct http_request *req, const struct strs *ids, struct id_r
 	return 0;
 }
 
+/* The groups of these allocations. */
+static int groups_of(const struct view *v, const struct deployment_health *p, struct arena *mem, struct strs *out)
+{
+	out->n = 0;
+	out->at = arena_alloc(mem, p->unhealthy.n * sizeof(out->at[0]));
+	if (out->at == NULL) {
+		return ERR_NOMEM;
+	}
+	for (uint32_t i = 0; i < p->unhealthy.n; i++) {
+		const struct alloc_row *alloc;
+		struct uuid id;
+
+		bytes_uuid(&p->unhealthy.at[i].id, &id);
+		alloc = state_alloc(v, &id);
+		if (alloc != NULL) {
+			out->at[out->n++] = alloc_row_group(alloc);
+		}
+	}
+	return 0;
+}
+
 void serve_deployment_health(struct api *api, struct http_request *req)
 {
 	struct deployment_change failure;
+	struct strs groups;
 	struct deployment_health p;
 	struct change_ask a;
 	const struct view *v;
@@ -318,7 +316,7 @@ void serve_deployment_health(struct api *api, struct http_request *req)
 		return;
 	}
 	if (a.body.healthy.n == 0 && a.body.unhealthy.n == 0) {
-		http_answer_text(req, 400, "must specify at least one healthy or unhealthy allocation ID");
+		http_answer_text(req, 500, "must specify at least one healthy/unhealthy allocation ID");
 		return;
 	}
 	object_init(&deployment_health_type, &p);
@@ -328,8 +326,10 @@ void serve_deployment_health(struct api *api, struct http_request *req)
 	}
 	p.id = uuid_bytes(&a.id);
 	v = api->link->ops->view(api->link);
-	if (p.unhealthy.n > 0) {
-		rv = with_failure(&a, v, DEPLOY_FAILED_ALLOCS, &failure);
+	if (p.unhealthy.n > 0 && (rv = groups_of(v, &p, &req->mem, &groups)) != 0) {
+		http_answer_error(req, rv);
+	} else if (p.unhealthy.n > 0) {
+		rv = with_failure(&a, v, DEPLOY_FAILED_ALLOCS, &groups, &failure);
 		p.change = &failure;
 	}
 	if (rv == 0) {

@@ -229,6 +229,7 @@ static void delete_some(struct write *w)
 	object_init(&evals_delete_type, &p);
 	p.evals.at = d->refs + d->done;
 	p.evals.n = n;
+	p.force = true;
 	d->done += n;
 	write_propose(w, COMMAND_EVALS_DELETE, &p, answer_deleted);
 }
@@ -254,26 +255,84 @@ static void add_id(struct deletion *d, const struct uuid *id)
 	d->n++;
 }
 
-/* False: answered. */
-static bool all_exist(struct deletion *d)
+/* Whether what has failed may still be replaced, for which its evaluation is asked. */
+static int is_to_be_replaced(const struct alloc_row *alloc, const struct job_row *row, bool *yes)
+{
+	int group = job_row_group_find(row, alloc_row_group(alloc));
+	const struct reschedule_policy *p;
+	struct arena mem = {0};
+	struct job job;
+	int rv = job_row_get(row, &job, &mem);
+
+	*yes = false;
+	if (rv == 0 && group >= 0 && (uint32_t)group < job.task_groups.n) {
+		p = job.task_groups.at[group].reschedule_policy;
+		*yes = p != NULL && (p->unlimited.at || p->attempts.at > 0) &&
+		       ((alloc->flags & ALLOC_REPLACED) == 0 || p->unlimited.at ||
+			(alloc->flags & ALLOC_RESCHEDULED) == 0);
+	}
+	arena_close(&mem);
+	return rv;
+}
+
+/* Open ones are what operators delete; what running allocations came of, and what may be rescheduled, stays. */
+static int is_safe(const struct view *v, const struct eval_row *e, bool *safe)
+{
+	const struct job_row *job = state_job(v, eval_row_ns(e), eval_row_job(e));
+	const struct alloc_row *alloc;
+	struct rows r;
+	int rv = 0;
+
+	*safe = true;
+	if (job == NULL || (job->flags & JOB_STOP) != 0 || job->status == JOB_STATUS_DEAD) {
+		return 0;
+	}
+	rows_allocs_of_eval(&r, v, &e->id);
+	while (*safe && rv == 0 && (alloc = alloc_next(&r)) != NULL) {
+		bool replaced = false;
+
+		if (alloc->client == ALLOC_CLIENT_FAILED) {
+			rv = is_to_be_replaced(alloc, job, &replaced);
+		}
+		*safe = !replaced && alloc->client != ALLOC_CLIENT_RUNNING && alloc->client != ALLOC_CLIENT_UNKNOWN;
+	}
+	return rv;
+}
+
+/* Not 0: answered. */
+static int check_given(struct deletion *d, const struct view *v, const struct uuid *id)
+{
+	const struct eval_row *e = state_eval(v, id);
+	bool safe = false;
+	int rv = e != NULL ? is_safe(v, e, &safe) : 0;
+
+	if (rv != 0) {
+		http_answer_error(d->req, rv);
+	} else if (e == NULL) {
+		http_answer_text(d->req, 500, "eval not found");
+	} else if (!safe) {
+		http_answer_text(d->req, 500, "eval %s is not safe to delete", uuid_text(&d->req->mem, id));
+	}
+	return rv != 0 ? rv : safe ? 0 : ERR_INVALID;
+}
+
+static int check_all_given(struct deletion *d)
 {
 	const struct view *v = d->api->link->ops->view(d->api->link);
-	bool all = true;
+	int rv = 0;
 
-	for (uint32_t i = 0; i < d->n && all; i++) {
-		all = state_eval(v, &d->ids[i]) != NULL;
+	for (uint32_t i = 0; i < d->n && rv == 0; i++) {
+		rv = check_given(d, v, &d->ids[i]);
 	}
 	view_release(v);
-	if (!all) {
-		http_answer_text(d->req, 404, "eval not found");
-	}
-	return all;
+	return rv;
 }
 
 static int add_given(struct deletion *d, const struct strs *ids)
 {
 	if (ids->n > DELETE_MAX) {
-		http_answer_text(d->req, 400, "at most %d evaluations can be deleted at once", DELETE_MAX);
+		http_answer_text(d->req, 400, "request includes %u evaluation IDs, must be %d or fewer", ids->n,
+				 DELETE_MAX);
 		return ERR_INVALID;
 	}
 	for (uint32_t i = 0; i < ids->n; i++) {
@@ -286,11 +345,11 @@ static int add_given(struct deletion *d, const struct strs *ids)
 		}
 		add_id(d, &id);
 	}
-	return all_exist(d) ? 0 : ERR_NOTFOUND;
+	return check_all_given(d);
 }
 
-/* Whether an evaluation passes the filter; *rv gets an error. */
-static bool passes(const struct filter *f, const struct eval_row *row, int *rv)
+/* Whether an evaluation passes the filter and may go; *rv gets an error. */
+static bool passes(const struct deletion *d, const struct eval_row *row, int *rv)
 {
 	struct arena mem = {0};
 	struct evaluation e;
@@ -299,10 +358,13 @@ static bool passes(const struct filter *f, const struct eval_row *row, int *rv)
 
 	*rv = eval_row_get(row, &e, &mem);
 	if (*rv == 0) {
-		*rv = filter_match(f, &e, &cost, &yes);
+		*rv = filter_match(d->filter, &e, &cost, &yes);
 	}
 	arena_close(&mem);
-	return yes;
+	if (*rv == 0 && yes) {
+		*rv = is_safe(d->v, row, &yes);
+	}
+	return yes && *rv == 0;
 }
 
 static void end_picking(struct deletion *d, int rv)
@@ -329,7 +391,7 @@ static void pick_slice(struct deadline *deadline)
 		if (row == NULL) {
 			break;
 		}
-		if (eval_row_terminal(row) && passes(d->filter, row, &rv)) {
+		if (passes(d, row, &rv)) {
 			add_id(d, &row->id);
 		}
 	}
@@ -396,7 +458,9 @@ void serve_evals_delete(struct api *api, struct http_request *req)
 		return;
 	}
 	if ((body.ids.n > 0) == (body.filter[0] != '\0')) {
-		http_answer_text(req, 400, "exactly one of EvalIDs and Filter must be given");
+		http_answer_text(req, 400,
+				 body.ids.n > 0 ? "evals cannot be deleted by both ID and filter"
+						: "evals must be deleted by either ID or filter");
 		return;
 	}
 	d = broker_is_paused(api, req) ? new_deletion(api, req) : NULL;

@@ -159,12 +159,27 @@ void api_to_leader(struct api *api, struct http_request *req)
 
 /* ---- what came back ---- */
 
-static void answer_no_way(struct http_request *req, enum core_where where)
+/* Nobody is connected to it; perhaps as there is none, if it was asked for by its ID. */
+static void answer_no_node(struct api *api, struct http_request *req)
+{
+	const char *name = http_query(req, "node_id");
+	const struct view *v = api->link->ops->view(api->link);
+	struct uuid id;
+
+	if (name != NULL && uuid_parse(name, strlen(name), &id) && state_node(v, &id) == NULL) {
+		http_answer_text(req, 404, "Unknown node \"%s\"", name);
+	} else {
+		http_answer_text(req, 404, "No path to node");
+	}
+	view_release(v);
+}
+
+static void answer_no_way(struct api *api, struct http_request *req, enum core_where where)
 {
 	if (where == CORE_TO_REGION) {
 		http_answer_text(req, 500, "No path to region");
 	} else if (where == CORE_TO_NODE) {
-		http_answer_text(req, 404, "No path to node");
+		answer_no_node(api, req);
 	} else if (where == CORE_TO_SERVER) {
 		http_answer_text(req, 500, "No path to server");
 	} else {
@@ -196,7 +211,7 @@ static void returned_cb(void *ctx, struct http_request *req, int err)
 		lost(api, e);
 		break;
 	case ERR_NOTFOUND:
-		answer_no_way(req, e->where);
+		answer_no_way(api, req, e->where);
 		break;
 	case ERR_NOLEADER:
 	case ERR_NOTLEADER:
@@ -205,7 +220,7 @@ static void returned_cb(void *ctx, struct http_request *req, int err)
 		if (e->where == CORE_TO_LEADER) {
 			leader_wait_begin(api, &e->wait);
 		} else {
-			answer_no_way(req, e->where);
+			answer_no_way(api, req, e->where);
 		}
 		break;
 	default:
@@ -233,7 +248,7 @@ void api_to_region(struct api *api, struct http_request *req, const char *region
 	if (region_known(api_info(api), region)) {
 		api_forward(api, req, CORE_TO_REGION, region);
 	} else {
-		answer_no_way(req, CORE_TO_REGION);
+		answer_no_way(api, req, CORE_TO_REGION);
 	}
 }
 

@@ -142,6 +142,11 @@ const struct query_kind query_jobs = {.begin = begin_jobs, .find = find_jobs, .l
 
 /* ---- jobs of a node pool ---- */
 
+static int begin_pool_jobs(struct query *q)
+{
+	return query_refuses_prefix(q) ? ERR_INVALID : begin_jobs(q);
+}
+
 static int find_pool_jobs(struct query *q)
 {
 	const char *name = q->req->params[0];
@@ -171,7 +176,7 @@ static const struct list_kind pool_job_list = {
 };
 
 const struct query_kind query_node_pool_jobs = {
-	.begin = begin_jobs, .find = find_pool_jobs, .list = &pool_job_list, .missing = "node pool not found"};
+	.begin = begin_pool_jobs, .find = find_pool_jobs, .list = &pool_job_list, .missing = "node pool not found"};
 
 /* ---- what they are doing ---- */
 

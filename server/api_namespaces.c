@@ -71,10 +71,12 @@ const struct query_kind query_namespace = {
 
 static void answer_namespace(struct write *w, const struct apply_result *r)
 {
-	if (!write_refused_as(w, r, 404)) {
+	if (!write_refused(w, r)) {
 		http_answer_json(w->req, &(struct buf){0}, r->index);
 	}
 }
+
+enum { DESCRIPTION_MAX = 256 };
 
 /* Letters, digits and dashes, 1 to NAMESPACE_MAX of them. */
 static bool is_valid_name(const char *name)
@@ -82,6 +84,28 @@ static bool is_valid_name(const char *name)
 	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
 
 	return len > 0 && len <= NAMESPACE_MAX && name[len] == '\0';
+}
+
+/* True: answered. */
+static bool is_refused(struct http_request *req, const struct namespace_ *ns)
+{
+	struct buf faults = {0};
+	unsigned n = 0;
+
+	if (!is_valid_name(ns->name)) {
+		buf_printf(&faults, "\t* invalid name \"%.200s\". Must match regex ^[a-zA-Z0-9-]{1,128}$\n", ns->name);
+		n++;
+	}
+	if (strlen(ns->description) > DESCRIPTION_MAX) {
+		buf_printf(&faults, "\t* description longer than %d\n", DESCRIPTION_MAX);
+		n++;
+	}
+	if (n > 0) {
+		http_answer_text(req, 500, "Invalid namespace \"%.200s\": %u error%s occurred:\n%s\n", ns->name, n,
+				 n == 1 ? "" : "s", buf_text(&faults));
+	}
+	buf_close(&faults);
+	return n > 0;
 }
 
 static void put_namespace(struct api *api, struct http_request *req, const char *name)
@@ -100,10 +124,8 @@ static void put_namespace(struct api *api, struct http_request *req, const char 
 		ns->name = name;
 	}
 	if (name != NULL && strcmp(name, ns->name) != 0) {
-		http_answer_text(req, 400, "Namespace name does not match");
-	} else if (!is_valid_name(ns->name)) {
-		http_answer_text(req, 500, "invalid name \"%s\". Must match regex ^[a-zA-Z0-9-]{1,128}$", ns->name);
-	} else if ((w = write_new(api, req)) != NULL) {
+		http_answer_text(req, 400, "Namespace name does not match request path");
+	} else if (!is_refused(req, ns) && (w = write_new(api, req)) != NULL) {
 		write_propose(w, COMMAND_NAMESPACE_PUT, &(struct namespace_put){ns}, answer_namespace);
 	}
 }
@@ -123,6 +145,6 @@ void serve_namespace_delete(struct api *api, struct http_request *req)
 	struct write *w = write_new(api, req);
 
 	if (w != NULL) {
-		write_propose(w, COMMAND_NAMESPACE_DELETE, &(struct name_delete){req->params[0]}, answer_namespace);
+		write_propose(w, COMMAND_NAMESPACE_DELETE, &(struct name_delete){req->params[0]}, answer_removed);
 	}
 }

@@ -165,7 +165,7 @@ static void answer_node(struct write *w, const struct apply_result *r)
 {
 	struct node_changed a;
 
-	if (write_refused_as(w, r, 404)) {
+	if (write_refused(w, r)) {
 		return;
 	}
 	object_init(&node_changed_type, &a);
@@ -250,7 +250,7 @@ void serve_node_eligibility(struct api *api, struct http_request *req)
 	}
 	eligible = strcmp(body.eligibility, "eligible") == 0;
 	if (!eligible && strcmp(body.eligibility, "ineligible") != 0) {
-		http_answer_text(req, 400, "invalid scheduling eligibility \"%s\"", body.eligibility);
+		http_answer_text(req, 500, "invalid scheduling eligibility \"%s\"", body.eligibility);
 		return;
 	}
 	w = node_write(api, req);
@@ -276,7 +276,7 @@ void serve_node_evaluate(struct api *api, struct http_request *req)
 static void answer_purged(struct write *w, const struct apply_result *r)
 {
 	if (r->status == 0 && r->rejected > 0) {
-		http_answer_text(w->req, 404, "node not found");
+		http_answer_text(w->req, 500, "node not found");
 	} else {
 		answer_node(w, r);
 	}
@@ -299,6 +299,9 @@ void serve_node_purge(struct api *api, struct http_request *req)
 
 /* ---- pools ---- */
 
+/* What is told of a pool that says nothing of it: one day. */
+#define NODE_IDENTITY_TTL_NS (24 * 3600 * NS_PER_S)
+
 static int get_pool(struct query *q, const struct row *row, void *obj, struct list_scratch *s)
 {
 	const struct object_row *o = (const struct object_row *)row;
@@ -306,6 +309,9 @@ static int get_pool(struct query *q, const struct row *row, void *obj, struct li
 	int rv = object_row_get(o, &node_pool_type, pool, &s->mem);
 
 	(void)q;
+	if (pool->node_identity_ttl == 0) {
+		pool->node_identity_ttl = NODE_IDENTITY_TTL_NS;
+	}
 	pool->create_index = (int64_t)o->create_index;
 	pool->modify_index = (int64_t)o->modify_index;
 	return rv;
@@ -360,6 +366,12 @@ static int render_pool(struct query *q, struct buf *out)
 
 const struct query_kind query_node_pool = {.find = find_pool, .render = render_pool, .missing = "node pool not found"};
 
+/* ?prefix could mean nodes or pools. */
+static int begin_pool_nodes(struct query *q)
+{
+	return query_refuses_prefix(q) ? ERR_INVALID : begin_nodes(q);
+}
+
 static int find_pool_nodes(struct query *q)
 {
 	query_table(q, TABLE_NODES);
@@ -388,13 +400,13 @@ static const struct list_kind pool_node_list = {.type = &node_stub_type,
 						.key = LIST_BY_ID,
 						.id = node_id};
 const struct query_kind query_node_pool_nodes = {
-	.begin = begin_nodes, .find = find_pool_nodes, .list = &pool_node_list, .missing = "node pool not found"};
+	.begin = begin_pool_nodes, .find = find_pool_nodes, .list = &pool_node_list, .missing = "node pool not found"};
 
-static void answer_pool(struct write *w, const struct apply_result *r)
+static void answer_pool_put(struct write *w, const struct apply_result *r)
 {
 	if (r->status == ERR_INVALID) {
 		http_answer_text(w->req, 400, "%s", r->text);
-	} else if (!write_refused_as(w, r, 404)) {
+	} else if (!write_refused(w, r)) {
 		http_answer_json(w->req, &(struct buf){0}, r->index);
 	}
 }
@@ -418,13 +430,16 @@ static void put_pool(struct api *api, struct http_request *req, const char *name
 		api_refuse(req, ACCESS_DENIED);
 		return;
 	}
-	if (pool->name[0] == '\0' || (name != NULL && strcmp(name, pool->name) != 0)) {
-		http_answer_text(req, 400, name == NULL ? "missing node pool name" : "Node pool name does not match");
+	if (name != NULL && strcmp(name, pool->name) != 0) {
+		http_answer_text(req, 400, "Node pool name does not match request path");
+		return;
+	}
+	if (pool->scheduler != NULL && !algorithm_is_valid(req, pool->scheduler->algorithm)) {
 		return;
 	}
 	w = write_new(api, req);
 	if (w != NULL) {
-		write_propose(w, COMMAND_NODE_POOL_PUT, &(struct node_pool_put){pool}, answer_pool);
+		write_propose(w, COMMAND_NODE_POOL_PUT, &(struct node_pool_put){pool}, answer_pool_put);
 	}
 }
 
@@ -443,6 +458,6 @@ void serve_node_pool_delete(struct api *api, struct http_request *req)
 	struct write *w = write_new(api, req);
 
 	if (w != NULL) {
-		write_propose(w, COMMAND_NODE_POOL_DELETE, &(struct name_delete){req->params[0]}, answer_pool);
+		write_propose(w, COMMAND_NODE_POOL_DELETE, &(struct name_delete){req->params[0]}, answer_removed);
 	}
 }

@@ -63,28 +63,49 @@ static void answer_updated(struct write *w, const struct apply_result *r)
 	}
 }
 
-static bool is_algorithm(const char *name)
+bool algorithm_is_valid(struct http_request *req, const char *name)
 {
-	return strcmp(name, "binpack") == 0 || strcmp(name, "spread") == 0;
+	if (name[0] == '\0' || strcmp(name, "binpack") == 0 || strcmp(name, "spread") == 0) {
+		return true;
+	}
+	http_answer_text(req, 400, "invalid scheduler algorithm: %.200s", name);
+	return false;
+}
+
+/* ?cas=INDEX; -1 without. 0, or answered. */
+static int get_cas(struct http_request *req, int64_t *out)
+{
+	const char *text = http_query(req, "cas");
+
+	*out = -1;
+	if (text == NULL || (http_query_int(req, "cas", out) == 0 && *out >= 0)) {
+		return 0;
+	}
+	http_answer_text(req, 400, "Error parsing cas value: strconv.ParseUint: parsing \"%.200s\": invalid syntax", text);
+	return ERR_INVALID;
 }
 
 void serve_scheduler_config_put(struct api *api, struct http_request *req)
 {
 	struct scheduler_config_put *p = arena_calloc(&req->mem, 1, sizeof(*p));
 	struct scheduler_config *config = arena_calloc(&req->mem, 1, sizeof(*config));
-	int64_t cas = -1;
+	struct preemption_config *none = arena_calloc(&req->mem, 1, sizeof(*none));
 	struct write *w;
+	int64_t cas;
 
-	if (p == NULL || config == NULL) {
+	if (p == NULL || config == NULL || none == NULL) {
 		http_answer_error(req, ERR_NOMEM);
 		return;
 	}
-	if (body_decode(req, &scheduler_config_type, config, BODY_REQUIRED, NULL) != 0) {
+	if (body_decode(req, &scheduler_config_type, config, BODY_REQUIRED, NULL) != 0 ||
+	    !algorithm_is_valid(req, config->algorithm) || get_cas(req, &cas) != 0) {
 		return;
 	}
-	if (http_query_int(req, "cas", &cas) != 0 || !is_algorithm(config->algorithm)) {
-		http_answer_text(req, 400, "%s", req->error[0] != '\0' ? req->error : "invalid scheduler algorithm");
-		return;
+	if (config->algorithm[0] == '\0') {
+		config->algorithm = "binpack";
+	}
+	if (config->preemption == NULL) { /* Whoever says nothing of it wants none. */
+		config->preemption = none;
 	}
 	p->config = config;
 	p->enforce = cas >= 0;
@@ -178,13 +199,9 @@ void serve_autopilot_configuration_put(struct api *api, struct http_request *req
 	struct autopilot_config config;
 	struct autopilot_config_put p = {.config = &config};
 	struct write *w;
-	int64_t cas = -1;
+	int64_t cas;
 
-	if (body_decode(req, &autopilot_config_type, &config, BODY_REQUIRED, NULL) != 0) {
-		return;
-	}
-	if (http_query_int(req, "cas", &cas) != 0) {
-		http_answer_text(req, 400, "%s", req->error);
+	if (body_decode(req, &autopilot_config_type, &config, BODY_REQUIRED, NULL) != 0 || get_cas(req, &cas) != 0) {
 		return;
 	}
 	if (config.last_contact_threshold < 0 || config.server_stabilization_time < 0 || config.min_quorum < 0) {
@@ -207,7 +224,8 @@ struct acting {
 	struct http_request *req;
 	void (*answer)(struct acting *a);      /* It is done. NULL: an empty 200. */
 	const char *(*why)(int err);           /* What an error means here, for a 400. NULL: nothing special. */
-	const char *missing;                   /* The same of ERR_NOTFOUND, with what was asked for. */
+	const char *missing;                   /* What ERR_NOTFOUND means, with what was asked for, and its status. */
+	int missing_status;
 };
 
 static void act_done(struct core_call *call)
@@ -220,7 +238,7 @@ static void act_done(struct core_call *call)
 	} else if (call->status == 0) {
 		http_answer(a->req, &(struct http_response){.status = 200});
 	} else if (a->missing != NULL && call->status == ERR_NOTFOUND) {
-		http_answer_text(a->req, 400, "%s", a->missing);
+		http_answer_text(a->req, a->missing_status, "%s", a->missing);
 	} else if (a->why != NULL && a->why(call->status) != NULL) {
 		http_answer_text(a->req, 400, "%s", a->why(call->status));
 	} else {
@@ -275,6 +293,12 @@ static const char *named_peer(const struct http_request *req)
 	return id != NULL && id[0] != '\0' ? id : address != NULL ? address : "";
 }
 
+static const char *missing_peer(struct http_request *req, const char *which)
+{
+	return arena_printf(&req->mem, "%s \"%s\" was not found in the Raft configuration",
+			    http_query(req, "id") != NULL ? "id" : "address", which);
+}
+
 static const char *remove_why(int err)
 {
 	return err == ERR_INVALID ? "this server leads: transfer leadership before it is removed" : NULL;
@@ -286,14 +310,14 @@ void serve_raft_peer_remove(struct api *api, struct http_request *req)
 	struct acting *a;
 
 	if (which[0] == '\0' || (http_query(req, "id") != NULL && http_query(req, "address") != NULL)) {
-		http_answer_text(req, 400, "must specify either ?id with the server's ID or ?address with IP:port");
+		http_answer_text(req, 400, "Must specify the peer's ID to remove, or else its ?address");
 		return;
 	}
 	a = acting_new(api, req, CORE_REMOVE_PEER);
 	if (a != NULL) {
 		a->core.id = which;
-		a->missing = arena_printf(&req->mem, "%s \"%s\" was not found in the Raft configuration",
-					  http_query(req, "id") != NULL ? "id" : "address", which);
+		a->missing = missing_peer(req, which);
+		a->missing_status = 500;
 		a->why = remove_why;
 	}
 	act(a);
@@ -341,16 +365,39 @@ static void answer_transferred(struct acting *a)
 
 static const char *transfer_why(int err)
 {
-	return err == ERR_NOTFOUND  ? "no voter of the configuration has this ID or address"
-	       : err == ERR_TIMEOUT ? "the server did not take over in time: this one still leads"
-				    : NULL;
+	return err == ERR_TIMEOUT ? "the server did not take over in time: this one still leads" : NULL;
+}
+
+/* ?id= or ?address=, once. NULL: that is in order, as is neither: then any other server will do. */
+static const char *wrong_peer(const struct http_request *req)
+{
+	const char *id = http_query(req, "id");
+	const char *address = http_query(req, "address");
+	unsigned at = 0;
+	unsigned n = 0;
+
+	while (http_query_next(req, id != NULL ? "id" : "address", &at) != NULL) {
+		n++;
+	}
+	return id != NULL && address != NULL           ? "must specify either id or address"
+	       : id != NULL && id[0] == '\0'           ? "id must be non-empty"
+	       : address != NULL && address[0] == '\0' ? "address must be non-empty"
+	       : n > 1 && id != NULL                   ? "must specify only one id"
+	       : n > 1                                 ? "must specify only one address"
+						       : NULL;
 }
 
 void serve_raft_transfer(struct api *api, struct http_request *req)
 {
-	struct acting *a = acting_new(api, req, CORE_TRANSFER);
 	const struct core_info *info = api_info(api);
+	const char *wrong = wrong_peer(req);
+	struct acting *a;
 
+	if (wrong != NULL) {
+		http_answer_text(req, 400, "%s", wrong);
+		return;
+	}
+	a = acting_new(api, req, CORE_TRANSFER);
 	if (a == NULL) {
 		return;
 	}
@@ -362,6 +409,8 @@ void serve_raft_transfer(struct api *api, struct http_request *req)
 	}
 	a->answer = answer_transferred;
 	a->why = transfer_why;
+	a->missing = a->core.id[0] != '\0' ? missing_peer(req, a->core.id) : "there is no other voter";
+	a->missing_status = 400;
 	act(a);
 }
 
@@ -377,7 +426,7 @@ static void answer_joined(struct acting *a)
 
 static const char *join_why(int err)
 {
-	return err == ERR_INVALID ? "missing or too many addresses to join" : NULL;
+	return err == ERR_INVALID ? "too many addresses to join" : NULL;
 }
 
 void serve_agent_join(struct api *api, struct http_request *req)
@@ -397,6 +446,10 @@ void serve_agent_join(struct api *api, struct http_request *req)
 	while ((address = http_query_next(req, "address", &at)) != NULL) {
 		a->core.addresses.at[a->core.addresses.n++] = address;
 	}
+	if (a->core.addresses.n == 0) {
+		http_answer_text(req, 400, "missing address to join");
+		return;
+	}
 	a->answer = answer_joined;
 	a->why = join_why;
 	act(a);
@@ -407,16 +460,20 @@ static const char *leave_why(int err)
 	return err == ERR_EXISTS ? "this member is alive: it has not failed" : NULL;
 }
 
-/* ?prune is a flag without a value. */
+/* ?prune may be a flag without a value. */
 void serve_agent_force_leave(struct api *api, struct http_request *req)
 {
 	const char *name = http_query(req, "node");
 	const char *prune = http_query(req, "prune");
-	bool pruned = prune != NULL && strcmp(prune, "false") != 0 && strcmp(prune, "0") != 0;
+	bool pruned = prune != NULL;
 	struct acting *a;
 
 	if (name == NULL || name[0] == '\0') {
 		http_answer_text(req, 400, "missing node to force leave");
+		return;
+	}
+	if (pruned && prune[0] != '\0' && http_query_bool(req, "prune", &pruned) != 0) {
+		http_answer_text(req, 400, "invalid prune value");
 		return;
 	}
 	a = acting_new(api, req, pruned ? CORE_PRUNE : CORE_FORCE_LEAVE);

@@ -681,6 +681,15 @@ int query_begin_prefix(struct query *q)
 	return rv;
 }
 
+bool query_refuses_prefix(struct query *q)
+{
+	if (q->opt.prefix[0] != '\0') {
+		http_answer_text(q->req, 400, "prefix argument not allowed");
+		return true;
+	}
+	return false;
+}
+
 const struct uuid_prefix *query_prefix(const struct query *q)
 {
 	return q->opt.prefix[0] != '\0' ? q->own : NULL;

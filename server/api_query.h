@@ -162,6 +162,9 @@ int query_begin_any_id(struct query *q);
 int query_begin_prefix(struct query *q);
 const struct uuid_prefix *query_prefix(const struct query *q); /* NULL: none. */
 
+/* Whether there is one where it could mean two things; then answered with 400. */
+bool query_refuses_prefix(struct query *q);
+
 /* ---- api_list.c ---- */
 
 /* Render the list that was found and answer, now or in slices. */

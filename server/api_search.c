@@ -310,14 +310,19 @@ static bool sees_name(const struct search *s, enum table table, const char *name
 							    : acl_node_pool(s->acl, name, ACL_POOL_READ));
 }
 
+/* A namespace is in nothing; a pool is told to be in itself. */
 static void search_names(struct search *s, enum table table)
 {
 	const struct object_row *row;
 	struct rows r;
 
 	rows_objects(&r, s->v, table);
-	while ((row = object_next(&r)) != NULL &&
-	       (!sees_name(s, table, row->key) || try_name(s, row->key, SCOPE(row->key)))) {
+	while ((row = object_next(&r)) != NULL) {
+		const char *scope = table == TABLE_NAMESPACES ? NULL : row->key;
+
+		if (sees_name(s, table, row->key) && !try_name(s, row->key, SCOPE(scope))) {
+			return;
+		}
 	}
 }
 
@@ -491,26 +496,29 @@ static void search_inside(struct search all[N_INSIDES], const struct query *q)
 
 /* ---- all contexts ---- */
 
+/* Name, whether it is searched by IDs alone even where parts of names are looked for, and how. */
 #define CONTEXT_LIST(X)                                                                                                \
-	X("jobs", search_jobs)                                                                                         \
-	X("allocs", search_allocs)                                                                                     \
-	X("evals", search_evals)                                                                                       \
-	X("deployment", search_deployments)                                                                            \
-	X("nodes", search_nodes)                                                                                       \
-	X("namespaces", search_namespaces)                                                                             \
-	X("node_pools", search_pools)                                                                                  \
-	X("scaling_policy", search_policies)                                                                           \
-	X("vars", search_variables)                                                                                    \
-	X("plugins", search_nothing)                                                                                   \
-	X("volumes", search_nothing)
+	X("allocs", false, search_allocs)                                                                              \
+	X("jobs", false, search_jobs)                                                                                  \
+	X("nodes", false, search_nodes)                                                                                \
+	X("node_pools", false, search_pools)                                                                           \
+	X("evals", true, search_evals)                                                                                 \
+	X("deployment", true, search_deployments)                                                                      \
+	X("plugins", false, search_nothing)                                                                            \
+	X("volumes", true, search_nothing)                                                                             \
+	X("scaling_policy", true, search_policies)                                                                     \
+	X("vars", false, search_variables)                                                                             \
+	X("namespaces", false, search_namespaces)                                                                      \
+	X("host_volumes", true, search_nothing)
 
 struct context {
 	const char *name;
+	bool by_id;
 	void (*search)(struct search *s);
 };
 
 static const struct context contexts[] = {
-#define X(name, search) {name, search},
+#define X(name, by_id, search) {name, by_id, search},
 	CONTEXT_LIST(X)
 #undef X
 };
@@ -531,6 +539,18 @@ static bool is_context(const char *name)
 	return name[0] == '\0' || strcmp(name, "all") == 0;
 }
 
+static void refuse_context(struct http_request *req, const char *context)
+{
+	struct buf names = {0};
+
+	for (unsigned i = 0; i < N_CONTEXTS; i++) {
+		buf_printf(&names, "%s%s", i > 0 ? " " : "", contexts[i].name);
+	}
+	http_answer_text(req, 500, "context must be one of [%s] or 'all' for all contexts; got \"%.200s\"",
+			 buf_text(&names), context);
+	buf_close(&names);
+}
+
 static int begin(struct query *q, unsigned flags)
 {
 	struct search_request *r = arena_alloc(&q->req->mem, sizeof(*r));
@@ -543,8 +563,7 @@ static int begin(struct query *q, unsigned flags)
 		return ERR_INVALID;
 	}
 	if (!is_context(r->context)) {
-		http_answer_text(q->req, 400, "context must be one of the known ones or \"all\"; got \"%s\"",
-				 r->context);
+		refuse_context(q->req, r->context);
 		return ERR_INVALID;
 	}
 	q->flags = flags;
@@ -566,7 +585,7 @@ static int begin_fuzzy(struct query *q)
 	}
 	r = q->own;
 	if (strlen(r->text) < TEXT_MIN) {
-		http_answer_text(q->req, 400, "fuzzy search query must be at least %d characters, got %zu", TEXT_MIN,
+		http_answer_text(q->req, 500, "fuzzy search query must be at least %d characters, got %zu", TEXT_MIN,
 				 strlen(r->text));
 		return ERR_INVALID;
 	}
@@ -601,23 +620,34 @@ static void put_match(const struct search *s, const struct match *m, struct buf 
 	buf_str(out, m->scope[0] != NULL ? "]}" : "}");
 }
 
-/* What was found in a context, and whether there is more. Contexts without anything are left out, unless they were
- * asked for. */
-static void put_found(const struct search *s, const char *name, struct buf *out, struct buf *truncations)
+static void put_matches(const struct search *s, const char *name, struct buf *out)
 {
-	const struct search_request *r = s->q->own;
-
-	out->failed = out->failed || s->failed;
-	if (out->failed || (s->n == 0 && strcmp(r->context, name) != 0)) {
+	buf_printf(out, "%s\"%s\":", out->at[out->len - 1] == '{' ? "" : ",", name);
+	if (s->n == 0 && !s->fuzzy) {
+		buf_str(out, "null");
 		return;
 	}
-	buf_printf(out, "%s\"%s\":[", out->at[out->len - 1] == '{' ? "" : ",", name);
+	buf_byte(out, '[');
 	for (unsigned i = 0; i < s->n; i++) {
 		buf_str(out, i > 0 ? "," : "");
 		put_match(s, &s->found[i], out);
 	}
 	buf_str(out, "]");
-	buf_printf(truncations, "%s\"%s\":%s", truncations->len == 0 ? "" : ",", name, s->truncated ? "true" : "false");
+}
+
+static void put_truncation(const char *name, bool truncated, struct buf *out)
+{
+	buf_printf(out, "%s\"%s\":%s", out->len == 0 ? "" : ",", name, truncated ? "true" : "false");
+}
+
+/* What was found in a context, and whether there is more. Where parts of names found nothing, nothing is said but that
+ * there is no more. */
+static void put_found(const struct search *s, const struct context *c, struct buf *out, struct buf *truncations)
+{
+	if (s->n > 0 || !s->fuzzy || c->by_id) {
+		put_matches(s, c->name, out);
+	}
+	put_truncation(c->name, s->truncated, truncations);
 }
 
 static struct search search_of(struct query *q)
@@ -638,7 +668,11 @@ static void put_insides(struct query *q, struct buf *out, struct buf *truncation
 	}
 	search_inside(all, q);
 	for (unsigned i = 0; i < N_INSIDES; i++) {
-		put_found(&all[i], inside_names[i], out, truncations);
+		out->failed = out->failed || all[i].failed;
+		if (!out->failed && all[i].n > 0) {
+			put_matches(&all[i], inside_names[i], out);
+			put_truncation(inside_names[i], all[i].truncated, truncations);
+		}
 	}
 }
 
@@ -654,7 +688,10 @@ static int render(struct query *q, struct buf *out)
 			struct search s = search_of(q);
 
 			contexts[i].search(&s);
-			put_found(&s, contexts[i].name, out, &truncations);
+			out->failed = out->failed || s.failed;
+			if (!out->failed) {
+				put_found(&s, &contexts[i], out, &truncations);
+			}
 		}
 	}
 	if ((q->flags & SEARCH_FUZZY) != 0 && (all || strcmp(r->context, "jobs") == 0)) {

@@ -78,3 +78,25 @@ bool write_refused(struct write *w, const struct apply_result *result)
 {
 	return write_refused_as(w, result, 500);
 }
+
+void answer_removed(struct write *w, const struct apply_result *result)
+{
+	const char *region = api_info(w->api)->region;
+	struct buf reasons = {0};
+	unsigned n = 0;
+
+	if (result->status != ERR_CONFLICT) {
+		if (!write_refused(w, result)) {
+			http_answer_json(w->req, &(struct buf){0}, result->index);
+		}
+		return;
+	}
+	for (const char *at = result->text; *at != '\0'; n++) {
+		size_t len = strcspn(at, "\n");
+
+		buf_printf(&reasons, "\t* %.*s in regions: [%s]\n", (int)len, at, region);
+		at += len + (at[len] == '\n');
+	}
+	http_answer_text(w->req, 500, "%u error%s occurred:\n%s\n", n, n == 1 ? "" : "s", buf_text(&reasons));
+	buf_close(&reasons);
+}

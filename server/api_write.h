@@ -46,6 +46,12 @@ void write_failed(struct api *api, struct http_request *req, int err, bool once)
 /* What a register, a revert, an evaluation and the like are answered with; w->own is the text of the warnings. */
 void answer_registered(struct write *w, const struct apply_result *result);
 
+/* An empty answer; or why a namespace or a node pool stays, each reason with the region in which it holds. */
+void answer_removed(struct write *w, const struct apply_result *result);
+
+/* Whether a scheduler's algorithm is one, or left open; else answered with 400. */
+bool algorithm_is_valid(struct http_request *req, const char *name);
+
 /* {"Index":N} */
 void answer_index(struct write *w, const struct apply_result *result);
 

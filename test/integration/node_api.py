@@ -70,16 +70,16 @@ def pools_are_made_changed_and_removed():
         same(server.read("/v1/node/pool/%s/jobs" % name), [])
         held = new_id("held")
         server.register(dict(service(held), NodePool=name))
-        server.ask("DELETE", "/v1/node/pool/" + name).want(400, "non-terminal jobs")
+        server.ask("DELETE", "/v1/node/pool/" + name).want(500, 'node pool "%s" has non-terminal jobs in regions: [global]' % name)
         same([j["ID"] for j in server.read("/v1/node/pool/%s/jobs" % name)], [held])
         server.ask("DELETE", "/v1/job/%s?purge=true" % held).want(200)
         until(5, "its job is gone", lambda: server.ask("DELETE", "/v1/node/pool/" + name).status == 200)
-        server.ask("DELETE", "/v1/node/pool/" + name).want(404, "not found")
+        server.ask("DELETE", "/v1/node/pool/" + name).want(500, "node pool %s not found" % name)
         server.get("/v1/node/pool/" + name).want(404, "node pool not found")
         server.put("/v1/node/pools", {"Name": "a b"}).want(400, "must match regex")
         server.put("/v1/node/pools", {"Name": name, "Description": "x" * 257}).want(400, "description longer than 256")
         server.put("/v1/node/pools", {"Name": "all"}).want(400, 'modifying node pool "all" is not allowed')
-        server.ask("DELETE", "/v1/node/pool/default").want(400, 'deleting node pool "default" is not allowed')
+        server.ask("DELETE", "/v1/node/pool/default").want(500, 'deleting node pool "default" is not allowed')
 
 
 def eligibility_drain_evaluate_and_purge_refuse_what_makes_no_sense():
@@ -88,10 +88,10 @@ def eligibility_drain_evaluate_and_purge_refuse_what_makes_no_sense():
     node = lab.node(lab.clients[1])["ID"]
     for verb, body in (("eligibility", {"Eligibility": "eligible"}), ("drain", {"DrainSpec": {"Deadline": 1}}),
                        ("evaluate", None), ("purge", None)):
-        server.put("/v1/node/%s/%s" % (NOBODY, verb), body).want(404, "node not found")
+        server.put("/v1/node/%s/%s" % (NOBODY, verb), body).want(500, "node not found")
         server.get("/v1/node/%s/%s" % (node, verb)).want(405)
         server.put("/v1/node/nope/%s" % verb, body).want(500, "UUID must be 36 characters")
-    server.put("/v1/node/%s/eligibility" % node, {"Eligibility": "maybe"}).want(400, "invalid scheduling eligibility")
+    server.put("/v1/node/%s/eligibility" % node, {"Eligibility": "maybe"}).want(500, "invalid scheduling eligibility")
     server.put("/v1/node/%s/eligibility" % node, {"NodeID": NOBODY, "Eligibility": "eligible"}).want(400, "Node ID does not match")
     server.put("/v1/node/%s/drain" % node).want(400)
 
@@ -133,7 +133,7 @@ def deployments_refuse_what_makes_no_sense():
             "allocation-health": "can't set health of allocations for a terminal deployment"}
     for verb, text in said.items():
         server.put("/v1/deployment/%s/%s" % (verb, over), body).want(500, text)
-        server.put("/v1/deployment/%s/%s" % (verb, NOBODY), dict(body, DeploymentID=NOBODY)).want(404, "deployment not found")
+        server.put("/v1/deployment/%s/%s" % (verb, NOBODY), dict(body, DeploymentID=NOBODY)).want(500, "deployment not found")
         server.put("/v1/deployment/%s/nope" % verb, dict(body, DeploymentID="nope")).want(500, "UUID must be 36 characters")
         server.get("/v1/deployment/%s/%s" % (verb, over)).want(405)
         if verb != "fail":

@@ -243,7 +243,7 @@ def a_removed_server_is_not_taken_in_again_while_it_is_connected():
     gone.wipe()
     gone.start()
     until(20, lambda: "it is back as another one: %s" % peers(), lambda: all(len(p) == 3 for p in peers()))
-    rest[0].ask("DELETE", "/v1/operator/raft/peer?id=no-such").want(400)
+    rest[0].ask("DELETE", "/v1/operator/raft/peer?id=no-such").want(500, "was not found in the Raft configuration")
     rest[0].ask("DELETE", "/v1/operator/raft/peer").want(400)
 
 

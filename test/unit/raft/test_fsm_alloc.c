@@ -681,7 +681,38 @@ static void only_healthy_canaries_are_promoted(void **state)
 	assert_false(uuid_is_zero(&k->result.eval_id));
 	assert_true(group_of(k, &d).promoted);
 	assert_int_equal(alloc(&s, 0)->flags & ALLOC_CANARY, 0);
-	assert_string_equal(promote(k, &d)->text, "no canaries to promote");
+	assert_int_equal(promote(k, &d)->status, 0); /* Once more changes nothing. */
+	kit_close(k);
+}
+
+/* Whoever promotes looked at the canaries for as long as it took: progress is demanded from then on. */
+static void a_promotion_gives_new_time_for_progress(void **state)
+{
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 0);
+	struct uuid d = deploy(&s, 1, 1);
+	int64_t promoted;
+
+	(void)state;
+	report_health(k, &s.ids[0], true);
+	assert_int_equal(group_of(k, &d).require_progress_by, 105 * SECOND);
+	k->now += 3600 * SECOND;
+	promoted = k->now;
+	assert_int_equal(promote(k, &d)->status, 0);
+	assert_int_equal(group_of(k, &d).require_progress_by, promoted + 100 * SECOND);
+	kit_close(k);
+}
+
+static void a_deployment_without_canaries_can_be_promoted(void **state)
+{
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 0);
+	struct uuid d = deploy(&s, 1, 0);
+
+	(void)state;
+	assert_int_equal(promote(k, &d)->status, 0);
+	assert_false(uuid_is_zero(&k->result.eval_id));
+	assert_true(group_of(k, &d).promoted);
 	kit_close(k);
 }
 
@@ -702,6 +733,7 @@ static void health_can_be_set_by_hand(void **state)
 	p.unhealthy.at = &bad;
 	p.unhealthy.n = 1;
 	assert_int_equal(kit_apply(k, COMMAND_DEPLOYMENT_HEALTH, &p)->status, 0);
+	assert_false(uuid_is_zero(&k->result.eval_id));
 	assert_int_equal(group_of(k, &d).healthy_allocs, 1);
 	assert_int_equal(group_of(k, &d).unhealthy_allocs, 1);
 	bad.id = uuid_bytes(&s.node);
@@ -1007,6 +1039,8 @@ int main(void)
 		cmocka_unit_test(a_terminal_deployment_stays_as_it_is),
 		cmocka_unit_test(success_marks_the_version_stable_and_failure_goes_back_to_it),
 		cmocka_unit_test(only_healthy_canaries_are_promoted),
+		cmocka_unit_test(a_promotion_gives_new_time_for_progress),
+		cmocka_unit_test(a_deployment_without_canaries_can_be_promoted),
 		cmocka_unit_test(health_can_be_set_by_hand),
 		cmocka_unit_test(putting_a_deployment_again_changes_its_totals_alone),
 		cmocka_unit_test(groups_are_promoted_by_name),

@@ -334,7 +334,7 @@ static void what_is_built_in_stays(void **state)
 
 	(void)state;
 	kit_open(&k);
-	assert_string_equal(kit_apply(&k, COMMAND_NAMESPACE_DELETE, &ns)->text, "default namespace can not be deleted");
+	assert_string_equal(kit_apply(&k, COMMAND_NAMESPACE_DELETE, &ns)->text, "can not delete default namespace");
 	assert_int_equal(kit_apply(&k, COMMAND_NODE_POOL_DELETE, &pool)->status, ERR_INVALID);
 	assert_int_equal(kit_apply(&k, COMMAND_NAMESPACE_DELETE, &none)->status, ERR_NOTFOUND);
 	assert_int_equal(kit_apply(&k, COMMAND_NODE_POOL_DELETE, &none)->status, ERR_NOTFOUND);

@@ -111,9 +111,13 @@ CASE(the_scheduler_is_configured)
 	bed_is(&b, "SchedulerConfig.SchedulerAlgorithm", "\"spread\"");
 	bed_is(&b, "SchedulerConfig.MemoryOversubscriptionEnabled", "true");
 	bed_want(&b, "PUT", "/v1/operator/scheduler/configuration", "{\"SchedulerAlgorithm\":\"x\"}", 400,
-		 "invalid scheduler algorithm");
+		 "invalid scheduler algorithm: x");
+	bed_want(&b, "PUT", "/v1/operator/scheduler/configuration", "{\"PreemptionConfig\":null}", 200, NULL);
+	bed_ask(&b, "GET", "/v1/operator/scheduler/configuration", NULL);
+	bed_is(&b, "SchedulerConfig.SchedulerAlgorithm", "\"binpack\"");
+	bed_is(&b, "SchedulerConfig.PreemptionConfig.SystemSchedulerEnabled", "false");
 	bed_want(&b, "PUT", "/v1/operator/scheduler/configuration?cas=x", "{\"SchedulerAlgorithm\":\"spread\"}", 400,
-		 NULL);
+		 "Error parsing cas value: strconv.ParseUint: parsing \"x\": invalid syntax");
 	bed_want(&b, "PUT", "/v1/operator/scheduler/configuration", NULL, 400, "Request body is empty");
 }
 
@@ -151,10 +155,14 @@ CASE(ids_are_found_by_their_beginning)
 	bed_is(&b, "Matches", "{\"jobs\":[\"web\",\"webber\"]}");
 	bed_is(&b, "Truncations", "{\"jobs\":false}");
 	bed_want(&b, "PUT", "/v1/search", bed_quote(&b, "{'Prefix':'%.7s','Context':'all'}", alloc), 200, NULL);
-	bed_is(&b, "Matches", bed_quote(&b, "{'allocs':['%s']}", alloc));
+	bed_is(&b, "Matches.allocs", bed_quote(&b, "['%s']", alloc));
+	bed_is(&b, "Matches.jobs", "null"); /* Every context is told of. */
+	bed_is(&b, "Truncations.jobs", "false");
 	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"zz\",\"Context\":\"allocs\"}", 200, NULL);
-	bed_is(&b, "Matches", "{\"allocs\":[]}");
-	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"a\",\"Context\":\"weird\"}", 400, NULL);
+	bed_is(&b, "Matches", "{\"allocs\":null}");
+	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"a\",\"Context\":\"weird\"}", 500,
+		 "context must be one of [allocs jobs nodes node_pools evals deployment plugins volumes scaling_policy "
+		 "vars namespaces host_volumes] or 'all' for all contexts; got \"weird\"");
 	bed_want(&b, "POST", "/v1/search", NULL, 400, "Request body is empty");
 	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"def\",\"Context\":\"namespaces\"}", 200, NULL);
 	bed_is(&b, "Matches", "{\"namespaces\":[\"default\"]}");
@@ -199,7 +207,7 @@ CASE(names_are_found_by_parts)
 	bed_is(&b, "Matches.allocs.0.Scope", bed_quote(&b, "['default','%s']", kit_text(&b.kit, &id)));
 	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"default\",\"Context\":\"node_pools\"}", 200, NULL);
 	bed_is(&b, "Matches.node_pools.0.Scope", "[\"default\"]");
-	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"x\"}", 400,
+	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"x\"}", 500,
 		 "fuzzy search query must be at least 2 characters, got 1");
 }
 
@@ -215,7 +223,7 @@ CASE(what_is_inside_of_jobs_is_found_with_its_place)
 			       "{'Name':'v','Driver':'raw_exec','Config':{'command':'/bin/true'}}]}]}}"),
 		 200, NULL);
 	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"SPY\",\"Context\":\"jobs\"}", 200, NULL);
-	bed_is(&b, "Matches.jobs", "[]");
+	bed_is(&b, "Matches.jobs", "none");
 	bed_is(&b, "Matches.groups", "[{\"ID\":\"spyglass\",\"Scope\":[\"default\",\"web\"]}]");
 	bed_is(&b, "Matches.tasks", "[{\"ID\":\"spy\",\"Scope\":[\"default\",\"web\",\"spyglass\"]}]");
 	bed_is(&b, "Matches.services.0",
@@ -227,7 +235,8 @@ CASE(what_is_inside_of_jobs_is_found_with_its_place)
 	       "[{\"ID\":\"/bin/spy\",\"Scope\":[\"default\",\"web\",\"spyglass\",\"t\"]}]");
 	bed_is(&b, "Matches.classes", "[{\"ID\":\"Spy\",\"Scope\":[\"default\",\"web\",\"spyglass\",\"u\"]}]");
 	bed_want(&b, "POST", "/v1/search/fuzzy", "{\"Text\":\"SPY\",\"Context\":\"nodes\"}", 200, NULL);
-	bed_is(&b, "Matches", "{\"nodes\":[]}");
+	bed_is(&b, "Matches", "{}");
+	bed_is(&b, "Truncations", "{\"nodes\":false}");
 }
 
 CASE(the_closest_names_come_first)
@@ -262,7 +271,8 @@ CASE(ids_are_found_in_every_context)
 	bed_want(&b, "POST", "/v1/search/fuzzy", bed_quote(&b, "{'Text':'%.7s'}", policy + 1), 200, NULL);
 	bed_is(&b, "Matches.scaling_policy.0", bed_quote(&b, "{'ID':%s}", policy));
 	bed_want(&b, "POST", "/v1/search", "{\"Prefix\":\"a\",\"Context\":\"volumes\"}", 200, NULL);
-	bed_is(&b, "Matches", "{\"volumes\":[]}");
+	bed_is(&b, "Matches", "{\"volumes\":null}");
+	bed_is(&b, "Truncations", "{\"volumes\":false}");
 }
 
 /* ---- namespaces ---- */
@@ -280,15 +290,21 @@ CASE(namespaces_come_and_go)
 	bed_want(&b, "GET", "/v1/namespaces?prefix=p", NULL, 200, NULL);
 	assert_int_equal(bed_length(&b, ""), 1);
 	bed_is(&b, "0.Description", "\"e\"");
-	bed_want(&b, "PUT", "/v1/namespace/prod", "{\"Name\":\"x\"}", 400, "Namespace name does not match");
-	bed_want(&b, "PUT", "/v1/namespace", "{\"Name\":\"a b\"}", 500, NULL);
+	bed_want(&b, "PUT", "/v1/namespace/prod", "{\"Name\":\"x\"}", 400,
+		 "Namespace name does not match request path");
+	bed_want(&b, "PUT", "/v1/namespace", "{\"Name\":\"a b\"}", 500,
+		 "Invalid namespace \"a b\": 1 error occurred:\n\t* invalid name \"a b\". Must match regex "
+		 "^[a-zA-Z0-9-]{1,128}$\n\n");
+	bed_want(&b, "PUT", "/v1/namespace", bed_quote(&b, "{'Name':'x','Description':'%0257d'}", 0), 500,
+		 "Invalid namespace \"x\": 1 error occurred:\n\t* description longer than 256\n\n");
 	bed_want(&b, "PUT", "/v1/namespace", "{}", 500, NULL);
 	bed_want(&b, "POST", "/v1/jobs?namespace=prod", bed_job(&b, "web", ""), 200, NULL);
-	bed_want(&b, "DELETE", "/v1/namespace/prod", NULL, 500, NULL); /* It has a job that runs. */
+	bed_want(&b, "DELETE", "/v1/namespace/prod", NULL, 500,
+		 "1 error occurred:\n\t* namespace \"prod\" has non-terminal jobs in regions: [global]\n\n");
 	bed_want(&b, "DELETE", "/v1/job/web?namespace=prod&purge=true", NULL, 200, NULL);
 	bed_want(&b, "DELETE", "/v1/namespace/prod", NULL, 200, "");
-	bed_want(&b, "DELETE", "/v1/namespace/prod", NULL, 404, NULL);
-	bed_want(&b, "DELETE", "/v1/namespace/default", NULL, 500, NULL);
+	bed_want(&b, "DELETE", "/v1/namespace/prod", NULL, 500, "namespace not found");
+	bed_want(&b, "DELETE", "/v1/namespace/default", NULL, 500, "can not delete default namespace");
 	bed_want(&b, "GET", "/v1/namespace/prod", NULL, 404, "Namespace not found");
 }
 

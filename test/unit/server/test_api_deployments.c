@@ -75,7 +75,7 @@ CASE(a_deployment_is_failed)
 	bed_want(&b, "POST", path("pause/"), body(",'Pause':true"), 500, "can't pause terminal deployment");
 	bed_want(&b, "POST", path("pause/"), body(",'Pause':false"), 500, "can't resume terminal deployment");
 	bed_want(&b, "POST", path("promote/"), body(",'All':true"), 500, "can't promote terminal deployment");
-	bed_want(&b, "POST", "/v1/deployment/fail/" U, NULL, 404, "deployment not found");
+	bed_want(&b, "POST", "/v1/deployment/fail/" U, NULL, 500, "deployment not found");
 	bed_want(&b, "POST", "/v1/deployment/fail/xyz", NULL, 500, NULL);
 }
 
@@ -114,13 +114,13 @@ CASE(a_canary_is_promoted_when_it_is_healthy)
 CASE(health_is_set_by_hand)
 {
 	deploy(0);
-	bed_want(&b, "POST", path("allocation-health/"), body(""), 400,
-		 "must specify at least one healthy or unhealthy allocation ID");
+	bed_want(&b, "POST", path("allocation-health/"), body(""), 500,
+		 "must specify at least one healthy/unhealthy allocation ID");
 	bed_want(&b, "POST", path("allocation-health/"), body(",'HealthyAllocationIDs':['xyz']"), 500, NULL);
 	bed_want(&b, "POST", path("allocation-health/"), body(",'HealthyAllocationIDs':['" U "']"), 500,
-		 "allocation \"" U "\" is not part of the deployment");
+		 "unknown alloc \"" U "\"");
 	bed_want(&b, "POST", path("allocation-health/"), body(",'UnhealthyAllocationIDs':['" U "']"), 500,
-		 "allocation \"" U "\" is not part of the deployment");
+		 "unknown alloc \"" U "\"");
 }
 
 int main(void)

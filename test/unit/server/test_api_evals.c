@@ -89,15 +89,36 @@ CASE(evaluations_are_deleted_while_the_broker_is_paused)
 		 "eval broker is enabled; eval broker must be paused to delete evals");
 	pause_broker();
 	bed_want(&b, "DELETE", "/v1/evaluations", NULL, 400, "Request body is empty");
-	bed_want(&b, "DELETE", "/v1/evaluations", "{}", 400, NULL);
-	bed_want(&b, "DELETE", "/v1/evaluations", "{\"EvalIDs\":[\"" U "\"],\"Filter\":\"a\"}", 400, NULL);
+	bed_want(&b, "DELETE", "/v1/evaluations", "{}", 400, "evals must be deleted by either ID or filter");
+	bed_want(&b, "DELETE", "/v1/evaluations", "{\"EvalIDs\":[\"" U "\"],\"Filter\":\"a\"}", 400,
+		 "evals cannot be deleted by both ID and filter");
 	bed_want(&b, "DELETE", "/v1/evaluations", "{\"EvalIDs\":[\"xyz\"]}", 500, NULL);
 	bed_want(&b, "DELETE", "/v1/evaluations", "{\"Filter\":\"((\"}", 400, NULL);
-	bed_want(&b, "DELETE", "/v1/evaluations", "{\"EvalIDs\":[\"" U "\"]}", 404, "eval not found");
+	bed_want(&b, "DELETE", "/v1/evaluations", "{\"EvalIDs\":[\"" U "\"]}", 500, "eval not found");
 	bed_want(&b, "DELETE", "/v1/evaluations", body, 200, NULL);
 	bed_is(&b, "Count", "1");
 	assert_int_equal(bed_number(&b, "Index"), b.last.res.index);
 	bed_want(&b, "GET", "/v1/evaluations", NULL, 200, "[]");
+}
+
+/* What waits is what operators delete; what running allocations came of stays. */
+CASE(open_evaluations_are_deleted_and_needed_ones_stay)
+{
+	const char *needed;
+	struct uuid alloc;
+
+	bed_register(&b, "web", "");
+	needed = newest("web");
+	bed_place(&b, "web", 1, &alloc);
+	kit_report(&b.kit, &alloc, "running");
+	bed_register(&b, "idle", "");
+	pause_broker();
+	bed_want(&b, "DELETE", "/v1/evaluations", bed_quote(&b, "{'EvalIDs':['%s']}", needed), 500,
+		 bed_quote(&b, "eval %s is not safe to delete", needed));
+	bed_want(&b, "DELETE", "/v1/evaluations", "{\"Filter\":\"Status == `pending`\"}", 200, NULL);
+	bed_is(&b, "Count", "1");
+	bed_want(&b, "GET", "/v1/job/idle/evaluations", NULL, 200, "[]");
+	bed_want(&b, "GET", bed_quote(&b, "/v1/evaluation/%s", needed), NULL, 200, NULL);
 }
 
 enum { MANY = 1300 };
@@ -182,6 +203,7 @@ int main(void)
 		T(an_evaluation_is_read),
 		T(related_evaluations_are_told_if_asked_for),
 		T(evaluations_are_deleted_while_the_broker_is_paused),
+		T(open_evaluations_are_deleted_and_needed_ones_stay),
 		T(many_evaluations_are_deleted_by_a_filter),
 		T(a_deletion_that_loses_its_leader_ends),
 		T(a_stop_ends_the_picking_of_evaluations),

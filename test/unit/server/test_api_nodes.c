@@ -74,7 +74,7 @@ CASE(a_node_is_drained_and_comes_back)
 	bed_is(&b, "SchedulingEligibility", "\"eligible\"");
 	bed_want(&b, "POST", path(&one, "/drain"), NULL, 400, "Request body is empty");
 	bed_want(&b, "POST", path(&one, "/drain"), "{\"NodeID\":\"x\"}", 400, "Node ID does not match");
-	bed_want(&b, "POST", "/v1/node/" U "/drain", "{}", 404, NULL);
+	bed_want(&b, "POST", "/v1/node/" U "/drain", "{}", 500, "node not found");
 	bed_want(&b, "POST", "/v1/node/xyz/drain", "{}", 500, NULL);
 }
 
@@ -88,9 +88,10 @@ CASE(a_node_is_made_ineligible)
 	bed_want(&b, "PUT", path(&one, "/eligibility"), "{\"Eligibility\":\"eligible\"}", 200, NULL);
 	bed_ask(&b, "GET", "/v1/nodes", NULL);
 	bed_is(&b, "0.SchedulingEligibility", "\"eligible\"");
-	bed_want(&b, "PUT", path(&one, "/eligibility"), "{\"Eligibility\":\"perhaps\"}", 400,
+	bed_want(&b, "PUT", path(&one, "/eligibility"), "{\"Eligibility\":\"perhaps\"}", 500,
 		 "invalid scheduling eligibility \"perhaps\"");
-	bed_want(&b, "PUT", "/v1/node/" U "/eligibility", "{\"Eligibility\":\"eligible\"}", 404, NULL);
+	bed_want(&b, "PUT", "/v1/node/" U "/eligibility", "{\"Eligibility\":\"eligible\"}", 500,
+		 "node not found");
 }
 
 CASE(the_evaluations_of_a_node_are_told)
@@ -105,7 +106,7 @@ CASE(the_evaluations_of_a_node_are_told)
 	assert_int_equal(bed_number(&b, "EvalCreateIndex"), b.last.res.index);
 	bed_want(&b, "GET", bed_quote(&b, "/v1/evaluation/%.36s", bed_json(&b, "EvalIDs.0") + 1), NULL, 200, NULL);
 	bed_is(&b, "TriggeredBy", "\"node-update\"");
-	bed_want(&b, "PUT", "/v1/node/" U "/evaluate", NULL, 404, NULL);
+	bed_want(&b, "PUT", "/v1/node/" U "/evaluate", NULL, 500, "node not found");
 }
 
 CASE(a_node_is_purged)
@@ -114,7 +115,7 @@ CASE(a_node_is_purged)
 
 	bed_want(&b, "POST", path(&one, "/purge"), NULL, 200, NULL);
 	bed_want(&b, "GET", path(&one, ""), NULL, 404, "node not found");
-	bed_want(&b, "POST", path(&one, "/purge"), NULL, 404, "node not found");
+	bed_want(&b, "POST", path(&one, "/purge"), NULL, 500, "node not found");
 }
 
 /* ---- pools ---- */
@@ -134,16 +135,25 @@ CASE(node_pools_come_and_go)
 	bed_want(&b, "GET", "/v1/node/pools?prefix=g", NULL, 200, NULL);
 	assert_int_equal(bed_length(&b, ""), 1);
 	bed_is(&b, "0.Description", "\"e\"");
-	bed_want(&b, "PUT", "/v1/node/pool/gpu", "{\"Name\":\"x\"}", 400, "Node pool name does not match");
+	bed_want(&b, "PUT", "/v1/node/pool/gpu", "{\"Name\":\"x\"}", 400,
+		 "Node pool name does not match request path");
 	bed_want(&b, "PUT", "/v1/node/pool/gpu", "{\"NodeIdentityTTL\":\"720h\"}", 200, "");
 	bed_want(&b, "GET", "/v1/node/pool/gpu", NULL, 200, NULL);
 	bed_is(&b, "NodeIdentityTTL", "2592000000000000");
 	bed_want(&b, "PUT", "/v1/node/pool/gpu", "{\"NodeIdentityTTL\":\"\"}", 200, "");
 	bed_want(&b, "PUT", "/v1/node/pool/gpu", "{\"NodeIdentityTTL\":\"soon\"}", 400, NULL);
-	bed_want(&b, "PUT", "/v1/node/pools", "{}", 400, "missing node pool name");
+	bed_want(&b, "PUT", "/v1/node/pools", "{}", 400,
+		 "invalid node pool \"\": 1 error occurred:\n\t* invalid name \"\", must match regex "
+		 "^[a-zA-Z0-9-_]{1,128}$\n\n");
+	bed_want(&b, "PUT", "/v1/node/pools", "{\"Name\":\"x\",\"SchedulerConfiguration\":{\"SchedulerAlgorithm\":\"y\"}}",
+		 400, "invalid scheduler algorithm: y");
+	bed_want(&b, "GET", "/v1/node/pool/gpu/nodes?prefix=ab", NULL, 400, "prefix argument not allowed");
+	bed_want(&b, "GET", "/v1/node/pool/gpu/jobs?prefix=ab", NULL, 400, "prefix argument not allowed");
+	bed_ask(&b, "GET", "/v1/node/pool/default", NULL);
+	bed_is(&b, "NodeIdentityTTL", "86400000000000");
 	bed_want(&b, "DELETE", "/v1/node/pool/gpu", NULL, 200, "");
-	bed_want(&b, "DELETE", "/v1/node/pool/gpu", NULL, 404, NULL);
-	bed_want(&b, "DELETE", "/v1/node/pool/default", NULL, 400, "deleting node pool \"default\" is not allowed");
+	bed_want(&b, "DELETE", "/v1/node/pool/gpu", NULL, 500, "node pool gpu not found");
+	bed_want(&b, "DELETE", "/v1/node/pool/default", NULL, 500, "deleting node pool \"default\" is not allowed");
 	bed_want(&b, "GET", "/v1/node/pool/gpu", NULL, 404, "node pool not found");
 }
 

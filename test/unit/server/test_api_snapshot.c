@@ -294,7 +294,8 @@ static void what_operators_ask_of_servers_is_passed_on_and_its_errors_told(void 
 	assert_int_equal(b.last_action, CORE_TRANSFER);
 	bed_is(&b, "Noop", "false");
 	b.call_status = ERR_NOTFOUND;
-	bed_want(&b, "DELETE", "/v1/operator/raft/peer?id=id-9", NULL, 400, NULL);
+	bed_want(&b, "DELETE", "/v1/operator/raft/peer?id=id-9", NULL, 500,
+		 "id \"id-9\" was not found in the Raft configuration");
 	bed_want(&b, "PUT", "/v1/operator/raft/transfer-leadership?id=id-9", NULL, 400, NULL);
 	b.call_status = ERR_EXISTS;
 	bed_want(&b, "PUT", "/v1/agent/force-leave?node=s2.global", NULL, 400,
