@@ -36,6 +36,14 @@ void faults_nest(struct faults *f, struct faults *inner, const char *format, ...
 	faults_close(inner);
 }
 
+void faults_inline(struct faults *f, struct faults *inner)
+{
+	if (inner->n > 0 && add(f)) {
+		faults_text(inner, &f->body);
+	}
+	faults_close(inner);
+}
+
 void faults_text(const struct faults *f, struct buf *out)
 {
 	if (f->n == 0) {

@@ -31,6 +31,9 @@ void faults_add(struct faults *f, const char *format, ...) __attribute__((format
  * closed. */
 void faults_nest(struct faults *f, struct faults *inner, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* What `inner` holds becomes one item as it is, or nothing when it is empty. `inner` is closed. */
+void faults_inline(struct faults *f, struct faults *inner);
+
 /* Append the list; nothing when it is empty. */
 void faults_text(const struct faults *f, struct buf *out);
 

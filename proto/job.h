@@ -224,7 +224,7 @@
 	X(T, STR, change_mode, "ChangeMode")                                             \
 	X(T, STR, change_signal, "ChangeSignal")                                         \
 	X(T, BOOL, env, "Env")                                                           \
-	X(T, MAP, extra_claims, "ExtraClaims")                                           \
+	X(T, STRS, extra_claims, "ExtraClaims")                                          \
 	X(T, BOOL, file, "File")                                                         \
 	X(T, STR, filepath, "Filepath")                                                  \
 	X(T, STR, service_name, "ServiceName")                                           \

@@ -154,6 +154,11 @@ static int canonicalize_check_restart(struct service_check *c, const struct chec
 	return 0;
 }
 
+static void at_least_zero(int64_t *n)
+{
+	*n = *n > 0 ? *n : 0;
+}
+
 static int canonicalize_checks(struct service *s, struct arena *mem)
 {
 	uint32_t i;
@@ -162,6 +167,10 @@ static int canonicalize_checks(struct service *s, struct arena *mem)
 		struct service_check *c = &s->checks.at[i];
 
 		str_fill(&c->on_update, s->on_update);
+		str_fill(&c->task_name, s->task_name);
+		at_least_zero(&c->success_before_passing);
+		at_least_zero(&c->failures_before_critical);
+		at_least_zero(&c->failures_before_warning);
 		if (canonicalize_check_restart(c, s->check_restart, mem) != 0) {
 			return ERR_NOMEM;
 		}
@@ -171,6 +180,44 @@ static int canonicalize_checks(struct service *s, struct arena *mem)
 				return ERR_NOMEM;
 			}
 		}
+	}
+	return 0;
+}
+
+/* The names of what a service belongs to may stand in its own. */
+static int expand_name(struct service *s, const struct job *job, const struct task_group *g, const char *task,
+		       struct arena *mem)
+{
+	const struct {
+		const char *name;
+		const char *text;
+	} known[] = {{"${JOB}", job->name},
+		     {"${TASKGROUP}", g->name},
+		     {"${TASK}", task},
+		     {"${BASE}", arena_printf(mem, "%s-%s-%s", job->name, g->name, task)}};
+	const size_t n = sizeof(known) / sizeof(known[0]);
+	struct buf out = {0};
+	const char *at = s->name;
+	size_t i;
+
+	if (strstr(at, "${") == NULL) {
+		return 0;
+	}
+	while (*at != '\0') {
+		for (i = 0; i < n && strncmp(at, known[i].name, strlen(known[i].name)) != 0; i++) {
+		}
+		if (i < n && known[i].text != NULL) {
+			buf_str(&out, known[i].text);
+			at += strlen(known[i].name);
+		} else {
+			buf_put(&out, at++, 1);
+		}
+	}
+	s->name = out.failed ? NULL : arena_strdup(mem, buf_text(&out));
+	buf_close(&out);
+	if (s->name == NULL) {
+		s->name = object_empty;
+		return ERR_NOMEM;
 	}
 	return 0;
 }
@@ -187,12 +234,16 @@ static int canonicalize_service(struct service *s, const struct job *job, const 
 			return ERR_NOMEM;
 		}
 	}
+	if (expand_name(s, job, g, task != NULL ? task->name : "group", mem) != 0) {
+		return ERR_NOMEM;
+	}
+	if (task != NULL) {
+		str_fill(&s->task_name, task->name);
+	}
 	str_fill(&s->provider, "consul");
 	str_fill(&s->address_mode, "auto");
 	str_fill(&s->on_update, "require_healthy");
-	if (strcmp(s->provider, "consul") == 0) {
-		str_fill(&s->cluster, "default");
-	}
+	str_fill(&s->cluster, "default");
 	return canonicalize_checks(s, mem);
 }
 
@@ -215,6 +266,7 @@ static void canonicalize_resources(struct resources *r)
 {
 	opt_default(&r->cpu, r->cores > 0 ? 0 : 100);
 	opt_default(&r->memory_mb, 300);
+	r->disk_mb = 0; /* Asked for by the group. */
 	if (r->numa != NULL) {
 		str_fill(&r->numa->affinity, "none");
 	}
@@ -241,20 +293,63 @@ static int canonicalize_signal(const char **name, struct arena *mem)
 	return 0;
 }
 
-/* Every task has an identity by which it may prove who it is. */
-static int canonicalize_identity(struct task *t, struct arena *mem)
+/* Of those of a task, the one by which it proves to the cluster itself who it is. */
+#define DEFAULT_IDENTITY "default"
+
+static bool is_default(const struct workload_identity *w)
+{
+	return strcmp(w->name, DEFAULT_IDENTITY) == 0;
+}
+
+static int canonicalize_one_identity(struct workload_identity *w, struct arena *mem)
 {
 	static const char *audience[] = {"nomadproject.io"};
-	int rv = ensure(&workload_identity_type, &t->identity, mem);
 
-	if (rv == 0) {
-		str_fill(&t->identity->name, "default");
-		if (t->identity->audience.n == 0) {
-			t->identity->audience.at = audience;
-			t->identity->audience.n = 1;
+	str_fill(&w->name, DEFAULT_IDENTITY);
+	if (is_default(w)) {
+		w->audience.at = audience;
+		w->audience.n = 1;
+	}
+	return canonicalize_signal(&w->change_signal, mem);
+}
+
+/* Every task has a default identity, and it is not among the others; of several, the last is taken out. */
+static int canonicalize_identity(struct task *t, struct arena *mem)
+{
+	uint32_t at = t->identities.n;
+	uint32_t i;
+	int rv = 0;
+
+	for (i = 0; rv == 0 && i < t->identities.n; i++) {
+		rv = canonicalize_one_identity(&t->identities.at[i], mem);
+		if (rv == 0 && is_default(&t->identities.at[i])) {
+			at = i;
 		}
 	}
-	return rv;
+	if (rv != 0) {
+		return rv;
+	}
+	if (at < t->identities.n) {
+		t->identity = arena_alloc(mem, sizeof(*t->identity));
+		if (t->identity == NULL) {
+			return ERR_NOMEM;
+		}
+		*t->identity = t->identities.at[at];
+		t->identities.n--;
+		memmove(&t->identities.at[at], &t->identities.at[at + 1],
+			(t->identities.n - at) * sizeof(*t->identities.at));
+	}
+	rv = ensure(&workload_identity_type, &t->identity, mem);
+	return rv != 0 ? rv : canonicalize_one_identity(t->identity, mem);
+}
+
+static void canonicalize_csi_plugin(struct csi_plugin *p)
+{
+	str_fill(&p->mount_dir, "/csi");
+	str_fill(&p->stage_publish_base_dir, "/local/csi");
+	if (p->health_timeout == 0) {
+		p->health_timeout = 30 * NS_PER_S;
+	}
 }
 
 static void canonicalize_affinities(struct affinity *at, uint32_t n)
@@ -320,6 +415,9 @@ static int canonicalize_parts(struct task *t, struct arena *mem)
 		str_fill(&t->volume_mounts.at[i].propagation_mode, "private");
 	}
 	canonicalize_affinities(t->affinities.at, t->affinities.n);
+	if (t->csi_plugin != NULL) {
+		canonicalize_csi_plugin(t->csi_plugin);
+	}
 	if (t->lifecycle != NULL && *t->lifecycle->hook == '\0' && !t->lifecycle->sidecar) {
 		t->lifecycle = NULL;
 	}

@@ -81,7 +81,7 @@ static void check_regexp(struct faults *f, const char *pattern)
 	struct regfind r;
 
 	if (regfind_compile(pattern, &mem, &r, why) != 0) {
-		faults_add(f, "Regular expression failed to compile: %s", why);
+		faults_add(f, "Regular expression failed to compile: error parsing regexp: %s", why);
 	}
 	arena_close(&mem);
 }
@@ -96,14 +96,42 @@ static void check_count(struct faults *f, const char *text)
 	}
 	n = strtoull(text, &end, 10);
 	if (*text < '0' || *text > '9' || *end != '\0') {
-		faults_add(f, "Failed to convert RTarget \"%s\" to uint64", text);
+		faults_add(f, "Failed to convert RTarget \"%s\" to uint64: strconv.ParseUint: parsing \"%s\": invalid syntax",
+			   text, text);
 	} else if (n < 1) {
 		faults_add(f, "Distinct Property must have an allowed count of 1 or greater: %llu < 1", n);
 	}
 }
 
-/* What both constraints and affinities have. */
-static void check_sides(struct faults *f, enum operand_is is, const char *operand, const char *l, const char *r)
+/* What can stand for a node's attribute: a literal, or one of these in braces. */
+static void check_attribute(struct faults *f, const char *name)
+{
+	static const char *const names[] = {"${node.unique.id}", "${node.datacenter}", "${node.unique.name}",
+					    "${node.class}", "${node.pool}", NULL};
+	static const char *const families[] = {"${attr.", "${device.", "${meta."};
+	size_t i;
+
+	if (*name != '$' || text_in(name, names)) {
+		return;
+	}
+	if (name[1] != '{') {
+		faults_add(f, "attribute \"%s\" is missing an opening brace", name);
+		return;
+	}
+	if (name[strlen(name) - 1] != '}') {
+		faults_add(f, "attribute \"%s\" is missing a closing brace", name);
+		return;
+	}
+	for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		if (strncmp(name, families[i], strlen(families[i])) == 0) {
+			return;
+		}
+	}
+	faults_add(f, "unsupported attribute \"%s\"", name);
+}
+
+/* What both constraints and affinities have; `whose` is one of these words. */
+static void check_sides(struct faults *f, enum operand_is is, const char *operand, const char *r, const char *whose)
 {
 	switch (is) {
 	case OPERAND_COMPARES:
@@ -113,17 +141,21 @@ static void check_sides(struct faults *f, enum operand_is is, const char *operan
 		break;
 	case OPERAND_SET:
 		if (*r == '\0') {
-			faults_add(f, "Set contains constraint requires an RTarget");
+			faults_add(f, *whose == 'c' ? "Set contains constraint requires an RTarget"
+						    : "Set contains operators require an RTarget");
 		}
 		break;
 	case OPERAND_REGEXP:
 		check_regexp(f, r);
 		break;
 	case OPERAND_VERSION:
+		if (!version_spec_valid(r, false)) {
+			faults_add(f, "Version %s is invalid: Malformed constraint: %s", whose, r);
+		}
+		break;
 	case OPERAND_SEMVER:
-		if (!version_spec_valid(r, is == OPERAND_SEMVER)) {
-			faults_add(f, "%s constraint is invalid: Malformed constraint: %s",
-				   is == OPERAND_SEMVER ? "Semver" : "Version", r);
+		if (!version_spec_valid(r, true)) {
+			faults_add(f, "Semver %s is invalid: Malformed constraint: %s", whose, r);
 		}
 		break;
 	case OPERAND_PRESENCE:
@@ -137,8 +169,25 @@ static void check_sides(struct faults *f, enum operand_is is, const char *operan
 	default:
 		break;
 	}
-	if (*l == '\0' && is != OPERAND_HOSTS) {
-		faults_add(f, "No LTarget provided but is required by constraint");
+}
+
+static void check_constraint(struct faults *f, const struct constraint *c, enum operand_is is)
+{
+	if (*c->operand == '\0') {
+		faults_add(f, "Missing constraint operand");
+	}
+	if (is == OPERAND_UNKNOWN) {
+		faults_add(f, "Unknown constraint type \"%s\"", c->operand);
+	} else {
+		check_sides(f, is, c->operand, c->r_target, "constraint");
+	}
+	if (is == OPERAND_HOSTS) {
+		return;
+	}
+	if (*c->l_target == '\0') {
+		faults_add(f, "no attribute provided but is required by operator");
+	} else {
+		check_attribute(f, c->l_target);
 	}
 }
 
@@ -148,17 +197,17 @@ void check_constraints(struct faults *f, const struct constraint *at, uint32_t n
 
 	for (i = 0; i < n; i++) {
 		enum operand_is is = operand_of(at[i].operand, false);
+		bool spreads = is == OPERAND_HOSTS || is == OPERAND_PROPERTY;
 		struct faults one = {0};
 
-		if (*at[i].operand == '\0') {
-			faults_add(&one, "Missing constraint operand");
-		} else if (is == OPERAND_UNKNOWN) {
-			faults_add(&one, "Unknown constraint type \"%s\"", at[i].operand);
-		} else {
-			check_sides(&one, is, at[i].operand, at[i].l_target, at[i].r_target);
+		if (place == RULE_DEVICE && spreads) {
+			faults_add(f, "Constraint %" PRIu32 " validation failed: using unsupported operand \"%s\"", i + 1,
+				   at[i].operand);
+			continue;
 		}
+		check_constraint(&one, &at[i], is);
 		faults_nest(f, &one, "Constraint %" PRIu32 " validation failed", i + 1);
-		if (place == RULE_TASK && (is == OPERAND_HOSTS || is == OPERAND_PROPERTY)) {
+		if (place == RULE_TASK && spreads) {
 			faults_add(f, "Constraint %" PRIu32 " has disallowed Operand at task level: %s", i + 1,
 				   at[i].operand);
 		}
@@ -171,10 +220,14 @@ static void check_affinity(struct faults *f, const struct affinity *a)
 
 	if (*a->operand == '\0') {
 		faults_add(f, "Missing affinity operand");
-	} else if (is == OPERAND_UNKNOWN) {
+	}
+	if (is == OPERAND_UNKNOWN) {
 		faults_add(f, "Unknown affinity operator \"%s\"", a->operand);
 	} else {
-		check_sides(f, is, a->operand, a->l_target, a->r_target);
+		check_sides(f, is, a->operand, a->r_target, "affinity");
+	}
+	if (*a->l_target == '\0') {
+		faults_add(f, "No LTarget provided but is required");
 	}
 	if (a->weight == 0) {
 		faults_add(f, "Affinity weight cannot be zero");
@@ -256,7 +309,6 @@ void check_restart(struct faults *f, const struct restart_policy *r)
 
 	if (!text_in(r->mode, modes)) {
 		faults_add(f, "Unsupported restart mode: \"%s\"", r->mode);
-		return;
 	}
 	if (r->attempts.at < 0) {
 		faults_add(f, "Restart attempts can not be less than 0 (got %" PRId64 ")", r->attempts.at);
@@ -292,8 +344,8 @@ static int64_t next_delay(const struct reschedule_policy *r, int64_t delay, int6
 	return r->max_delay.at > 0 && next > r->max_delay.at ? r->max_delay.at : next;
 }
 
-/* Whether all attempts have time for their delays within the interval. */
-static bool delays_fit(const struct reschedule_policy *r)
+/* The time that all attempts take with their delays, at most INT64_MAX, and how many of them fit into the interval. */
+static int64_t attempts_ns(const struct reschedule_policy *r, int64_t *fit)
 {
 	int64_t delay = r->delay.at;
 	int64_t before = 0;
@@ -301,47 +353,74 @@ static bool delays_fit(const struct reschedule_policy *r)
 	int64_t sum = 0;
 	int64_t rest;
 
-	while (left > 0 && sum <= r->interval.at) {
+	*fit = 0;
+	while (left > 0) {
 		int64_t next = next_delay(r, delay, before);
 
 		if (next == delay && before != 0) { /* From here on they are all the same. */
 			break;
 		}
 		if (__builtin_add_overflow(sum, delay, &sum)) {
-			return false;
+			return INT64_MAX;
 		}
+		*fit += sum <= r->interval.at;
 		before = delay;
 		delay = next;
 		left--;
 	}
-	return !__builtin_mul_overflow(left, delay, &rest) && !__builtin_add_overflow(sum, rest, &sum) &&
-	       sum <= r->interval.at;
+	if (sum < r->interval.at && left > 0) {
+		rest = (r->interval.at - sum) / delay;
+		*fit += rest < left ? rest : left;
+	}
+	if (__builtin_mul_overflow(left, delay, &rest) || __builtin_add_overflow(sum, rest, &sum)) {
+		return INT64_MAX;
+	}
+	return sum;
 }
 
-void check_reschedule(struct faults *f, const struct reschedule_policy *r)
+/* Whether all attempts have time for their delays within the interval. */
+static void check_attempts(struct faults *f, const struct reschedule_policy *r)
+{
+	const int64_t half = NS_PER_S / 2;
+	int64_t fit;
+	int64_t needed = attempts_ns(r, &fit);
+	struct faults both = {0};
+
+	if (needed <= r->interval.at && needed < INT64_MAX) {
+		return;
+	}
+	if (strcmp(r->delay_function, "constant") == 0) {
+		faults_add(&both,
+			   "Nomad can only make %" PRId64
+			   " attempts in %s with initial delay %s and delay function \"%s\"",
+			   fit, dur(r->interval.at).at, dur(r->delay.at).at, r->delay_function);
+	} else {
+		faults_add(&both,
+			   "Nomad can only make %" PRId64
+			   " attempts in %s with initial delay %s, delay function \"%s\", and delay ceiling %s",
+			   fit, dur(r->interval.at).at, dur(r->delay.at).at, r->delay_function,
+			   dur(r->max_delay.at).at);
+	}
+	needed = needed > INT64_MAX - half ? needed : (needed + half) / NS_PER_S * NS_PER_S;
+	faults_add(&both, "Set the interval to at least %s to accommodate %" PRId64 " attempts", dur(needed).at,
+		   r->attempts.at);
+	faults_inline(f, &both);
+}
+
+/* False if the attempts cannot be reckoned with it. */
+static bool check_reschedule_delays(struct faults *f, const struct reschedule_policy *r)
 {
 	static const char *const functions[] = {"constant", "exponential", "fibonacci", NULL};
 	const int64_t least = 5 * NS_PER_S;
+	uint32_t before = f->n;
 
-	if (r->attempts.at <= 0 && !r->unlimited.at) {
-		if (r->attempts.at < 0) {
-			faults_add(f, "Reschedule attempts can not be less than 0 (got %" PRId64 ")", r->attempts.at);
-		}
-		return; /* It is off. */
-	}
-	if (r->attempts.at > 0 && r->unlimited.at) {
-		faults_add(f, "Reschedule Policy with Attempts = %" PRId64 ", Interval = %s, and Unlimited = true is ambiguous",
-			   r->attempts.at, dur(r->interval.at).at);
+	if (r->delay.at < least) {
+		faults_add(f, "Delay cannot be less than 5s (got %s)", dur(r->delay.at).at);
 	}
 	if (!text_in(r->delay_function, functions)) {
 		faults_add(f,
 			   "Invalid delay function \"%s\", must be one of [\"constant\" \"exponential\" \"fibonacci\"]",
 			   r->delay_function);
-		return;
-	}
-	if (r->delay.at < least) {
-		faults_add(f, "Delay cannot be less than 5s (got %s)", dur(r->delay.at).at);
-		return;
 	}
 	if (strcmp(r->delay_function, "constant") != 0) {
 		if (r->max_delay.at < least) {
@@ -352,16 +431,38 @@ void check_reschedule(struct faults *f, const struct reschedule_policy *r)
 				   dur(r->max_delay.at).at);
 		}
 	}
+	return f->n == before;
+}
+
+void check_reschedule(struct faults *f, const struct reschedule_policy *r)
+{
+	bool delays_known;
+
+	if (r->attempts.at <= 0 && !r->unlimited.at) {
+		if (r->attempts.at < 0) {
+			faults_add(f, "Reschedule attempts can not be less than 0 (got %" PRId64 ")", r->attempts.at);
+		}
+		return; /* It is off. */
+	}
+	if (r->attempts.at > 0 && r->interval.at <= 0) {
+		faults_add(f, "Interval must be a non zero value if Attempts > 0");
+	}
+	if (r->attempts.at > 0 && r->unlimited.at) {
+		faults_add(f,
+			   "Reschedule Policy with Attempts = %" PRId64
+			   ", Interval = %s, and Unlimited = true is ambiguous",
+			   r->attempts.at, dur(r->interval.at).at);
+		faults_add(f, "If Attempts >0, Unlimited cannot also be set to true");
+	}
+	delays_known = check_reschedule_delays(f, r);
 	if (r->unlimited.at) {
 		return;
 	}
-	if (r->interval.at <= 0) {
-		faults_add(f, "Interval must be a non zero value if Attempts > 0");
-	} else if (!delays_fit(r)) {
-		faults_add(f,
-			   "Nomad can't make %" PRId64
-			   " attempts in %s with initial delay %s and delay function \"%s\"",
-			   r->attempts.at, dur(r->interval.at).at, dur(r->delay.at).at, r->delay_function);
+	if (r->interval.at < 15 * NS_PER_S) {
+		faults_add(f, "Interval cannot be less than 15s (got %s)", dur(r->interval.at).at);
+	}
+	if (delays_known) {
+		check_attempts(f, r);
 	}
 }
 
@@ -424,42 +525,51 @@ void check_migrate(struct faults *f, const struct migrate_strategy *m)
 	}
 }
 
-void check_disconnect(struct faults *f, const struct disconnect_strategy *d)
+void check_disconnect(struct faults *f, const struct disconnect_strategy *d, const char *type)
 {
 	static const char *const choices[] = {"best_score", "longest_running", "keep_original", "keep_replacement",
 					      NULL};
+	bool may_stop = strcmp(type, "service") == 0 || strcmp(type, "batch") == 0;
 
 	if (d->stop_on_client_after.set && d->stop_on_client_after.at < 0) {
-		faults_add(f, "stop_on_client_after cannot be negative");
+		faults_add(f, "stop_after cannot be a negative duration");
+	}
+	if (d->stop_on_client_after.set && !may_stop) {
+		faults_add(f, "stop_after can only be used with service or batch job types");
 	}
 	if (d->lost_after.set && d->lost_after.at < 0) {
-		faults_add(f, "lost_after cannot be negative");
+		faults_add(f, "lost_after cannot be a negative duration");
 	}
-	if (d->stop_on_client_after.set && d->lost_after.set) {
-		faults_add(f, "Disconnect cannot be configured with both lost_after and stop_on_client_after");
+	if (d->stop_on_client_after.set && d->lost_after.at != 0) {
+		faults_add(f, "Disconnect cannot be configured with both lost_after and stop_after");
 	}
 	if (!text_in(d->reconcile, choices)) {
-		faults_add(f, "Invalid reconcile strategy: \"%s\"", d->reconcile);
+		faults_add(f, "reconcile option is invalid: %s", d->reconcile);
 	}
 }
 
 void check_scaling(struct faults *f, const struct task_group *g)
 {
 	const struct scaling_policy *s = g->scaling;
+	struct faults one = {0};
 
-	if (!s->max.set) {
-		faults_add(f, "missing maximum count in scaling policy");
-		return;
+	if (!s->max.set || s->max.at < 0) {
+		faults_add(&one, "Scaling policy invalid: maximum count must be specified and non-negative");
+	} else if (s->max.at < s->min.at) {
+		faults_add(&one, "Scaling policy invalid: maximum count must not be less than minimum count");
 	}
-	if (s->min.at < 0 || s->max.at < s->min.at) {
-		faults_add(f, "maximum count must not be less than minimum count in scaling policy");
+	if (s->min.at < 0) {
+		faults_add(&one, "Scaling policy invalid: minimum count must be specified and non-negative");
+	}
+	if (s->max.set && g->count > s->max.at) {
+		faults_add(&one, "Scaling policy invalid: task group count must not be greater than maximum count in "
+				 "scaling policy");
 	}
 	if (g->count < s->min.at) {
-		faults_add(f, "task group count must not be less than minimum count in scaling policy");
+		faults_add(&one, "Scaling policy invalid: task group count must not be less than minimum count in "
+				 "scaling policy");
 	}
-	if (g->count > s->max.at) {
-		faults_add(f, "task group count must not be greater than maximum count in scaling policy");
-	}
+	faults_nest(f, &one, "Task group scaling policy validation failed");
 }
 
 /* ---- when it runs ---- */

@@ -18,6 +18,7 @@ proto_libobject_a_SOURCES = \
 	proto/job_canonicalize.c \
 	proto/job_check.h \
 	proto/job_check_rule.c \
+	proto/job_check_network.c \
 	proto/job_check_service.c \
 	proto/job_check_task.c \
 	proto/job_validate.c \

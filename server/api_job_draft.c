@@ -226,6 +226,9 @@ static int keep_parent(const struct view *v, struct job_draft *d, struct arena *
 
 	d->is_new = row == NULL;
 	d->job->parent_id = row != NULL ? arena_strdup(mem, job_row_parent(row)) : "";
+	if (d->job->parent_id != NULL && d->job->parent_id[0] == '\0') {
+		d->job->dispatch_idempotency_token = ""; /* Of children only. */
+	}
 	return d->job->parent_id != NULL ? 0 : ERR_NOMEM;
 }
 
@@ -237,9 +240,6 @@ static void validate(const struct api *api, struct job_draft *d, const struct na
 
 	if (!job_validate(d->job, &d->faults)) {
 		return;
-	}
-	if (d->job->payload.n > 0 && !d->job->dispatched) {
-		faults_add(&f, "Job can't be submitted with a payload, only dispatched");
 	}
 	if (d->job->payload.n > DISPATCH_PAYLOAD_MAX) {
 		faults_add(&f, "Payload exceeds maximum size; %u > %d", d->job->payload.n, DISPATCH_PAYLOAD_MAX);

@@ -117,6 +117,16 @@ static void register_job(struct api *api, struct http_request *req, struct job_d
 	draft_close(d);
 }
 
+static bool has_scaling(const struct job *job)
+{
+	for (uint32_t i = 0; i < job->task_groups.n; i++) {
+		if (job->task_groups.at[i].scaling != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static int read_for_register(struct api *api, struct http_request *req, struct job_draft *d, const char *id)
 {
 	if (draft_read(req, d) != 0 || draft_needs_id(req, d, "Job ID hasn't been provided") != 0) {
@@ -124,6 +134,10 @@ static int read_for_register(struct api *api, struct http_request *req, struct j
 	}
 	if (id != NULL && strcmp(id, d->job->id) != 0) {
 		http_answer_text(req, 400, "Job ID does not match name");
+		return ERR_INVALID;
+	}
+	if (strcmp(d->job->type, "system") == 0 && has_scaling(d->job)) {
+		http_answer_text(req, 400, "Task groups with job type system do not support scaling blocks");
 		return ERR_INVALID;
 	}
 	if (d->request.job_modify_index < 0) {

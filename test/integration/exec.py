@@ -465,7 +465,8 @@ def a_script_decides_about_health_and_restarts():
     update = {"MaxParallel": 1, "HealthCheck": "checks", "MinHealthyTime": 0, "HealthyDeadline": 60 * SECOND,
               "ProgressDeadline": 120 * SECOND}
     name, flag = checked('exit $(cat $0 || echo 3)', Update=update,
-                         check={"CheckRestart": {"Limit": 2, "Grace": SECOND}, "OnUpdate": "ignore_warnings"}.items())
+                         check={"CheckRestart": {"Limit": 2, "Grace": SECOND, "IgnoreWarnings": True},
+                                "OnUpdate": "ignore_warnings"}.items())
     alloc = lab.running(name, 1)[0]["ID"]
     wait_for_result(alloc, "failure")
     check((lab.alloc(alloc).get("DeploymentStatus") or {}).get("Healthy") is None, "healthy too early")

@@ -46,7 +46,7 @@ static bool is_map(const char *owner, const char *member)
 {
 	return listed("Job.Meta Group.Meta Task.Meta Task.Env Region.Meta Service.Meta Service.CanaryMeta "
 		      "Service.TaggedAddresses Artifact.GetterOptions Artifact.GetterHeaders Scaling.Target "
-		      "Identity.ExtraClaims CNI.Args Secret.Env",
+		      "CNI.Args Secret.Env",
 		      owner, member);
 }
 

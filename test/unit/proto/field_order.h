@@ -27,7 +27,7 @@
 "csi_plugin: ID/5 Type/5 MountDir/5 StagePublishBaseDir/5 HealthTimeout/2",
 "volume_mount: Volume/5 Destination/5 ReadOnly/0 PropagationMode/5 SELinuxLabel/5",
 "scaling_policy: ID/5 Namespace/5 Type/5 Min/9 Max/9 Policy/7 Target/13 Enabled/8 CreateIndex/1 ModifyIndex/1",
-"workload_identity: Name/5 Audience/11 ChangeMode/5 ChangeSignal/5 Env/0 ExtraClaims/13 File/0 Filepath/5 ServiceName/5 TTL/2",
+"workload_identity: Name/5 Audience/11 ChangeMode/5 ChangeSignal/5 Env/0 ExtraClaims/11 File/0 Filepath/5 ServiceName/5 TTL/2",
 "action: Name/5 Command/5 Args/11",
 "secret_request: Name/5 Provider/5 Path/5 Config/7 Env/13",
 "schedule_cron: Start/5 End/5 Timezone/5",

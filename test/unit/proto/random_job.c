@@ -11,6 +11,7 @@ struct gen {
 	const char *type;    /* Of the job. */
 	bool comma;          /* Something stands before the next member. */
 	bool service, system; /* What its type allows: updates; no affinities, spreads, several at once. */
+	bool restarts;        /* Checks of the service restart tasks. */
 };
 
 #define S INT64_C(1000000000)
@@ -380,8 +381,13 @@ static void service_check(struct gen *g, unsigned i)
 	}
 	duration(g, "Interval", 1, 60);
 	duration(g, "Timeout", 1, 10);
-	maybe_object(g, "CheckRestart", check_restart);
-	maybe_text(g, "OnUpdate", CHOICES("require_healthy", "ignore_warnings", "ignore"));
+	/* Who restarts a task by its checks cannot ignore them in updates. */
+	if (g->restarts) {
+		maybe_object(g, "CheckRestart", check_restart);
+		maybe_text(g, "OnUpdate", CHOICES("require_healthy"));
+	} else {
+		maybe_text(g, "OnUpdate", CHOICES("require_healthy", "ignore_warnings", "ignore"));
+	}
 	maybe_number(g, "SuccessBeforePassing", 0, 3);
 }
 
@@ -392,11 +398,14 @@ static void service(struct gen *g, unsigned i)
 	}
 	text(g, "Provider", "nomad");
 	text(g, "PortLabel", "8080");
-	maybe_text(g, "AddressMode", CHOICES("auto", "host", "driver"));
+	maybe_text(g, "AddressMode", CHOICES("auto", "host"));
 	maybe_texts(g, "Tags");
 	maybe_texts(g, "CanaryTags");
 	maybe_map(g, "Meta");
-	maybe_object(g, "CheckRestart", check_restart);
+	g->restarts = once_in(g, 2);
+	if (g->restarts) {
+		maybe_object(g, "CheckRestart", check_restart);
+	}
 	maybe_list(g, "Checks", 2, service_check);
 }
 

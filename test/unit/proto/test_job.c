@@ -217,6 +217,48 @@ static void what_is_nested_gets_defaults_too(void **state)
 	assert_string_equal(t->artifacts.at[2].relative_dest, "local/");
 }
 
+/* The one that speaks to the cluster itself stands apart from the others, and what is said for it is put right. */
+static void identities_are_told_apart(void **state)
+{
+	struct job *j = canonical(sample(
+		"", "",
+		",\"Identities\":[{\"Name\":\"a\",\"Audience\":[\"x\"],\"ChangeMode\":\"signal\",\"ChangeSignal\":"
+		"\"sighup\"},{\"Audience\":[\"y\"],\"Env\":true},{\"Name\":\"b\"}]"));
+	const struct task *t = &j->task_groups.at[0].tasks.at[0];
+
+	(void)state;
+	assert_int_equal(t->identities.n, 2);
+	assert_string_equal(t->identities.at[0].name, "a");
+	assert_string_equal(t->identities.at[0].change_signal, "SIGHUP");
+	assert_string_equal(t->identities.at[1].name, "b");
+	assert_string_equal(t->identity->name, "default");
+	assert_true(t->identity->env);
+	assert_int_equal(t->identity->audience.n, 1);
+	assert_string_equal(t->identity->audience.at[0], "nomadproject.io");
+	j = canonical(sample("", "", ",\"Identities\":[{\"Name\":\"default\"},{\"Name\":\"default\"}]"));
+	assert_non_null(strstr(verdict(j), "Duplicate default identities found"));
+}
+
+static void a_plugin_gets_its_places(void **state)
+{
+	struct job *j = canonical(sample("", "", ",\"CSIPluginConfig\":{\"ID\":\"p\",\"Type\":\"node\"}"));
+	const struct csi_plugin *p = j->task_groups.at[0].tasks.at[0].csi_plugin;
+
+	(void)state;
+	assert_string_equal(p->mount_dir, "/csi");
+	assert_string_equal(p->stage_publish_base_dir, "/local/csi");
+	assert_int_equal(p->health_timeout, 30 * NS_PER_S);
+}
+
+/* Disks are asked for by groups. */
+static void a_task_asks_for_no_disk(void **state)
+{
+	struct job *j = canonical(sample("", "", ",\"Resources\":{\"DiskMB\":500}"));
+
+	(void)state;
+	assert_int_equal(j->task_groups.at[0].tasks.at[0].resources->disk_mb, 0);
+}
+
 static void services_get_names(void **state)
 {
 	struct job *j =
@@ -267,7 +309,7 @@ static void bad_jobs_are_refused(void **state)
 		{",\"Datacenters\":[\"\"]", "", "", "Job datacenter must be non-empty string"},
 		{",\"TaskGroups\":[]", "", "", "Missing job task groups"},
 		{",\"Type\":\"weird\"", "", "", "Invalid job type: \"weird\""},
-		{",\"Type\":\"_core\"", "", "", "Invalid job type: \"_core\""},
+		{",\"Type\":\"_core\"", "", "", "job type cannot be core"},
 		{",\"Type\":\"\"", "", "", "Missing job type"},
 		{",\"Priority\":101", "", "", "job priority must be between [1, 100]"},
 		{",\"Priority\":-5", "", "", "job priority must be between [1, 100]"},
@@ -294,11 +336,12 @@ static void bad_jobs_are_refused(void **state)
 		{"",
 		 ",\"ReschedulePolicy\":{\"Attempts\":9223372036854775807,\"Unlimited\":false,\"Interval\":"
 		 "9223372036854775807}",
-		 "", "Nomad can't make 9223372036854775807 attempts"},
+		 "", "accommodate 9223372036854775807 attempts"},
 		{"",
 		 ",\"ReschedulePolicy\":{\"Attempts\":3,\"Unlimited\":false,\"Interval\":\"1m\",\"DelayFunction\":"
 		 "\"fibonacci\"}",
-		 "", "Nomad can't make 3 attempts"},
+		 "", "Nomad can only make 2 attempts in 1m0s with initial delay 30s, delay function \"fibonacci\", "
+		 "and delay ceiling 1h0m0s\n\t* Set the interval to at least 2m0s to accommodate 3 attempts"},
 		{"", ",\"Update\":{\"HealthCheck\":\"x\"}", "", "Invalid health check given: \"x\""},
 		{"", ",\"Update\":{\"MinHealthyTime\":\"10m\"}", "",
 		 "Minimum healthy time must be less than healthy deadline: 10m0s > 5m0s"},
@@ -310,7 +353,7 @@ static void bad_jobs_are_refused(void **state)
 		 "Job type \"batch\" does not allow update block"},
 		{",\"Type\":\"batch\"", ",\"Migrate\":{}", "", "Job type \"batch\" does not allow migrate block"},
 		{",\"Type\":\"system\"", ",\"ReschedulePolicy\":{}", "",
-		 "System jobs should not have a reschedule policy"},
+		 "System or sysbatch jobs should not have a reschedule policy"},
 		{",\"Type\":\"system\"", ",\"Count\":2", "", "Count cannot exceed 1 with system scheduler"},
 		{",\"Type\":\"system\",\"Affinities\":[{}]", "", "", "System jobs may not have an affinity block"},
 		{",\"Type\":\"system\",\"Spreads\":[{}]", "", "", "System jobs may not have a spread block"},
@@ -334,7 +377,7 @@ static void bad_jobs_are_refused(void **state)
 		{",\"Constraints\":[{\"LTarget\":\"a\",\"Operand\":\"=\"}]", "", "",
 		 "Operator \"=\" requires an RTarget"},
 		{",\"Constraints\":[{\"RTarget\":\"b\",\"Operand\":\"=\"}]", "", "",
-		 "No LTarget provided but is required by constraint"},
+		 "no attribute provided but is required by operator"},
 		{",\"Constraints\":[{\"LTarget\":\"a\",\"RTarget\":\"0\",\"Operand\":\"distinct_property\"}]", "", "",
 		 "allowed count of 1 or greater: 0 < 1"},
 		{"", "", ",\"Constraints\":[{\"Operand\":\"distinct_hosts\"}]",
@@ -372,7 +415,7 @@ static void bad_jobs_are_refused(void **state)
 		{"", "", ",\"Templates\":[{\"DestPath\":\"a\"}]",
 		 "Must specify a source path or have an embedded template"},
 		{"", "", ",\"Templates\":[{\"SourcePath\":\"a\",\"DestPath\":\"../a\"}]",
-		 "template destination escapes allocation directory"},
+		 "\t* destination escapes allocation directory"},
 		{"", "", ",\"Templates\":[{\"EmbeddedTmpl\":\"a\",\"DestPath\":\"a\",\"ChangeMode\":\"signal\","
 			 "\"ChangeSignal\":\"\"}]",
 		 "Must specify signal value"},
@@ -385,27 +428,27 @@ static void bad_jobs_are_refused(void **state)
 		{"", "", ",\"Artifacts\":[{}]",
 		 "Artifact 1 validation failed: 1 error occurred:\n\t* source must be specified"},
 		{"", "", ",\"Artifacts\":[{\"GetterSource\":\"x\",\"RelativeDest\":\"a/../../b\"}]",
-		 "artifact destination escapes allocation directory"},
+		 "\t* destination escapes allocation directory"},
 		{"", "", ",\"Artifacts\":[{\"GetterSource\":\"x\",\"GetterOptions\":{\"checksum\":\"md5:zz\"}}]",
-		 "invalid checksum"},
+		 "invalid checksum: it must be hexadecimal"},
 		{"", "", ",\"VolumeMounts\":[{\"Volume\":\"v\"}]", "Volume Mount (0) references undefined volume v"},
 		{"", ",\"Volumes\":{\"v\":{\"Type\":\"x\",\"Source\":\"s\"}}", "",
 		 "Task group volume validation for v failed: 1 error occurred:\n\t* volume has unrecognized type x"},
 		{"",
 		 ",\"Networks\":[{\"ReservedPorts\":[{\"Label\":\"a\",\"Value\":80},{\"Label\":\"b\",\"Value\":80}]}]",
-		 "", "static port 80 already reserved by a"},
+		 "", "Static port 80 already reserved by taskgroup network:a"},
 		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"a\"},{\"Label\":\"a\"}]}]", "",
-		 "port label a already in use"},
+		 "Port label a already in use by taskgroup network"},
 		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"a\",\"To\":70000}]}]", "", "greater than 65535"},
 		{"",
 		 ",\"Services\":[{\"Name\":\"s\",\"PortLabel\":\"80\"},{\"Name\":\"s\",\"PortLabel\":\"80\"},"
 		 "{\"Name\":\"s\",\"PortLabel\":\"80\"}]",
 		 "",
-		 "Task group service validation failed: 1 error occurred:\n\t* Services are not unique: group->s:80\n"},
+		 "Task group service validation failed: 1 error occurred:\n\t* Services are not unique: [group->s:80]\n"},
 		{"",
 		 "",
 		 ",\"Services\":[{\"Name\":\"s\"},{\"Name\":\"s\"}]",
-		 "Services are not unique: t->s"},
+		 "Services are not unique: [t->s]"},
 		{"",
 		 ",\"Services\":[{\"Name\":\"s\",\"Provider\":\"nomad\"}]",
 		 ",\"Services\":[{\"Name\":\"s\"}]",
@@ -430,20 +473,205 @@ static void bad_jobs_are_refused(void **state)
 		{"",
 		 "",
 		 ",\"Resources\":{\"Devices\":[{\"Name\":\"\"}]}",
-		 "device 1 failed validation: device name must be given"},
+		 "device 1 failed validation: 1 error occurred:\n\t* device name must be given"},
 		{"", ",\"Services\":[{\"Name\":\"a_b\"}]", "", "Service name must be valid per RFC 1123"},
 		{"", ",\"Services\":[{\"Name\":\"a\",\"PortLabel\":\"http\"}]", "",
 		 "port label \"http\" referenced by services a does not exist"},
 		{"",
-		 ",\"Services\":[{\"Name\":\"a\",\"Checks\":[{\"Name\":\"c\",\"Type\":\"tcp\",\"TaskName\":\"nobody\"}]"
+		 ",\"Services\":[{\"Name\":\"a\",\"PortLabel\":\"80\",\"Checks\":[{\"Name\":\"c\",\"Type\":\"tcp\",\"Interval\":\"5s\","
+		 "\"Timeout\":\"5s\",\"TaskName\":\"nobody\"}]"
 		 "}]",
 		 "", "refers to non-existent task nobody"},
 		{"", ",\"Scaling\":{\"Min\":5,\"Max\":10}", "",
 		 "task group count must not be less than minimum count in scaling policy"},
-		{"", ",\"Disconnect\":{\"LostAfter\":-1}", "", "lost_after cannot be negative"},
+		{"", ",\"Disconnect\":{\"LostAfter\":-1}", "", "lost_after cannot be a negative duration"},
 		{"", ",\"MaxClientDisconnect\":1,\"StopAfterClientDisconnect\":1", "",
 		 "both max_client_disconnect and stop_after_client_disconnect"},
 		{"", "", ",\"KillTimeout\":-1", "KillTimeout must be a positive value"},
+		{"", ",\"ShutdownDelay\":-1", "",
+		 "1 error occurred:\n\t* ShutdownDelay must be a positive value\n\n"},
+		{"", "", ",\"KillTimeout\":\"700s\"",
+		 "KillTimout (11m40s) longer than the group's ProgressDeadline (10m0s)"},
+		{"", ",\"MaxRunDuration\":0", "",
+		 "MaxRunDuration must be greater than zero"},
+		{"", ",\"MaxRunDuration\":5", "",
+		 "Job type \"service\" does not allow max_run_duration"},
+		{"", "", ",\"Lifecycle\":{\"Hook\":\"prestart\"}",
+		 "Task group g must have at least one main task"},
+		{"", "", ",\"Lifecycle\":{\"Hook\":\"\",\"Sidecar\":true}",
+		 "Lifecycle validation failed: no lifecycle hook provided"},
+		{"", "", ",\"Name\":\"alloc\"",
+		 "Task cannot be named \"alloc\""},
+		{"", "", ",\"Resources\":{\"Cores\":-1}",
+		 "cores value (-1) cannot be negative"},
+		{"", "", ",\"Resources\":{\"SecretsMB\":301}",
+		 "SecretsMB value (301) cannot be larger than MemoryMB value (300)"},
+		{"", "", ",\"Resources\":{\"SecretsMB\":-1}",
+		 "SecretsMB value (-1) cannot be negative"},
+		{"", "", ",\"Resources\":{\"Devices\":[{\"Name\":\"gpu\",\"Constraints\":[{\"Operand\":\"distinct"
+		 "_hosts\"}]}]}",
+		 "Constraint 1 validation failed: using unsupported operand \"distinct_hosts\""},
+		{"", "", ",\"Resources\":{\"NUMA\":{\"Affinity\":\"x\"}}",
+		 "numa affinity must be one of none, prefer, or require"},
+		{"", "", ",\"Resources\":{\"NUMA\":{\"Devices\":[\"gpu\"]}}",
+		 "numa device \"gpu\" not requested as task resource"},
+		{"", "", ",\"Resources\":{\"CPU\":0,\"MemoryMB\":1}",
+		 "* 1 error occurred:\n\t* 2 errors occurred:\n\t* minimum CPU value is 1; got 0\n\t* min"
+		 "imum MemoryMB"},
+		{"", ",\"Networks\":[{\"ReservedPorts\":[{\"Label\":\"a\",\"Value\":70000}]}]", "",
+		 "Port a (70000) cannot be greater than 65535"},
+		{"", ",\"Networks\":[{\"ReservedPorts\":[{\"Label\":\"a\"}]}]", "",
+		 "Port a (0) must be 1 to 65535"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"a\",\"To\":-5}]}]", "",
+		 "Port \"a\" cannot be mapped to negative value -5"},
+		{"", ",\"Networks\":[{\"Mode\":\"bridge\",\"DynamicPorts\":[{\"Label\":\"a\",\"IgnoreCollisio"
+		 "n\":true}]}]", "",
+		 "Port \"a\" collision may not be ignored on non-host network mode \"bridge\""},
+		{"", ",\"Networks\":[{\"Hostname\":\"a..b\"}]", "",
+		 "Hostname is not a valid DNS name"},
+		{"", ",\"Networks\":[{\"CNI\":{\"Args\":{\"a;\":\"b\"}}}]", "",
+		 "invalid ';' character in CNI arg key \"a;\""},
+		{"", ",\"Networks\":[{\"ReservedPorts\":[{\"Label\":\"a\",\"Value\":80}]}]",
+		 ",\"Resources\":{\"Networks\":[{\"ReservedPorts\":[{\"Label\":\"b\",\"Value\":80}]}]}",
+		 "Static port 80 already reserved by taskgroup network:a"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"a\"}]}]",
+		 ",\"Resources\":{\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"a\"}]}]}",
+		 "Port label a already in use by taskgroup network"},
+		{"", ",\"RestartPolicy\":{\"Attempts\":0,\"Mode\":\"x\"}", "",
+		 "Unsupported restart mode: \"x\"\n\t* Restart policy \"x\" with 0 attempts is ambiguous"},
+		{"", ",\"ReschedulePolicy\":{\"Attempts\":3,\"Interval\":\"1h\"}", "",
+		 "If Attempts >0, Unlimited cannot also be set to true"},
+		{"", ",\"ReschedulePolicy\":{\"Attempts\":3,\"Unlimited\":false}", "",
+		 "Interval cannot be less than 15s (got 0s)"},
+		{"", ",\"ReschedulePolicy\":{\"MaxDelay\":\"10s\"}", "",
+		 "Max Delay cannot be less than Delay 30s (got 10s)"},
+		{"", ",\"ReschedulePolicy\":{\"Attempts\":10,\"Unlimited\":false,\"Interval\":\"1m\",\"DelayF"
+		 "unction\":\"constant\"}", "",
+		 "* 2 errors occurred:\n\t* Nomad can only make 2 attempts in 1m0s with initial delay 30s"
+		 " and delay function \"constant\"\n\t* Set the interval to at least 5m0s to accommodate 1"
+		 "0 attempts"},
+		{",\"Constraints\":[{\"LTarget\":\"${attr.x\",\"RTarget\":\"b\",\"Operand\":\"=\"}]", "", "",
+		 "attribute \"${attr.x\" is missing a closing brace"},
+		{",\"Constraints\":[{\"LTarget\":\"$attr.x\",\"RTarget\":\"b\",\"Operand\":\"=\"}]", "", "",
+		 "attribute \"$attr.x\" is missing an opening brace"},
+		{",\"Constraints\":[{\"LTarget\":\"${env.x}\",\"RTarget\":\"b\",\"Operand\":\"=\"}]", "", "",
+		 "unsupported attribute \"${env.x}\""},
+		{",\"Constraints\":[{\"LTarget\":\"${attr.kernel.name}\",\"RTarget\":\"x\",\"Operand\":\"distinct_property\"}]", "", "",
+		 "Failed to convert RTarget \"x\" to uint64: strconv.ParseUint: parsing \"x\": invalid sy"
+		 "ntax"},
+		{",\"Affinities\":[{\"LTarget\":\"${attr.kernel.name}\",\"RTarget\":\"zz\",\"Operand\":\"version\"}]", "", "",
+		 "Version affinity is invalid: Malformed constraint: zz"},
+		{",\"Affinities\":[{\"RTarget\":\"b\",\"Operand\":\"=\"}]", "", "",
+		 "No LTarget provided but is required\n"},
+		{"", "", ",\"Artifacts\":[{\"GetterSource\":\"x\",\"GetterMode\":\"y\"}]",
+		 "invalid artifact mode \"y\"; must be one of: any, file, dir"},
+		{"", "", ",\"Artifacts\":[{\"GetterSource\":\"x\",\"GetterOptions\":{\"checksum\":\"\"}}]",
+		 "checksum value cannot be empty"},
+		{"", "", ",\"Artifacts\":[{\"GetterSource\":\"x\",\"GetterOptions\":{\"checksum\":\"nope\"}}]",
+		 "checksum must be given as \"type:value\"; got \"nope\""},
+		{"", "", ",\"Artifacts\":[{\"GetterSource\":\"x\",\"GetterOptions\":{\"checksum\":\"foo:aabb\"}}]"
+		 "",
+		 "unsupported checksum type: foo"},
+		{"", "", ",\"Artifacts\":[{\"GetterSource\":\"x\",\"GetterOptions\":{\"checksum\":\"md5:12\"}}]",
+		 "invalid md5 checksum: 12"},
+		{"", "", ",\"Templates\":[{\"EmbeddedTmpl\":\"x\",\"DestPath\":\"a\",\"Wait\":{\"Min\":\"10s\",\"Max\":\"5s\"}}]",
+		 "wait min 10s is greater than max 5s"},
+		{"", "", ",\"Actions\":[{\"Name\":\"a\",\"Command\":\"\"}]",
+		 "Action a validation failed: 1 error occurred:\n\t* command cannot be empty"},
+		{"", "", ",\"Actions\":[{\"Name\":\"a b\",\"Command\":\"x\"}]",
+		 "invalid name 'a b'"},
+		{"", "", ",\"Actions\":[{\"Name\":\"a\",\"Command\":\"x\"},{\"Name\":\"a\",\"Command\":\"x\"},{\"Name\":\"a\",\"Command\":\"x\"}]",
+		 "1 error occurred:\n\t* Action a defined multiple times"},
+		{"", "", ",\"CSIPluginConfig\":{\"Type\":\"x\"}",
+		 "CSIPluginConfig must have a non-empty PluginID\n\t* CSIPluginConfig PluginType must be "
+		 "one of 'node', 'controller', or 'monolith', got: \"x\""},
+		{"", "", ",\"CSIPluginConfig\":{\"ID\":\"p\",\"Type\":\"node\",\"MountDir\":\"/a\",\"StagePublish"
+		 "BaseDir\":\"/a/b\"}",
+		 "CSIPluginConfig StagePublishBaseDir must not be a subdirectory of MountDir"},
+		{"", "", ",\"Identities\":[{\"Name\":\"a b\"}]",
+		 "Identity \"a b\" is invalid: 1 error occurred:\n\t* invalid name \"a b\". Must match re"
+		 "gex ^[a-zA-Z0-9-_]{1,128}$"},
+		{"", "", ",\"Identities\":[{\"Name\":\"a\",\"ChangeMode\":\"x\",\"Audience\":[\"\"],\"TTL\":-1,\"Filepath\":\"f\"}]",
+		 "4 errors occurred:\n\t* an empty string is an invalid audience (1)\n\t* invalid change_"
+		 "mode: x\n\t* ttl must be >= 0\n\t* file parameter must be true in order to specify filep"
+		 "ath"},
+		{"", "", ",\"Identities\":[{\"Name\":\"a\",\"ChangeSignal\":\"SIGHUP\"}]",
+		 "can only use change_signal=\"SIGHUP\" with change_mode=\"signal\""},
+		{"", "", ",\"Secrets\":[{\"Name\":\"s\"}]",
+		 "Secret \"s\" is invalid: 2 errors occurred:\n\t* secret provider cannot be empty\n\t* s"
+		 "ecret path cannot be empty"},
+		{"", "", ",\"Secrets\":[{\"Name\":\"s\",\"Provider\":\"vault\",\"Path\":\"p\"},{\"Name\":\"s\",\"Provider\":\"nomad\",\"Path\":\"p\"}]",
+		 "Secret \"s\" has provider \"vault\" but no vault block\n\t* Duplicate secret \"s\" foun"
+		 "d"},
+		{"", ",\"Volumes\":{\"v\":{\"Type\":\"host\",\"Source\":\"s\"}}",
+		 ",\"VolumeMounts\":[{\"Volume\":\"v\",\"PropagationMode\":\"x\"}]",
+		 "Volume Mount (0) is invalid: \"1 error occurred:\n\t* volume mount has an invalid propa"
+		 "gation mode: \"x\""},
+		{"", ",\"Volumes\":{\"v\":{\"Type\":\"csi\",\"Source\":\"s\"}}", "",
+		 "CSI volumes must have an attachment mode\n\t* CSI volumes must have an access mode"},
+		{"", ",\"Volumes\":{\"v\":{\"Type\":\"host\",\"Source\":\"s\",\"AccessMode\":\"x\"}}", "",
+		 "host volumes cannot be mounted with x access mode"},
+		{"", ",\"Volumes\":{\"v\":{\"Type\":\"host\",\"Source\":\"s\",\"PerAlloc\":true,\"Sticky\":tr"
+		 "ue}}", "",
+		 "volume cannot be per_alloc and sticky at the same time"},
+		{"", ",\"Scaling\":{\"Max\":-1}", "",
+		 "Task group scaling policy validation failed: 2 errors occurred:\n\t* Scaling policy inv"
+		 "alid: maximum count must be specified and non-negative\n\t* Scaling policy invalid: task"
+		 " group count must not be greater than maximum count in scaling policy"},
+		{"", ",\"Count\":5,\"Scaling\":{\"Min\":5,\"Max\":3}", "",
+		 "Scaling policy invalid: maximum count must not be less than minimum count"},
+		{",\"Type\":\"batch\",\"Payload\":\"YWJj\"", "", "",
+		 "job can't be submitted with a payload, only dispatched"},
+		{",\"Type\":\"weird\",\"Priority\":500,\"Datacenters\":[\"\"]", "", "",
+		 "3 errors occurred:\n\t* Invalid job type: \"weird\"\n\t* Job datacenter must be non-emp"
+		 "ty string\n\t* job priority must be between [1, 100]"},
+		{"", ",\"Services\":[{\"Name\":\"a b\"}]", "",
+		 "Task group service validation failed: 1 error occurred:\n\t* Service[0] a b validation "
+		 "failed: 1 error occurred:\n\t* Service name must be valid per RFC 1123"},
+		{"", "", ",\"Services\":[{\"Name\":\"a b\"}]",
+		 "Task t validation failed: 1 error occurred:\n\t* 1 error occurred:\n\t* service[0] \"a "
+		 "b\" validation failed: 1 error occurred:\n\t* Service name must be"},
+		{"", ",\"Services\":[{\"Name\":\"a\",\"Provider\":\"x\"}]", "",
+		 "Service provider must be \"consul\", or \"nomad\"; not \"x\""},
+		{"", ",\"Services\":[{\"Name\":\"a\",\"AddressMode\":\"driver\"}]", "",
+		 "service \"a\" cannot use address_mode=\"driver\""},
+		{"", "", ",\"Services\":[{\"Name\":\"a\",\"AddressMode\":\"alloc\"}]",
+		 "service \"a\" cannot use address_mode=\"alloc\""},
+		{"", ",\"Services\":[{\"Name\":\"a\",\"Address\":\"1.2.3.4\",\"AddressMode\":\"host\"}]", "",
+		 "Service address_mode must be \"auto\" if address is set"},
+		{"", "", ",\"Services\":[{\"Name\":\"a\"},{\"Name\":\"a\"}]",
+		 "service \"a\" is duplicate"},
+		{"", "", ",\"Services\":[{\"Name\":\"a\",\"TaskName\":\"u\"}]",
+		 "Service a is invalid: may only specify task the service belongs to, got \"u\""},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"p\"}]}],\"Services\":[{\"Name\":\"a\",\"Provider\":\"nomad\",\"PortLabel\":\"p\",\"Checks\":[{\"Type\":\"grpc\"}]}]", "",
+		 "* invalid check type (\"grpc\"), must be one of tcp, http"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"p\"}]}],\"Services\":[{\"Name\":\"a\",\"Provider\":\"consul\",\"PortLabel\":\"p\",\"Checks\":[{\"Name\":\"c\",\"Type\":\"x\"}]}]"
+		 "", "",
+		 "Check c invalid: invalid check type (\"x\"), must be one of grpc, tcp, http, script"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"p\"}]}],\"Services\":[{\"Name\":\"a\",\"Provider\":\"nomad\",\"PortLabel\":\"p\",\"Checks\":[{\"Type\":\"tcp\"}]}]", "",
+		 "missing required value interval. Interval cannot be less than 1s"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"p\"}]}],\"Services\":[{\"Name\":\"a\",\"Provider\":\"nomad\",\"PortLabel\":\"p\",\"Checks\":[{\"Type\":\"tcp\",\"Interval\":\"5m"
+		 "s\"}]}]", "",
+		 "interval (5ms) cannot be lower than 1s"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"p\"}]}],\"Services\":[{\"Name\":\"a\",\"Provider\":\"nomad\",\"PortLabel\":\"p\",\"Checks\":[{\"Type\":\"tcp\",\"Interval\":\"5s"
+		 "\"}]}]", "",
+		 "missing required value timeout. Timeout cannot be less than 1s"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"p\"}]}],\"Services\":[{\"Name\":\"a\",\"Provider\":\"nomad\",\"PortLabel\":\"p\",\"Checks\":[{\"Type\":\"tcp\",\"Interval\":\"5s"
+		 "\",\"Timeout\":\"5ms\"}]}]", "",
+		 "timeout (5ms) is lower than required minimum timeout 1s"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"p\"}]}],\"Services\":[{\"Name\":\"a\",\"Provider\":\"nomad\",\"PortLabel\":\"p\",\"Checks\":[{\"Type\":\"tcp\",\"Interval\":\"5s"
+		 "\",\"Timeout\":\"5s\",\"InitialStatus\":\"x\"}]}]", "",
+		 "invalid initial check state (x), must be one of \"passing\", \"warning\", \"critical\" "
+		 "or empty"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"p\"}]}],\"Services\":[{\"Name\":\"a\",\"Provider\":\"nomad\",\"PortLabel\":\"p\",\"Checks\":[{\"Type\":\"tcp\",\"Interval\":\"5s"
+		 "\",\"Timeout\":\"5s\",\"OnUpdate\":\"ignore\",\"CheckRestart\":{\"Limit\":1}}]}]", "",
+		 "on_update value \"ignore\" is not compatible with check_restart"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"p\"}]}],\"Services\":[{\"Name\":\"a\",\"Provider\":\"nomad\",\"PortLabel\":\"p\",\"Checks\":[{\"Type\":\"http\",\"Interval\":\"5"
+		 "s\",\"Timeout\":\"5s\"}]}]", "",
+		 "http type must have http path"},
+		{"", ",\"Networks\":[{\"DynamicPorts\":[{\"Label\":\"p\"}]}],\"Services\":[{\"Name\":\"a\",\"Provider\":\"nomad\",\"PortLabel\":\"p\",\"Checks\":[{\"Name\":\"c\",\"Type\":\"script\",\"Command\":\"x\",\"Interval\":\"5s\",\"Timeout\":\"5s\"}]}]", "",
+		 "Task group service check validation failed: 1 error occurred:\n\t* Service [g]->a or Ch"
+		 "eck c must specify task parameter"},
 	};
 	size_t i;
 
@@ -456,6 +684,20 @@ static void bad_jobs_are_refused(void **state)
 				 cases[i].piece, text);
 		}
 	}
+}
+
+static void long_descriptions_are_refused(void **state)
+{
+	char text[1002];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	text[1001] = '\0';
+	assert_non_null(strstr(verdict(canonical(sample(arena_printf(&mem, ",\"UI\":{\"Description\":\"%s\"}", text), "", ""))),
+			       "UI description must be under 1000 characters, currently 1001"));
+	assert_non_null(
+		strstr(verdict(canonical(sample(arena_printf(&mem, ",\"VersionTag\":{\"Description\":\"%s\"}", text), "", ""))),
+		       "Tagged version description must be under 1000 characters, currently 1001"));
 }
 
 static void lists_know_their_doubles(void **state)
@@ -549,15 +791,38 @@ static void warnings_are_told(void **state)
 		warning(canonical(sample("", "", ",\"Resources\":{\"IOPS\":5}"))),
 		"1 warning:\n\n* Group \"g\" has warnings: 1 error occurred:\n\t* Task \"t\" has warnings: 1 error "
 		"occurred:\n"
-		"\t* IOPS has been deprecated as of Nomad 0.9.0. Please remove IOPS from resources block.\n\n\n\n");
+		"\t* IOPS has been deprecated as of Nomad 0.9.0. Please remove IOPS from resource block.\n\n\n\n");
 	assert_non_null(strstr(warning(canonical(sample("", ",\"Count\":2,\"Update\":{\"MaxParallel\":3}", ""))),
 			       "Update max parallel count is greater than task group count (3 > 2)."));
 	assert_non_null(strstr(warning(canonical(sample("", ",\"Services\":[{\"Name\":\"s\",\"Connect\":{}}]", ""))),
 			       "Service \"s\": connect is not supported and has no effect"));
 	assert_non_null(strstr(warning(canonical(sample("", "", ",\"Services\":[{\"Name\":\"s\",\"Connect\":{}}]"))),
 			       "Service \"s\": connect is not supported and has no effect"));
+	assert_null(strstr(warning(canonical(sample("", ",\"Services\":[{\"Name\":\"s\",\"Connect\":null}]", ""))),
+			   "connect is not supported"));
+	assert_string_equal(warning(canonical(sample("", ",\"Services\":[{\"Name\":\"s\"}]", ""))),
+			    "1 warning:\n\n* group \"g\" defines services, but neither the group nor any of its tasks have "
+			    "shutdown_delay set");
 	assert_string_equal(
-		warning(canonical(sample("", ",\"Services\":[{\"Name\":\"s\",\"Connect\":null}]", ""))), "");
+		warning(canonical(sample("", ",\"ShutdownDelay\":1,\"Services\":[{\"Name\":\"s\"}]", ""))), "");
+	assert_non_null(strstr(warning(canonical(sample("", "", ",\"Services\":[{\"Name\":\"s\"}]"))),
+			       "task \"t\" in group \"g\" defines services, but has no shutdown_delay set"));
+	assert_non_null(
+		strstr(warning(canonical(sample("", ",\"Services\":[{\"Name\":\"s\",\"TaskName\":\"t\"}]", ""))),
+		       "group \"g\" references task \"t\" in a service definition, but the task has no shutdown_delay set"));
+	assert_string_equal(
+		warning(canonical(sample(",\"Type\":\"batch\",\"Periodic\":{\"Spec\":\"@daily\"}", "", ""))),
+		"1 warning:\n\n* cron is deprecated and may be removed in a future release. Use crons instead");
+	assert_string_equal(
+		warning(canonical(sample(",\"Type\":\"batch\",\"Periodic\":{\"Specs\":[\"@daily\"]}", "", ""))), "");
+	assert_non_null(strstr(warning(canonical(sample("", "", ",\"Resources\":{\"Networks\":[{}]}"))),
+			       "task network resources have been deprecated as of Nomad 0.12.0."));
+	assert_non_null(strstr(warning(canonical(sample("", "", ",\"Identities\":[{\"Name\":\"a\",\"Env\":true}]"))),
+			       "Identity[a]: 3 errors occurred:\n\t* identities without an audience are insecure\n\t* "
+			       "identities without an expiration are insecure\n\t* using env=true without "
+			       "change_mode=\"restart\" may result in task not getting updated identity"));
+	/* Who has no canaries has none to promote. */
+	assert_string_equal(warning(canonical(sample("", ",\"Update\":{\"Canary\":1,\"AutoPromote\":true}", ""))), "");
 }
 
 static void groups_and_tasks_are_found_by_name(void **state)
@@ -615,10 +880,14 @@ int main(void)
 		cmocka_unit_test(what_is_given_stays),
 		cmocka_unit_test(twice_is_once),
 		cmocka_unit_test(what_is_nested_gets_defaults_too),
+		cmocka_unit_test(identities_are_told_apart),
+		cmocka_unit_test(a_plugin_gets_its_places),
+		cmocka_unit_test(a_task_asks_for_no_disk),
 		cmocka_unit_test(services_get_names),
 		cmocka_unit_test(all_faults_come_together),
 		cmocka_unit_test(faults_are_nested_by_group_and_task),
 		cmocka_unit_test(bad_jobs_are_refused),
+		cmocka_unit_test(long_descriptions_are_refused),
 		cmocka_unit_test(lists_know_their_doubles),
 		cmocka_unit_test(a_great_many_faults_are_cut),
 		cmocka_unit_test(the_documented_sample_is_valid),

@@ -125,7 +125,7 @@ CASE(bad_registrations_are_refused)
 		{"'Priority':101,", 500, "job priority must be between [1, 100]"},
 		{"'Name':'',", 500, "Missing job name"},
 		{"'Region':'mars',", 500, "No path to region"},
-		{"'Payload':'eA==',", 500, "Job can't be submitted with a payload, only dispatched"},
+		{"'Payload':'eA==',", 500, "job can't be submitted with a payload, only dispatched"},
 		{"'Namespace':'other',", 500, "job \"web\" is in nonexistent namespace \"other\""},
 		{"'NodePool':'other',", 500, "job \"web\" is in nonexistent node pool \"other\""},
 	};

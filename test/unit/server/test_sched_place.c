@@ -404,7 +404,7 @@ CASE(equality)
 	assert_string_equal(placed_by("${meta.rack}", "!=", "r1"), "x");
 	assert_string_equal(placed_by("${meta.nothing}", "=", "r1"), "");
 	assert_string_equal(placed_by("arm64", "=", "${attr.arch}"), "x");
-	assert_string_equal(placed_by("${nonsense}", "=", "x"), "");
+	assert_string_equal(placed_by("${attr.nonsense}", "=", "x"), "");
 }
 
 CASE(order_of_numbers_and_text)
