@@ -11,6 +11,13 @@
 
 enum { FORMAT = 1, PIECE = PERSIST_PIECE };
 
+/* A fuzzer cannot guess hashes: its build takes any. */
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+#define HASH_EQUAL(a, b) ((void)(a), (void)(b), true)
+#else
+#define HASH_EQUAL(a, b) ((a) == (b))
+#endif
+
 static const char magic[8] = "drvstate";
 static const size_t blob_max = 256 << 20;
 
@@ -373,7 +380,7 @@ static int get_piece(uint32_t number, void *piece, size_t *len, persist_read rea
 		return ERR_CORRUPT;
 	}
 	rv = h.len > 0 ? read(ctx, piece, h.len) : 0;
-	if (rv == 0 && h.checksum != XXH3_64bits_withSeed(piece, h.len, h.number)) {
+	if (rv == 0 && !HASH_EQUAL(h.checksum, XXH3_64bits_withSeed(piece, h.len, h.number))) {
 		rv = ERR_CORRUPT;
 	}
 	*len = h.len;
@@ -862,7 +869,7 @@ static void load_all(struct load *l)
 	for (i = 0; i < n && l->rv == 0; i++) {
 		load_table(l, (enum table)i, &jobs);
 	}
-	if (l->rv == 0 && (l->used != l->len || read_piece(l) != 0 || l->len != 0 || l->state->hash != hash)) {
+	if (l->rv == 0 && (l->used != l->len || read_piece(l) != 0 || l->len != 0 || !HASH_EQUAL(l->state->hash, hash))) {
 		load_fail(l, ERR_CORRUPT);
 	}
 }

@@ -8,6 +8,13 @@
 #include <string.h>
 #include <xxhash.h>
 
+/* A fuzzer cannot guess checksums: its build takes any. */
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+#define CRC_EQUAL(a, b) ((void)(a), (void)(b), true)
+#else
+#define CRC_EQUAL(a, b) ((a) == (b))
+#endif
+
 enum { REMOVED = 64, ENTRY_WORDS = 2, ENTRY = ENTRY_WORDS * 8 };
 
 _Static_assert(sizeof(struct wire_hello) == 304, "what is on the wire has no hidden padding");
@@ -50,7 +57,7 @@ static bool is_address(const char *text)
 
 bool wire_hello_valid(const struct wire_hello *h)
 {
-	return h->crc == hello_crc(h) && h->version == WIRE_VERSION && h->id != 0 &&
+	return CRC_EQUAL(h->crc, hello_crc(h)) && h->version == WIRE_VERSION && h->id != 0 &&
 	       (h->kind == WIRE_MESSAGES || h->kind == WIRE_SNAPSHOT) &&
 	       memchr(h->address, 0, sizeof(h->address)) != NULL && is_address(h->address);
 }

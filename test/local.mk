@@ -175,7 +175,8 @@ endif
 test_fuzz_fuzz_command_SOURCES = test/fuzz/fuzz_command.c
 test_fuzz_fuzz_command_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_command_LDADD = $(STATE_LIBS)
-test_fuzz_fuzz_persist_SOURCES = test/fuzz/fuzz_persist.c
+test_fuzz_fuzz_persist_SOURCES = test/fuzz/fuzz_persist.c raft/persist.c
+test_fuzz_fuzz_persist_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
 test_fuzz_fuzz_persist_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_persist_LDADD = $(STATE_LIBS)
 # end of the state
@@ -635,7 +636,8 @@ if FUZZ
 noinst_PROGRAMS += test/fuzz/fuzz_archive test/fuzz/fuzz_docker test/fuzz/fuzz_docker_command test/fuzz/fuzz_match \
 	test/fuzz/fuzz_unpack
 endif
-test_fuzz_fuzz_archive_SOURCES = test/fuzz/fuzz_archive.c
+test_fuzz_fuzz_archive_SOURCES = test/fuzz/fuzz_archive.c raft/persist.c
+test_fuzz_fuzz_archive_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
 test_fuzz_fuzz_archive_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 test_fuzz_fuzz_archive_LDADD = $(STATE_LIBS)
 test_fuzz_fuzz_docker_SOURCES = test/fuzz/fuzz_docker.c

@@ -1,5 +1,5 @@
 /* Backups of the state: any bytes as an archive, in pieces of any size, and any bytes compressed into one, so that what
- * is behind gzip's checksum is reached. */
+ * is behind gzip's checksum is reached. Built with the snapshot's hashes taken as they come. */
 #undef NDEBUG
 #include <assert.h>
 #include <stdlib.h>
