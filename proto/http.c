@@ -236,6 +236,24 @@ void http_answer_error(struct http_request *req, int err)
 	http_answer_text(req, http_status_of(err), "%s", error_text(err));
 }
 
+static void answer_not_done(struct http_request *req, int status, const char *text)
+{
+	struct http_response res = {.status = status, .not_done = true};
+
+	buf_str(&res.body, text);
+	http_answer(req, &res);
+}
+
+void http_answer_not_done(struct http_request *req, int err)
+{
+	answer_not_done(req, http_status_of(err), error_text(err));
+}
+
+void http_answer_stopping(struct http_request *req)
+{
+	answer_not_done(req, 503, "the server is stopping");
+}
+
 void http_stream_begin(struct http_request *req, struct http_response *head)
 {
 	assert(!req->answered);

@@ -74,6 +74,7 @@ struct http_request {
 	bool plain;        /* Do not indent the answer: whoever has the original of this copy does that. */
 	bool gone;         /* The client has left. Set before gone_cb is called. */
 	bool answered;     /* For the asserts of http_answer() and its like. */
+	bool body_spared;  /* The handler's owner did not keep the body: the request cannot be begun anew. */
 	uint16_t n_pairs;
 	uint32_t path_len;
 	uint32_t query_len;
@@ -201,6 +202,9 @@ struct http_response {
 	unsigned n_extra;
 	struct buf body;          /* Its memory goes over to the sink... */
 	struct http_body *shared; /* ...or, if not NULL, one reference to this, and `body` is empty. */
+	/* The request was surely not carried out, and another agent may do it: whoever passed it on gets it back, as if this
+	 * one had not been reached (proto/relay.h). Clients see the answer. */
+	bool not_done;
 };
 
 /* Where an answer goes. Each function but write() ends in the sink's own time; what it is given it takes over. */
@@ -220,6 +224,11 @@ void http_answer_json(struct http_request *req, struct buf *body, uint64_t index
 void http_answer_text(struct http_request *req, int status, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 void http_answer_error(struct http_request *req, int err);
+
+/* The same, of a request that was surely not carried out: see http_response.not_done. The second: 503, since this agent is
+ * about to end. */
+void http_answer_not_done(struct http_request *req, int err);
+void http_answer_stopping(struct http_request *req);
 
 /* The status that an ERR_ code is answered with: 429 for BUSY, 507 for NOSPACE, 403 for DENIED, 404 for NOTFOUND, 413 for
  * TOOBIG, 400 for what is wrong with the request's form; else 500. */

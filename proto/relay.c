@@ -486,7 +486,7 @@ struct relay_out *relay_out_of(struct list *link)
  */
 struct relay_in {
 	struct http_request req; /* First: the sink finds it by this. HTTP's. */
-	const struct relay *relay;
+	struct relay *relay;
 	struct mail start, answer, gone, end, final;
 
 	/* RPC's. */
@@ -527,6 +527,7 @@ static void post_rpc(struct relay_in *in, struct mail *mail)
 }
 
 static void take_call_answer(struct mail *mail);
+static void take_call_refusal(struct mail *mail);
 static void take_call_begin(struct mail *mail);
 static void take_call_piece(struct mail *mail);
 
@@ -535,7 +536,15 @@ static void sink_answer(struct http_request *req, struct http_response *res)
 	struct relay_in *in = in_of(req);
 	size_t len = res->shared != NULL ? res->shared->len : res->body.len;
 
+	in->relay->serving--;
 	buf_close(&in->payload);
+	if (res->not_done) {
+		buf_close(&res->body);
+		http_body_put(res->shared);
+		in->answer.run_cb = take_call_refusal;
+		post_rpc(in, &in->answer);
+		return;
+	}
 	if (len > RELAY_PIECE_FROM) {
 		in->body = res->body;
 		in->shared = res->shared;
@@ -555,6 +564,7 @@ static void sink_begin(struct http_request *req, struct http_response *head)
 {
 	struct relay_in *in = in_of(req);
 
+	in->relay->serving--;
 	buf_close(&in->payload);
 	rpc_put_http_head(&in->payload, head, 0);
 	in->answer.run_cb = take_call_begin;
@@ -612,6 +622,7 @@ static void start_in(struct mail *mail)
 	int rv;
 
 	in->payload = (struct buf){0};
+	in->relay->serving++;
 	rv = rpc_get_http_request(&in->req, payload.at, payload.len);
 	given = in->req.body;
 	if (rv != 0) {
@@ -632,7 +643,7 @@ static void tell_in_gone(struct mail *mail)
 	struct relay_in *in = CONTAINER_OF(mail, struct relay_in, gone);
 	bool stream = in->req.answered && !in->ended;
 
-	if (in->ended || (in->req.answered && in->answer.run_cb == take_call_answer)) {
+	if (in->ended || (in->req.answered && in->answer.run_cb != take_call_begin)) {
 		return;
 	}
 	in->req.gone = true;
@@ -725,6 +736,14 @@ static void take_call_answer(struct mail *mail)
 	forget_in(in);
 }
 
+static void take_call_refusal(struct mail *mail)
+{
+	struct relay_in *in = CONTAINER_OF(mail, struct relay_in, answer);
+
+	rpc_fail(in->call, ERR_NOTLEADER, "not carried out");
+	forget_in(in);
+}
+
 static void tell_taken(struct relay_in *in, size_t bytes)
 {
 	struct note *n = bytes > 0 ? new_note(in, note_taken) : NULL;
@@ -778,7 +797,7 @@ static void take_call_end(struct mail *mail)
 	forget_in(in);
 }
 
-void relay_serve(const struct relay *r, struct rpc_call *call, const char *node)
+void relay_serve(struct relay *r, struct rpc_call *call, const char *node)
 {
 	struct relay_in *in = calloc(1, sizeof(*in));
 

@@ -46,6 +46,7 @@ struct relay {
 	 * its data and callbacks as they were. ERR_UNKNOWN, ERR_TIMEOUT: nobody knows whether it was carried out. NULL: it
 	 * is answered with the error. */
 	void (*returned)(void *ctx, struct http_request *req, int err);
+	unsigned serving; /* HTTP thread: other agents' requests that have come and are not answered; streams are not among them. */
 };
 
 /* HTTP thread, inside the handler: answer the request with what the target's handler answers, or with an error. The
@@ -65,7 +66,8 @@ struct list *relay_out_link(struct relay_out *out);
 struct relay_out *relay_out_of(struct list *link);
 
 /* RPC thread, in request_cb: serve a request of method HTTP. `node`: it is asked by this node itself, which has shown its
- * secret (struct http_request); NULL: it is not. */
-void relay_serve(const struct relay *r, struct rpc_call *call, const char *node);
+ * secret (struct http_request); NULL: it is not. An answer that says that nothing was done (http_response.not_done) is
+ * sent as ERR_NOTLEADER, so that who passed the request on tries it elsewhere. */
+void relay_serve(struct relay *r, struct rpc_call *call, const char *node);
 
 #endif /* PROTO_RELAY_H_ */

@@ -85,6 +85,8 @@ static void handle(void *ctx, struct http_request *req)
 	if (strcmp(req->path, "/echo") == 0) {
 		http_answer_text(req, 200, "%s %d %s %.*s", http_method_text(req->method), req->hops, req->token,
 				 (int)req->body_len, req->body);
+	} else if (strcmp(req->path, "/stopping") == 0) {
+		http_answer_stopping(req);
 	} else if (strcmp(req->path, "/big") == 0) {
 		answer_big(req, (size_t)atoi(http_query(req, "n")), http_query(req, "shared") != NULL);
 	} else if (strcmp(req->path, "/stream") == 0) {

@@ -329,6 +329,55 @@ static void what_was_not_carried_out_may_be_tried_again(void **state)
 	a.end.conn.state = RPC_CONN_READY;
 }
 
+static bool keep_not_done(void *ctx, struct relay_out *out, int err)
+{
+	(void)ctx;
+	assert_int_equal(err, ERR_NOTLEADER);
+	put_by = out;
+	return true;
+}
+
+/* It was a write, and there was an answer: but one that says that nothing was done. */
+static void what_a_stopping_agent_has_not_done_is_tried_elsewhere(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	a.relay.again = keep_not_done;
+	put_by = NULL;
+	ask(&k, "PUT", "/stopping");
+	settle();
+	assert_non_null(put_by);
+	assert_int_equal(k.answers, 0);
+	assert_int_equal(b.relay.serving, 0);
+	relay_give_up(put_by, ERR_NOLEADER);
+	settle();
+	assert_int_equal(k.answers, 1);
+	kept_close(&k);
+}
+
+static void an_agent_knows_whether_it_serves_others(void **state)
+{
+	static const char *const targets[] = {"/wait", "/stream"};
+	struct kept k;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		ask(&k, "GET", targets[i]);
+		settle();
+		assert_int_equal(b.relay.serving, i == 0); /* A stream has begun, and may take long. */
+		if (i == 0) {
+			http_answer_text(held, 200, "now");
+		} else {
+			http_stream_end(held, true);
+		}
+		held = NULL;
+		settle();
+		assert_int_equal(b.relay.serving, 0);
+		kept_close(&k);
+	}
+}
+
 static bool keep_lost(void *ctx, struct relay_out *out, int err)
 {
 	(void)ctx;
@@ -422,6 +471,7 @@ static void random_traffic_is_all_answered(void **state)
 			assert_int_equal(k[i].answers, 1);
 			kept_close(&k[i]);
 		}
+		assert_int_equal(b.relay.serving, 0);
 		if (round % 2 == 0) {
 			pair_close(&a.end);
 			set_up(NULL);
@@ -446,6 +496,8 @@ int main(void)
 		TEST(a_lost_connection_is_an_unknown_outcome),
 		TEST(a_slow_agent_is_not_waited_for_for_ever),
 		TEST(what_was_not_carried_out_may_be_tried_again),
+		TEST(what_a_stopping_agent_has_not_done_is_tried_elsewhere),
+		TEST(an_agent_knows_whether_it_serves_others),
 		TEST(a_read_whose_connection_is_lost_may_be_tried_again),
 		TEST(a_session_whose_connection_is_lost_is_not_begun_again),
 		TEST(requests_that_went_round_are_refused),
