@@ -231,7 +231,7 @@ static void newcomer_goes_on(struct api *api, struct http_request *req, int err)
 	enum access_verdict verdict = err == 0 ? check(api, req) : ACCESS_UNKNOWN;
 
 	if (err != 0) {
-		http_answer_error(req, err);
+		api_read_failed(api, req, err);
 	} else if (verdict != ACCESS_YES) {
 		api_refuse(req, verdict);
 	} else {
@@ -314,9 +314,10 @@ void api_again(struct api *api, struct http_request *req)
 
 /* The leader carries out a write at once, and needs a copy of the body only if it loses leadership at that very moment:
  * then a large one is not tried again. */
-static bool is_body_spared(const struct api *api, const struct http_request *req)
+static bool may_spare_body(const struct api *api, const struct http_request *req)
 {
-	return req->body_len > API_BODY_KEPT && req->route->consistency == HTTP_LEADER && api_info(api)->leads;
+	return req->body_len > API_BODY_KEPT && req->route->consistency == HTTP_LEADER && api_info(api)->leads &&
+	       !api->draining;
 }
 
 static int keep_body(struct http_request *req)
@@ -327,12 +328,13 @@ static int keep_body(struct http_request *req)
 		return ERR_NOMEM;
 	}
 	req->body = copy;
+	req->body_spared = false;
 	return 0;
 }
 
-int api_keep_body(struct api *api, struct http_request *req)
+int api_keep_body(struct http_request *req)
 {
-	return is_body_spared(api, req) ? keep_body(req) : 0;
+	return req->body_spared ? keep_body(req) : 0;
 }
 
 /* How long handlers take until they return. */
@@ -354,9 +356,10 @@ void api_handle(struct api *api, struct http_request *req)
 
 	api->stats.requests++;
 	if (api->stopping) {
-		http_answer_text(req, 503, "the server is stopping");
+		http_answer_stopping(req);
 	} else if (http_route_find(api->router, req) == 0) {
-		if (is_body_spared(api, req) || keep_body(req) == 0) {
+		req->body_spared = may_spare_body(api, req);
+		if (req->body_spared || keep_body(req) == 0) {
 			serve(api, req);
 		} else {
 			http_answer_error(req, ERR_NOMEM);
@@ -391,8 +394,21 @@ void api_run(struct api *api)
 	api_rearm(api);
 }
 
+void api_drain(struct api *api, int64_t limit_ns)
+{
+	api->draining = true;
+	api->drain_until_ns = api_now(api) + limit_ns;
+	queries_stop(api);
+	api_leader_drain(api);
+	api_run_soon(api);
+	api_rearm(api);
+}
+
 void api_stop(struct api *api)
 {
+	if (!api->draining) {
+		api_drain(api, 0);
+	}
 	api->stopping = true;
 	api_leader_stop(api);
 	queries_stop(api);

@@ -79,8 +79,14 @@ void api_handle(struct api *api, struct http_request *req);
 /* Do what is due. */
 void api_run(struct api *api);
 
-/* From now on nothing is parked, and what is parked is answered with what there is. Requests that wait for the link are
- * answered when it ends their calls. */
+/* The server will end soon, and leadership is elsewhere in a moment: from now on nothing is parked, and what is parked is
+ * answered with what there is. Requests of this server's clients go on, and are passed on to the next leader; they wait for
+ * one for limit_ns at most. Those that other agents have passed on and that cannot be done here go back to them, to be
+ * tried elsewhere. */
+void api_drain(struct api *api, int64_t limit_ns);
+
+/* From now on nothing waits, and new requests are refused. Those that wait for the link are answered when it ends their
+ * calls. api_drain() need not have been called. */
 void api_stop(struct api *api);
 
 /* Numbers, of its thread. */

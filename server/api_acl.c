@@ -898,7 +898,6 @@ void serve_acl_token_exchange(struct api *api, struct http_request *req)
 	if (!uuid_parse(body.secret, strlen(body.secret), &secret)) {
 		http_answer_text(req, 403, DENIED);
 	} else if ((w = write_new(api, req)) != NULL) {
-		w->once = true; /* It is good for one exchange. */
 		write_propose(w, COMMAND_ACL_ONCE_EXCHANGE, &(struct acl_id){uuid_bytes(&secret)}, answer_exchange);
 	}
 }

@@ -41,7 +41,7 @@ static void seek_done(struct core_call *call)
 	if (node != NULL) {
 		api_forward(api, s->req, CORE_TO_NODE, node);
 	} else if (call->status != 0) {
-		http_answer_error(s->req, call->status);
+		api_read_failed(api, s->req, call->status);
 	} else {
 		answer_unknown(s->req);
 	}

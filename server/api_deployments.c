@@ -227,7 +227,7 @@ static void unblock_done(struct core_call *call)
 	const struct deployment_row *row = state_deployment(v, &u->id);
 
 	if (call->status != 0) {
-		http_answer_error(u->req, call->status);
+		api_read_failed(u->api, u->req, call->status);
 	} else if (row == NULL) {
 		http_answer_text(u->req, 500, "deployment not found");
 	} else {

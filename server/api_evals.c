@@ -230,6 +230,7 @@ static void delete_some(struct write *w)
 	p.evals.at = d->refs + d->done;
 	p.evals.n = n;
 	p.force = true;
+	w->once = d->done > 0; /* What is deleted already need not be found again. */
 	d->done += n;
 	write_propose(w, COMMAND_EVALS_DELETE, &p, answer_deleted);
 }
@@ -243,7 +244,6 @@ static void start_deletion(struct deletion *d)
 		answer_object(d->req, &evals_deleted_type, &none, 0);
 	} else if (w != NULL) {
 		w->own = d;
-		w->once = true; /* What is deleted already need not be found again. */
 		delete_some(w);
 	}
 }

@@ -8,7 +8,6 @@
 /* A request on its way, or waiting for one: its `data`. (Requests that are queries stay here, and have another.) */
 struct errand {
 	struct leader_wait wait; /* First: found by it. */
-	struct http_request *req;
 	enum core_where where;
 };
 
@@ -32,6 +31,12 @@ static void wait_due(struct deadline *d)
 	}
 }
 
+/* Who has passed it on can turn to another server; our own clients cannot. */
+static bool goes_back(const struct api *api, const struct http_request *req)
+{
+	return api->draining && req->hops > 0;
+}
+
 /* With a leader that is known but cannot be reached there is another try soon; else when one is known. */
 void leader_wait_begin(struct api *api, struct leader_wait *w)
 {
@@ -42,10 +47,13 @@ void leader_wait_begin(struct api *api, struct leader_wait *w)
 	if (w->until_ns == 0) {
 		w->until_ns = now + API_LEADER_WAIT_NS;
 	}
+	if (api->draining && w->until_ns > api->drain_until_ns) {
+		w->until_ns = api->drain_until_ns;
+	}
 	w->deadline.due_cb = wait_due;
 	at = api_info(api)->leader_known && now + API_RETRY_NS < w->until_ns ? now + API_RETRY_NS : w->until_ns;
 	list_init(&w->link);
-	if (api->stopping || now >= w->until_ns || deadline_set(api, &w->deadline, at) != 0) {
+	if (api->stopping || goes_back(api, w->req) || now >= w->until_ns || deadline_set(api, &w->deadline, at) != 0) {
 		w->fail_cb(w);
 	} else {
 		list_insert(&api->leaderless, &w->link);
@@ -75,9 +83,24 @@ static void end_waits(struct api *api, bool fail)
 	}
 }
 
+/* Those that wait on do so for the time that is left. */
+void api_leader_drain(struct api *api)
+{
+	end_waits(api, false);
+}
+
 void api_leader_stop(struct api *api)
 {
 	end_waits(api, true);
+}
+
+void api_answer_leaderless(struct api *api, struct http_request *req)
+{
+	if (goes_back(api, req)) {
+		http_answer_stopping(req);
+	} else {
+		http_answer_error(req, ERR_NOLEADER);
+	}
 }
 
 static void info_cb(void *ctx)
@@ -94,70 +117,8 @@ static void info_cb(void *ctx)
 
 static void errand_again(struct leader_wait *w)
 {
-	struct errand *e = (struct errand *)w;
-
-	if (e->where == CORE_TO_LEADER) {
-		api_again(w->api, e->req);
-	} else {
-		http_answer_error(e->req, ERR_NOLEADER);
-	}
+	api_again(w->api, w->req);
 }
-
-static void errand_fail(struct leader_wait *w)
-{
-	http_answer_error(((struct errand *)w)->req, ERR_NOLEADER);
-}
-
-/* The request's errand, which it keeps when it comes back and goes on another way. */
-static struct errand *errand_of(struct api *api, struct http_request *req)
-{
-	struct errand *e = req->data;
-
-	if (e == NULL) {
-		e = arena_calloc(&req->mem, 1, sizeof(*e));
-		if (e == NULL) {
-			return NULL;
-		}
-		e->wait.api = api;
-		e->wait.again_cb = errand_again;
-		e->wait.fail_cb = errand_fail;
-		e->req = req;
-		req->data = e;
-	}
-	return e;
-}
-
-void api_forward(struct api *api, struct http_request *req, enum core_where where, const char *name)
-{
-	struct errand *e = req->hops < HTTP_HOPS_MAX ? errand_of(api, req) : NULL;
-
-	if (req->hops >= HTTP_HOPS_MAX) {
-		http_answer_text(req, 500, "the request was passed on by too many servers");
-	} else if (e == NULL || api_keep_body(api, req) != 0) {
-		http_answer_error(req, ERR_NOMEM);
-	} else {
-		e->where = where;
-		api->stats.forwarded++;
-		api->link->ops->forward(api->link, req, where, name);
-	}
-}
-
-/* A server that says it leads, and did not a moment ago: it knows better soon. */
-void api_to_leader(struct api *api, struct http_request *req)
-{
-	struct errand *e = errand_of(api, req);
-
-	if (e == NULL) {
-		http_answer_error(req, ERR_NOMEM);
-	} else if (api_info(api)->leader_known && !api_info(api)->leads) {
-		api_forward(api, req, CORE_TO_LEADER, "");
-	} else {
-		e->where = CORE_TO_LEADER;
-		leader_wait_begin(api, &e->wait);
-	}
-}
-
-/* ---- what came back ---- */
 
 /* Nobody is connected to it; perhaps as there is none, if it was asked for by its ID. */
 static void answer_no_node(struct api *api, struct http_request *req)
@@ -183,20 +144,103 @@ static void answer_no_way(struct api *api, struct http_request *req, enum core_w
 	} else if (where == CORE_TO_SERVER) {
 		http_answer_text(req, 500, "No path to server");
 	} else {
-		http_answer_error(req, ERR_NOLEADER);
+		api_answer_leaderless(api, req);
 	}
 }
+
+static void errand_fail(struct leader_wait *w)
+{
+	answer_no_way(w->api, w->req, ((struct errand *)w)->where);
+}
+
+/* The request's errand, which it keeps when it comes back and goes on another way. */
+static struct errand *errand_of(struct api *api, struct http_request *req)
+{
+	struct errand *e = req->data;
+
+	if (e == NULL) {
+		e = arena_calloc(&req->mem, 1, sizeof(*e));
+		if (e == NULL) {
+			return NULL;
+		}
+		e->wait.api = api;
+		e->wait.again_cb = errand_again;
+		e->wait.fail_cb = errand_fail;
+		e->wait.req = req;
+		req->data = e;
+	}
+	return e;
+}
+
+void api_forward(struct api *api, struct http_request *req, enum core_where where, const char *name)
+{
+	struct errand *e = req->hops < HTTP_HOPS_MAX ? errand_of(api, req) : NULL;
+
+	if (req->hops >= HTTP_HOPS_MAX) {
+		http_answer_text(req, 500, "the request was passed on by too many servers");
+	} else if (e == NULL || api_keep_body(req) != 0) {
+		http_answer_error(req, ERR_NOMEM);
+	} else {
+		e->where = where;
+		api->stats.forwarded++;
+		api->link->ops->forward(api->link, req, where, name);
+	}
+}
+
+/* A server that says it leads, and did not a moment ago: it knows better soon. */
+void api_to_leader(struct api *api, struct http_request *req)
+{
+	struct errand *e = errand_of(api, req);
+
+	if (e == NULL) {
+		http_answer_error(req, ERR_NOMEM);
+	} else if (goes_back(api, req)) {
+		http_answer_stopping(req);
+	} else if (api_info(api)->leader_known && !api_info(api)->leads) {
+		api_forward(api, req, CORE_TO_LEADER, "");
+	} else {
+		e->where = CORE_TO_LEADER;
+		leader_wait_begin(api, &e->wait);
+	}
+}
+
+bool read_wants_leader(int err)
+{
+	return err == ERR_NOLEADER || err == ERR_NOTLEADER || err == ERR_TIMEOUT || err == ERR_UNKNOWN;
+}
+
+void api_read_failed(struct api *api, struct http_request *req, int err)
+{
+	struct errand *e = read_wants_leader(err) ? errand_of(api, req) : NULL;
+
+	if (e != NULL) {
+		e->where = CORE_TO_LEADER;
+		leader_wait_begin(api, &e->wait);
+	} else if (err == ERR_CLOSED) {
+		http_answer_stopping(req);
+	} else {
+		http_answer_error(req, read_wants_leader(err) ? ERR_NOMEM : err);
+	}
+}
+
+/* ---- what came back ---- */
 
 /* It was sent, and nobody knows what became of it. A read may be made again. */
 static void lost(struct api *api, struct errand *e)
 {
-	if (e->req->method == HTTP_GET && e->where == CORE_TO_LEADER) {
+	if (e->wait.req->method == HTTP_GET && e->where == CORE_TO_LEADER) {
 		leader_wait_begin(api, &e->wait);
-	} else if (e->req->method == HTTP_GET && e->req->session[0] == '\0') {
-		http_answer_text(e->req, 500, "the connection was lost before the answer had come");
+	} else if (e->wait.req->method == HTTP_GET && e->wait.req->session[0] == '\0') {
+		http_answer_text(e->wait.req, 500, "the connection was lost before the answer had come");
 	} else {
-		http_answer_error(e->req, ERR_UNKNOWN);
+		http_answer_error(e->wait.req, ERR_UNKNOWN);
 	}
+}
+
+/* The server of that region that was asked is stopping; the next try is at another one. */
+static bool is_of_another_server(const struct errand *e, int err)
+{
+	return e->where == CORE_TO_REGION && err == ERR_NOTLEADER;
 }
 
 static void returned_cb(void *ctx, struct http_request *req, int err)
@@ -217,7 +261,7 @@ static void returned_cb(void *ctx, struct http_request *req, int err)
 	case ERR_NOTLEADER:
 	case ERR_CLOSED:
 	case ERR_TIMEOUT:
-		if (e->where == CORE_TO_LEADER) {
+		if (e->where == CORE_TO_LEADER || is_of_another_server(e, err)) {
 			leader_wait_begin(api, &e->wait);
 		} else {
 			answer_no_way(api, req, e->where);

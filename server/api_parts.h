@@ -9,7 +9,7 @@
 #include "server/events.h"
 
 enum {
-	API_BODY_KEPT = 256 << 10, /* Larger bodies are not copied for another try, should leadership be lost. */
+	API_BODY_KEPT = 256 << 10, /* Larger bodies are not copied for another try, should leadership be lost without warning. */
 };
 
 #define API_RETRY_NS (100 * NS_PER_MS) /* Between two tries to reach a leader that is known. */
@@ -56,7 +56,9 @@ struct api {
 	struct list backups;     /* Being saved or checked, in turns. */
 	unsigned n_backups;      /* These, and those that wait for something. */
 	bool restoring;          /* One of them is to become the state. */
+	bool draining; /* api_drain() */
 	bool stopping;
+	int64_t drain_until_ns; /* Nothing waits for a leader any longer. */
 	int64_t started_ns;
 	struct api_sample handled; /* Milliseconds in handlers. */
 	struct api_stats stats;
@@ -105,13 +107,22 @@ struct leader_wait {
 	struct list link;
 	struct deadline deadline;
 	struct api *api;
+	struct http_request *req;
 	int64_t until_ns; /* 0: it has not waited before. */
 	void (*again_cb)(struct leader_wait *w); /* There may be one now. */
 	void (*fail_cb)(struct leader_wait *w);  /* There was none in time, or memory is exhausted. */
 };
 
-/* Zeroed before the first use; its callbacks are set. */
+/* Zeroed before the first use; its callbacks and the request are set. */
 void leader_wait_begin(struct api *api, struct leader_wait *w);
+
+/* What fail_cb has to answer: that there is no leader, or that whoever passed the request on may turn to another server. */
+void api_answer_leaderless(struct api *api, struct http_request *req);
+
+/* A read of the core's (core_ops.read) ended with this error: whether that is for want of a leader, so that it may be made
+ * again; and begin anew with its request when there may be one, or answer it with the error. */
+bool read_wants_leader(int err);
+void api_read_failed(struct api *api, struct http_request *req, int err);
 
 /* Pass a request on; its body is kept by api_handle(). */
 void api_forward(struct api *api, struct http_request *req, enum core_where where, const char *name);
@@ -122,7 +133,7 @@ void api_to_region(struct api *api, struct http_request *req, const char *region
 bool api_region_is_ours(struct api *api, struct http_request *req);
 
 /* The body stays until the request has been answered, if it did not so far. 0 or ERR_NOMEM. Inside the handler only. */
-int api_keep_body(struct api *api, struct http_request *req);
+int api_keep_body(struct http_request *req);
 
 /* Answer a request that may not go on. */
 void api_refuse(struct http_request *req, enum access_verdict verdict);
@@ -131,6 +142,7 @@ void api_refuse(struct http_request *req, enum access_verdict verdict);
 void api_again(struct api *api, struct http_request *req);
 
 extern const struct core_events api_events;
+void api_leader_drain(struct api *api);
 void api_leader_stop(struct api *api);
 
 /* ---- reads: api_query.c, api_list.c ---- */

@@ -82,6 +82,10 @@ void query_fail(struct query *q, int err)
 	finish(q);
 	if (q->fault != NULL) {
 		http_answer_text(q->req, 500, "%s", q->fault);
+	} else if (err == ERR_NOLEADER) {
+		api_answer_leaderless(q->api, q->req);
+	} else if (err == ERR_CLOSED) {
+		http_answer_stopping(q->req);
 	} else {
 		http_answer_error(q->req, err);
 	}
@@ -381,7 +385,7 @@ static void tell(struct query *q)
 
 static bool must_wait(const struct query *q)
 {
-	return q->opt.index > 0 && q->index <= q->opt.index && !q->over && !q->req->gone && !q->api->stopping;
+	return q->opt.index > 0 && q->index <= q->opt.index && !q->over && !q->req->gone && !q->api->draining;
 }
 
 /* By the tokens and policies of the view that it is answered from, each time: while it waited, they may have changed. */
@@ -475,12 +479,14 @@ static void fail_without_leader(struct leader_wait *w)
 	query_fail(CONTAINER_OF(w, struct query, wait), ERR_NOLEADER);
 }
 
+
 static void read_failed(struct query *q, int err)
 {
-	if (err != ERR_NOLEADER && err != ERR_NOTLEADER && err != ERR_TIMEOUT && err != ERR_UNKNOWN) {
+	if (!read_wants_leader(err)) {
 		query_fail(q, err);
 		return;
 	}
+	q->wait.req = q->req;
 	q->wait.again_cb = again_with_leader;
 	q->wait.fail_cb = fail_without_leader;
 	sm_move(&q->state, QUERY_LEADERLESS);

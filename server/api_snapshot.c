@@ -436,7 +436,7 @@ void serve_snapshot_restore(struct api *api, struct http_request *req)
 		http_answer_text(req, 409, "a backup is being restored");
 		return;
 	}
-	r = api_keep_body(api, req) == 0 ? restoring_new(api, req) : NULL;
+	r = api_keep_body(req) == 0 ? restoring_new(api, req) : NULL;
 	if (r == NULL) {
 		http_answer_error(req, ERR_NOMEM);
 		return;

@@ -6,12 +6,16 @@
 
 void write_failed(struct api *api, struct http_request *req, int err, bool once)
 {
-	bool again = !once && req->body_len <= API_BODY_KEPT && req->route->consistency == HTTP_LEADER;
+	bool again = !once && !req->body_spared && req->route->consistency == HTTP_LEADER;
 
 	if (err == ERR_NOTLEADER && again) {
 		api_to_leader(api, req);
+	} else if (err == ERR_NOTLEADER && !once) {
+		http_answer_not_done(req, ERR_NOLEADER); /* Who has passed it on still has the body. */
 	} else if (err == ERR_NOTLEADER) {
 		http_answer_error(req, ERR_NOLEADER);
+	} else if (err == ERR_CLOSED && !once) {
+		http_answer_stopping(req);
 	} else {
 		http_answer_error(req, err);
 	}

@@ -80,7 +80,7 @@ static void handle(void *ctx, struct http_request *req)
 	struct net *n = ctx;
 
 	if (n->s->api == NULL) {
-		http_answer_text(req, 500, "this server is starting or stopping");
+		http_answer_stopping(req);
 	} else {
 		api_handle(n->s->api, req);
 	}
@@ -106,6 +106,11 @@ void net_forward(struct net *n, struct http_request *req, enum core_where where,
 	n->events_ctx = ctx;
 	snprintf(target, sizeof(target), "%c%s", begin[where], where == CORE_TO_LEADER ? "" : name);
 	relay_forward(&n->relay, req, target, 0);
+}
+
+bool net_serves(const struct net *n)
+{
+	return n->relay.serving > 0;
 }
 
 void forward_init(struct net *n)

@@ -228,14 +228,29 @@ static void serve(struct net *n, struct net_conn *nc, struct rpc_call *call)
 	}
 }
 
+/* What servers ask of each other they do so until the end: a leader that goes may answer for what it has committed, and let
+ * another one go. */
+static bool is_between_servers(uint32_t method)
+{
+	return method == RPC_METHOD_STATUS || method == RPC_METHOD_READ_INDEX || method == RPC_METHOD_MEMBERS ||
+	       method == RPC_METHOD_JOIN || method == RPC_METHOD_LEAVE || method == RPC_METHOD_STATE_HASH;
+}
+
+/* An HTTP request that was passed on to a leader waits for the next one, as does a read; a node turns to another server. */
+static void refuse_at_end(struct rpc_call *call)
+{
+	bool waits = call->method == RPC_METHOD_HTTP || call->method == RPC_METHOD_READ_INDEX;
+
+	rpc_fail(call, waits ? ERR_NOTLEADER : ERR_BUSY, "this server is stopping");
+}
+
 static void request_cb(struct rpc_conn *c, struct rpc_call *call)
 {
 	struct net_conn *nc = c->data;
 	struct net *n = nc->net;
 
-	if (n->stopping || n->s->draining) {
-		/* An HTTP request that was passed on to a leader waits for the next one; a node turns to another server. */
-		rpc_fail(call, call->method == RPC_METHOD_HTTP ? ERR_NOTLEADER : ERR_BUSY, "this server is stopping");
+	if (n->stopping || (n->s->draining && !is_between_servers(call->method))) {
+		refuse_at_end(call);
 	} else if (caller_may(nc, call)) {
 		serve(n, nc, call);
 	}

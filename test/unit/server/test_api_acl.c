@@ -350,14 +350,22 @@ CASE(a_one_time_token_is_good_once)
 	const char *secret = make_token("'Policies':['p']");
 	const char *accessor = text_of("AccessorID");
 	const char *body;
+	struct kept k;
 
 	b.token = secret;
 	bed_want(&b, "PUT", "/v1/acl/token/onetime", NULL, 200, NULL);
 	assert_string_equal(text_of("OneTimeToken.AccessorID"), accessor);
 	body = bed_quote(&b, "{'OneTimeSecretID':'%s'}", text_of("OneTimeToken.OneTimeSecretID"));
 	b.token = NULL;
-	bed_want(&b, "PUT", "/v1/acl/token/onetime/exchange", body, 200, NULL);
-	assert_string_equal(text_of("Token.SecretID"), secret);
+	b.write_status = ERR_NOTLEADER; /* So it was not exchanged, and may be. */
+	bed_start(&b, &k, "PUT", "/v1/acl/token/onetime/exchange", body);
+	bed_pump(&b);
+	assert_int_equal(k.answers, 0);
+	b.write_status = 0;
+	bed_sleep(&b, SECOND);
+	assert_int_equal(k.answers, 1);
+	assert_string_equal(kept_json(&b, &k, "Token.SecretID"), arena_printf(&b.kit.mem, "\"%s\"", secret));
+	kept_close(&k);
 	bed_want(&b, "PUT", "/v1/acl/token/onetime/exchange", body, 403, "Permission denied");
 	bed_want(&b, "PUT", "/v1/acl/token/onetime/exchange", "{\"OneTimeSecretID\":\"x\"}", 403, "Permission denied");
 	b.token = secret;

@@ -222,7 +222,7 @@ CASE(a_write_that_fails_says_how)
 		{ERR_BUSY, 429, "too many requests"},
 		{ERR_NOSPACE, 507, "disk full"},
 		{ERR_TOOBIG, 413, "too large"},
-		{ERR_CLOSED, 500, "closed"},
+		{ERR_CLOSED, 503, "the server is stopping"},
 		{ERR_TIMEOUT, 500, "timed out"},
 		{ERR_NOLEADER, 500, "No cluster leader"},
 		{ERR_UNKNOWN, 500, "the outcome is unknown: the write may or may not have taken place"},
@@ -331,6 +331,16 @@ CASE(a_large_write_is_not_made_anew)
 	bed_want(&b, "PUT", "/v1/system/gc", big, 500, "No cluster leader");
 	bed_want(&b, "POST", "/v1/job/web/periodic/force", big, 500, "No cluster leader");
 	assert_int_equal(b.forwards, 0);
+	/* Who has passed it on can send it again. */
+	assert_int_equal(kept_open(&k, "POST", "/v1/jobs"), 0);
+	k.req.hops = 1;
+	k.req.body = job;
+	k.req.body_len = strlen(job);
+	api_handle(b.api, &k.req);
+	bed_pump(&b);
+	assert_int_equal(k.answers, 1);
+	assert_true(k.res.not_done);
+	kept_close(&k);
 	/* On a follower they are. */
 	bed_lead(&b, false, true);
 	bed_start(&b, &k, "POST", "/v1/jobs", job);
@@ -372,6 +382,23 @@ CASE(writes_wait_for_a_leader)
 	assert_int_equal(k.answers, 1);
 	assert_int_equal(k.res.status, 500);
 	assert_string_equal(buf_text(&k.body), "No cluster leader");
+	kept_close(&k);
+}
+
+/* A read by which something is looked for that is not here yet. */
+CASE(a_search_for_what_is_new_waits_for_a_leader)
+{
+	struct kept k;
+
+	bed_lead(&b, false, true);
+	b.read_status = ERR_NOLEADER;
+	bed_start(&b, &k, "GET", "/v1/client/allocation/" U "/stats", NULL);
+	bed_sleep(&b, SECOND);
+	assert_int_equal(k.answers, 0);
+	b.read_status = 0;
+	bed_sleep(&b, SECOND);
+	assert_int_equal(k.answers, 1);
+	assert_int_equal(k.res.status, 404);
 	kept_close(&k);
 }
 
@@ -531,7 +558,7 @@ CASE(a_read_that_fails_says_how)
 	bed_want(&b, "GET", "/v1/job/web", NULL, 429, "too many requests");
 	bed_want(&b, "GET", "/v1/jobs?consistent", NULL, 429, "too many requests");
 	b.read_status = ERR_CLOSED;
-	bed_want(&b, "GET", "/v1/job/web", NULL, 500, "closed");
+	bed_want(&b, "GET", "/v1/job/web", NULL, 503, "the server is stopping");
 }
 
 CASE(a_stop_answers_who_waits_for_a_leader)
@@ -550,6 +577,148 @@ CASE(a_stop_answers_who_waits_for_a_leader)
 		assert_int_equal(k[i].res.status, 500);
 		kept_close(&k[i]);
 	}
+}
+
+/* ---- the end of a server ---- */
+
+static const int64_t limit_ns = 3 * SECOND;
+
+CASE(clients_of_a_server_that_ends_are_served_by_the_next_leader)
+{
+	struct kept k[3];
+
+	bed_register(&b, "web", "");
+	bed_lead(&b, false, false);
+	bed_start(&b, &k[0], "DELETE", "/v1/job/web", NULL);
+	bed_start(&b, &k[1], "GET", "/v1/job/web", NULL);
+	api_drain(b.api, limit_ns);
+	bed_start(&b, &k[2], "POST", "/v1/jobs", bed_job(&b, "new", ""));
+	bed_sleep(&b, SECOND);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(k[i].answers, 0);
+	}
+	bed_lead(&b, false, true);
+	bed_pump(&b);
+	assert_int_equal(b.forwards, 2);
+	assert_string_equal(b.forwarded->body, bed_job(&b, "new", ""));
+	bed_answer(&b, 200, "there");
+	bed_answer(&b, 200, "there");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(k[i].answers, 1);
+		assert_int_equal(k[i].res.status, 200);
+		kept_close(&k[i]);
+	}
+}
+
+/* It takes less time than a request may wait for a leader otherwise. */
+CASE(who_waits_for_a_leader_does_not_hold_a_server_up)
+{
+	struct kept k[3];
+
+	bed_register(&b, "web", "");
+	bed_lead(&b, false, false);
+	bed_start(&b, &k[0], "DELETE", "/v1/job/web", NULL);
+	api_drain(b.api, limit_ns);
+	bed_sleep(&b, SECOND);
+	bed_start(&b, &k[1], "DELETE", "/v1/job/web", NULL);
+	bed_start(&b, &k[2], "GET", "/v1/job/web", NULL);
+	bed_sleep(&b, 2 * SECOND - NS_PER_MS);
+	assert_int_equal(k[0].answers + k[1].answers + k[2].answers, 0);
+	bed_sleep(&b, 2 * NS_PER_MS);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(k[i].answers, 1);
+		assert_int_equal(k[i].res.status, 500);
+		assert_string_equal(buf_text(&k[i].body), "No cluster leader");
+		assert_false(k[i].res.not_done && k[i].req.hops == 0);
+		kept_close(&k[i]);
+	}
+}
+
+static void start_passed_on(struct kept *k, const char *method, const char *target)
+{
+	assert_int_equal(kept_open(k, method, target), 0);
+	k->req.hops = 1;
+	api_handle(b.api, &k->req);
+}
+
+CASE(what_others_passed_on_goes_back_from_a_server_that_ends)
+{
+	struct kept k[4];
+
+	bed_register(&b, "web", "");
+	bed_lead(&b, false, false);
+	start_passed_on(&k[0], "DELETE", "/v1/job/web");
+	start_passed_on(&k[1], "GET", "/v1/job/web");
+	bed_pump(&b);
+	assert_int_equal(k[0].answers + k[1].answers, 0);
+	api_drain(b.api, limit_ns);
+	bed_pump(&b);
+	start_passed_on(&k[2], "DELETE", "/v1/job/web");
+	bed_lead(&b, false, true); /* That one they find as well. */
+	start_passed_on(&k[3], "DELETE", "/v1/job/web");
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(k[i].answers, 1);
+		assert_int_equal(k[i].res.status, 503);
+		assert_true(k[i].res.not_done);
+		kept_close(&k[i]);
+	}
+	assert_int_equal(b.forwards, 0);
+	bed_lead(&b, true, true); /* As long as it leads it does what it is asked for. */
+	start_passed_on(&k[0], "DELETE", "/v1/job/web");
+	bed_pump(&b);
+	assert_int_equal(k[0].res.status, 200);
+	assert_false(k[0].res.not_done);
+	kept_close(&k[0]);
+	b.write_status = ERR_NOTLEADER; /* Leadership has gone in that moment. */
+	start_passed_on(&k[0], "DELETE", "/v1/job/web");
+	bed_pump(&b);
+	assert_true(k[0].res.not_done);
+	kept_close(&k[0]);
+	api_stop(b.api);
+	start_passed_on(&k[0], "GET", "/v1/jobs");
+	assert_true(k[0].res.not_done);
+	kept_close(&k[0]);
+}
+
+/* Leadership is about to go: so there will be a need for them. */
+CASE(a_server_that_ends_keeps_large_bodies)
+{
+	char *job = malloc(500000);
+	struct kept k;
+
+	sprintf(job, "%s%*s", bed_job(&b, "web", ""), 400000, "");
+	api_drain(b.api, limit_ns);
+	b.write_status = ERR_NOTLEADER;
+	bed_start(&b, &k, "POST", "/v1/jobs", job);
+	bed_sleep(&b, 150 * NS_PER_MS);
+	assert_int_equal(k.answers, 0);
+	bed_lead(&b, false, true);
+	bed_pump(&b);
+	assert_ptr_equal(b.forwarded, &k.req);
+	assert_string_equal(b.forwarded->body, job);
+	bed_answer(&b, 200, "there");
+	kept_close(&k);
+	free(job);
+}
+
+CASE(a_request_goes_to_another_server_of_the_region_when_one_ends)
+{
+	struct kept k;
+
+	bed_start(&b, &k, "DELETE", "/v1/job/web?region=europe", NULL);
+	assert_int_equal(b.forwards, 1);
+	bed_return(&b, ERR_NOTLEADER);
+	bed_sleep(&b, 150 * NS_PER_MS);
+	assert_int_equal(b.forwards, 2);
+	assert_int_equal(b.where, CORE_TO_REGION);
+	assert_string_equal(b.to, "europe");
+	for (unsigned n = 0; k.answers == 0; n++) {
+		assert_true(n < 60);
+		bed_return(&b, ERR_NOTLEADER);
+		bed_sleep(&b, 100 * NS_PER_MS);
+	}
+	assert_string_equal(buf_text(&k.body), "No path to region");
+	kept_close(&k);
 }
 
 int main(void)
@@ -574,6 +743,12 @@ int main(void)
 		T(reads_wait_for_a_leader),
 		T(a_read_that_fails_says_how),
 		T(a_stop_answers_who_waits_for_a_leader),
+		T(a_search_for_what_is_new_waits_for_a_leader),
+		T(clients_of_a_server_that_ends_are_served_by_the_next_leader),
+		T(who_waits_for_a_leader_does_not_hold_a_server_up),
+		T(what_others_passed_on_goes_back_from_a_server_that_ends),
+		T(a_server_that_ends_keeps_large_bodies),
+		T(a_request_goes_to_another_server_of_the_region_when_one_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

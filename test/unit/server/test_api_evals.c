@@ -180,6 +180,23 @@ CASE(a_deletion_that_loses_its_leader_ends)
 	kept_close(&k);
 }
 
+CASE(a_deletion_that_has_not_begun_follows_the_leadership)
+{
+	struct kept k;
+
+	many();
+	pause_broker();
+	b.write_status = ERR_NOTLEADER;
+	bed_start(&b, &k, "DELETE", "/v1/evaluations", "{\"Filter\":\"JobID matches `many-.*`\"}");
+	bed_sleep(&b, SECOND);
+	assert_int_equal(k.answers, 0);
+	bed_lead(&b, false, true);
+	bed_pump(&b);
+	assert_ptr_equal(b.forwarded, &k.req);
+	bed_answer(&b, 200, "there");
+	kept_close(&k);
+}
+
 CASE(a_stop_ends_the_picking_of_evaluations)
 {
 	struct kept k;
@@ -192,7 +209,7 @@ CASE(a_stop_ends_the_picking_of_evaluations)
 	bed_pump(&b);
 	bed_sleep(&b, SECOND);
 	assert_int_equal(k.answers, 1);
-	assert_int_equal(k.res.status, 500);
+	assert_int_equal(k.res.status, 503);
 	kept_close(&k);
 }
 
@@ -206,6 +223,7 @@ int main(void)
 		T(open_evaluations_are_deleted_and_needed_ones_stay),
 		T(many_evaluations_are_deleted_by_a_filter),
 		T(a_deletion_that_loses_its_leader_ends),
+		T(a_deletion_that_has_not_begun_follows_the_leadership),
 		T(a_stop_ends_the_picking_of_evaluations),
 	};
 
