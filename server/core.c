@@ -20,6 +20,7 @@
 enum {
 	MAIL_MAX = 65536,
 	TURN_NS = 3000000,  /* What a turn takes of a processor before work that can wait is left to the next. */
+	PROPOSE_MS = 20,    /* For writes that came before leadership is handed on. */
 	RECLAIM_STEP = 200, /* Dead objects of the state that are freed between two looks at that. */
 };
 
@@ -388,6 +389,41 @@ static void tidy(struct server *s, bool ends)
 	}
 }
 
+/* Otherwise they would have to be passed on. */
+static bool has_proposed_all(struct server *s)
+{
+	return list_empty(&s->proposer.queue) || server_now_ms(s) >= s->core->hand_on_ms;
+}
+
+static void hand_on(struct server *s)
+{
+	struct core *c = s->core;
+	replica_propose_cb cb = c->hand_on_cb;
+	int rc;
+
+	if (cb == NULL) {
+		return;
+	}
+	if (s->ready && !has_proposed_all(s)) {
+		core_wake(s);
+		return;
+	}
+	c->hand_on_cb = NULL;
+	rc = s->ready ? replica_transfer(s->replica, 0, cb, c->hand_on_data) : ERR_NOTLEADER;
+	if (rc != 0) {
+		cb(c->hand_on_data, rc, 0);
+	}
+}
+
+void core_hand_on(struct server *s, replica_propose_cb cb, void *data)
+{
+	s->draining = true;
+	s->core->hand_on_cb = cb;
+	s->core->hand_on_data = data;
+	s->core->hand_on_ms = server_now_ms(s) + PROPOSE_MS;
+	core_wake(s);
+}
+
 static void on_turn(void *ctx, bool ends)
 {
 	struct server *s = ctx;
@@ -397,6 +433,7 @@ static void on_turn(void *ctx, bool ends)
 		tick_leader(s);
 	}
 	proposer_turn(&s->proposer);
+	hand_on(s);
 	status = replica_status(s->replica);
 	link_contact(s->link, status.leader_contact_ms);
 	/* Before a message leaves by which leadership is handed on, or others learn of what is not yet applied here. */
@@ -876,6 +913,10 @@ void core_stop(struct server *s)
 {
 	assert(!s->stopping);
 	s->stopping = true;
+	if (s->core->hand_on_cb != NULL) {
+		s->core->hand_on_cb(s->core->hand_on_data, ERR_CLOSED, 0);
+		s->core->hand_on_cb = NULL;
+	}
 	reads_fail(&s->reads, ERR_CLOSED);
 	workers_give_up(s->workers);
 	chores_close(&s->core->chores);

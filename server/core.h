@@ -45,6 +45,10 @@ struct core {
 	struct zones_cache zones;
 	struct chores chores;
 
+	replica_propose_cb hand_on_cb; /* NULL: leadership is not to be handed on. */
+	void *hand_on_data;
+	int64_t hand_on_ms; /* When it is at the latest. */
+
 	/* The end. */
 	bool net_gone;
 	bool replica_gone;
@@ -59,6 +63,10 @@ int core_begin(struct server *s, char *why, size_t why_size);
 
 /* The thread's function: until core_stop() is done. */
 void core_run(void *server);
+
+/* On the core thread: take no requests of other agents any more, and hand leadership on as soon as what is to be written
+ * already has been proposed. cb comes later: as replica_transfer()'s, or with its ERR_ code. */
+void core_hand_on(struct server *s, replica_propose_cb cb, void *data);
 
 /* On the core thread: end everything; the loop stops when it is done. */
 void core_stop(struct server *s);

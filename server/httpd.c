@@ -417,11 +417,32 @@ static void on_grace_over(uv_timer_t *timer)
 	uv_timer_start(timer, on_too_late, STOP_MS, STOP_MS);
 }
 
+void httpd_drain(struct httpd *h)
+{
+	if (!h->draining) {
+		h->draining = true;
+		h->context.shutdown_requested = 1;
+		uv_close((uv_handle_t *)&h->listener, NULL);
+	}
+}
+
+bool httpd_is_busy(const struct httpd *h)
+{
+	LIST_EACH (l, &h->conns) {
+		const struct httpd_conn *c = CONTAINER_OF(l, struct httpd_conn, link);
+		bool comes = c->state == REQUEST_NONE && c->sock != NULL && !is_sending(c) && c->sock->input->size > 0;
+
+		if (comes || c->state == REQUEST_OPEN || c->state == REQUEST_QUEUED) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void begin_stop(struct httpd *h)
 {
 	h->stopping = true;
-	h->context.shutdown_requested = 1;
-	uv_close((uv_handle_t *)&h->listener, NULL);
+	httpd_drain(h);
 	hang_up_idle(h);
 	uv_timer_start(&h->grace, on_grace_over, h->grace_ms, 0);
 	check_stopped(h);

@@ -79,6 +79,13 @@ uint16_t httpd_port(const struct httpd *h);
  * request; so there is no bound here. */
 void httpd_post(struct httpd *h, struct mail *mail);
 
+/* On the server's thread: accept no more, and let each answer be the last of its connection. Clients that go on using
+ * theirs hear so with an answer, instead of being cut off; httpd_stop() follows. */
+void httpd_drain(struct httpd *h);
+
+/* On the server's thread: whether there is a request that has begun to come and is not answered. Streams are not meant. */
+bool httpd_is_busy(const struct httpd *h);
+
 /* Accept no more, let the requests under way finish for grace_ms, tell those that are left that they are gone and their
  * clients 503; return when the thread has ended. A request that is still not answered then may be answered by mail
  * until httpd_close(). Not from the server's thread. */

@@ -110,7 +110,7 @@ struct httpd {
 	uint64_t slice_began_ns; /* When the work of this turn's end began. */
 	struct meter turns;
 	unsigned n_waiting;
-	bool stopping, closing, joined, stuck;
+	bool draining, stopping, closing, joined, stuck;
 	unsigned tries_left; /* To hang up what is left when it stops. */
 	uint32_t grace_ms;
 	atomic_bool stop_asked;

@@ -220,7 +220,7 @@ static h2o_req_t *take_h2o(struct httpd_conn *c)
 
 	c->h2o = NULL;
 	unwatch(c);
-	if (c->h->stopping) {
+	if (c->h->draining) {
 		req->http1_is_persistent = 0;
 	}
 	return req;

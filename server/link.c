@@ -11,6 +11,11 @@
 #include "server/sched_memory.h"
 #include "server/workers.h"
 
+enum {
+	LINGER_MS = 50, /* So long clients may hear with an answer that their connection ends. */
+	LOOK_MS = 2,    /* Between two looks whether requests are under way. */
+};
+
 /* ---- the API's environment ---- */
 
 static int64_t env_now(void *ctx)
@@ -234,8 +239,9 @@ static void on_start(void *ctx, struct httpd *h, struct uv_loop_s *loop)
 
 	s->httpd = h;
 	uv_timer_init(loop, &l->timer);
+	uv_timer_init(loop, &l->quiet);
 	uv_idle_init(loop, &l->idle);
-	l->timer.data = l->idle.data = l;
+	l->timer.data = l->quiet.data = l->idle.data = l;
 	l->open = true;
 	s->api = api_new(&env, &l->core, &config);
 	l->failed = s->api == NULL;
@@ -260,6 +266,7 @@ static void on_stop(void *ctx, struct httpd *h)
 	(void)h;
 	l->open = false;
 	uv_close((uv_handle_t *)&l->timer, NULL);
+	uv_close((uv_handle_t *)&l->quiet, NULL);
 	uv_close((uv_handle_t *)&l->idle, NULL);
 }
 
@@ -289,6 +296,61 @@ int link_start(struct link *l, char *why, size_t why_size)
 		watch_hub_add(&l->s->hub, api_ring(l->s->api)); /* The core thread does not run yet. */
 	}
 	return l->failed ? ERR_NOMEM : 0;
+}
+
+static uint64_t now_ms(void)
+{
+	return uv_hrtime() / (uint64_t)NS_PER_MS;
+}
+
+static void drain(struct mail *mail)
+{
+	struct link *l = CONTAINER_OF(mail, struct link, drain_mail);
+
+	l->drained_ms = now_ms();
+	httpd_drain(l->s->httpd);
+	if (!l->failed) {
+		api_drain(l->s->api, (int64_t)l->drain_ms * NS_PER_MS);
+	}
+	uv_sem_post(&l->done);
+}
+
+void link_drain(struct link *l, uint32_t limit_ms)
+{
+	l->drain_ms = limit_ms;
+	l->drain_mail.run_cb = drain;
+	server_post_http(l->s, &l->drain_mail);
+	uv_sem_wait(&l->done);
+}
+
+static bool is_quiet(const struct link *l)
+{
+	return now_ms() - l->drained_ms >= LINGER_MS && !httpd_is_busy(l->s->httpd) && !net_serves(l->s->net);
+}
+
+static void on_quiet(uv_timer_t *timer)
+{
+	struct link *l = timer->data;
+	bool late = now_ms() - l->drained_ms >= l->drain_ms;
+
+	if (late || is_quiet(l)) {
+		uv_timer_stop(timer);
+		uv_sem_post(&l->done);
+	}
+}
+
+static void look_for_quiet(struct mail *mail)
+{
+	struct link *l = CONTAINER_OF(mail, struct link, drain_mail);
+
+	uv_timer_start(&l->quiet, on_quiet, 0, LOOK_MS);
+}
+
+void link_await_quiet(struct link *l)
+{
+	l->drain_mail.run_cb = look_for_quiet;
+	server_post_http(l->s, &l->drain_mail);
+	uv_sem_wait(&l->done);
 }
 
 static void stop_api(struct mail *mail)
@@ -336,7 +398,7 @@ struct link *link_open(struct server *s)
 	struct link *l = sched_calloc(1, sizeof(*l));
 	struct uuid seed = uuid_random();
 
-	sched_got(uv_sem_init(&l->started, 0) == 0 ? l : NULL);
+	sched_got(uv_sem_init(&l->started, 0) == 0 && uv_sem_init(&l->done, 0) == 0 ? l : NULL);
 	l->core.ops = &link_ops;
 	l->s = s;
 	l->at_ns = INT64_MAX;
@@ -353,6 +415,7 @@ void link_free(struct link *l)
 		info_free(l->info);
 		zones_close(&l->zones);
 		uv_sem_destroy(&l->started);
+		uv_sem_destroy(&l->done);
 		free(l);
 	}
 }

@@ -44,7 +44,11 @@ struct link {
 	bool failed; /* The API could not be made. */
 	uv_sem_t started;
 	struct zones_cache zones;
-	struct mail stop_mail;
+	struct mail stop_mail, drain_mail;
+	uv_timer_t quiet;    /* Looks whether requests are under way, while it drains. */
+	uint64_t drained_ms; /* When that began, */
+	uint64_t drain_ms;   /* and for how long it may last. */
+	uv_sem_t done;       /* What was asked for from outside. */
 
 	/* Of both. */
 	struct mail wake_mail;
@@ -59,6 +63,13 @@ void link_free(struct link *l); /* NULL is harmless. */
 
 /* Start the HTTP thread with its API. ERR_ code with a text in `why`. */
 int link_start(struct link *l, char *why, size_t why_size);
+
+/* Before the end: take no new connections and park nothing any more. Requests under way, and those that still come over
+ * connections that there are, go on, and may wait for another leader; not for longer than limit_ms. */
+void link_drain(struct link *l, uint32_t limit_ms);
+
+/* After link_drain(): wait until no request is under way, or that time has passed. Neither on one of the server's threads. */
+void link_await_quiet(struct link *l);
 
 /* Answer what waits, and end the thread. What it has asked of the core thread may still be answered: see
  * link_run_rest(). Not on one of the server's threads. */

@@ -15,7 +15,8 @@
 enum {
 	STACK_BYTES = 1 << 20,
 	HAND_ON_MS = 200, /* For another server to take over leadership; */
-	GRACE_MS = 250,   /* for requests under way. */
+	DRAIN_MS = 3000,  /* for requests that wait for that, and all others under way; */
+	GRACE_MS = 250,   /* for clients to take their answers. */
 	LAST_ROUNDS = 1000,
 };
 
@@ -27,6 +28,7 @@ struct running {
 	void *end_ctx;
 	char why[256]; /* "": it goes on. */
 	bool told;
+	bool retired; /* Users have been shown out: see retire(). */
 };
 
 static struct running *running_of(struct server *s)
@@ -279,6 +281,42 @@ static void errand_wait(struct errand *e, unsigned timeout_ms)
 	}
 }
 
+static void on_handed_on(void *data, int status, uint64_t index)
+{
+	(void)status;
+	(void)index;
+	errand_done(data);
+}
+
+static void run_hand_on(struct mail *mail)
+{
+	struct errand *e = CONTAINER_OF(mail, struct errand, mail);
+
+	core_hand_on(e->s, on_handed_on, e);
+}
+
+static void hand_on(struct server *s)
+{
+	struct errand *e = errand_new(s, run_hand_on);
+
+	server_post_core(s, &e->mail);
+	errand_wait(e, HAND_ON_MS);
+}
+
+/* No write fails because a server ends: those that it has begun end, leadership goes to another one, and what comes
+ * meanwhile is passed on to that. */
+static void retire(struct server *s)
+{
+	struct running *r = running_of(s);
+
+	if (!r->retired) {
+		r->retired = true;
+		link_drain(s->link, DRAIN_MS);
+		hand_on(s);
+		link_await_quiet(s->link);
+	}
+}
+
 static void run_leave(struct mail *mail)
 {
 	struct errand *e = CONTAINER_OF(mail, struct errand, mail);
@@ -290,36 +328,10 @@ void server_leave(struct server *s, unsigned timeout_ms)
 {
 	struct errand *e = errand_new(s, run_leave);
 
+	retire(s);
 	log_info("server", "leaves the cluster");
 	server_post_core(s, &e->mail);
 	errand_wait(e, timeout_ms);
-}
-
-static void on_handed_on(void *data, int status, uint64_t index)
-{
-	(void)status;
-	(void)index;
-	errand_done(data);
-}
-
-/* Another server takes over first: requests that come meanwhile are its. */
-static void run_hand_on(struct mail *mail)
-{
-	struct errand *e = CONTAINER_OF(mail, struct errand, mail);
-	struct server *s = e->s;
-
-	s->draining = true;
-	if (!s->ready || replica_transfer(s->replica, 0, on_handed_on, e) != 0) {
-		errand_done(e);
-	}
-}
-
-static void hand_on(struct server *s)
-{
-	struct errand *e = errand_new(s, run_hand_on);
-
-	server_post_core(s, &e->mail);
-	errand_wait(e, HAND_ON_MS);
 }
 
 static void run_stop(struct mail *mail)
@@ -334,7 +346,7 @@ void server_stop(struct server *s)
 {
 	uint64_t begun = uv_hrtime();
 
-	hand_on(s);
+	retire(s);
 	link_stop(s->link, GRACE_MS);
 	server_post_core(s, &errand_new(s, run_stop)->mail);
 	uv_thread_join(&s->thread);

@@ -126,6 +126,9 @@ int net_ask_index(struct net *n);
 void net_forward(struct net *n, struct http_request *req, enum core_where where, const char *name,
 		 const struct core_events *events, void *ctx);
 
+/* HTTP thread: whether requests that other agents have passed on are not answered. */
+bool net_serves(const struct net *n);
+
 /* Milliseconds since the leader was heard of, by RPC or Raft, are the replica's to say; this is what else info needs:
  * members (with the server itself), and peers of Raft's configuration with names where they are known; all in `mem`. */
 void net_info(struct net *n, struct core_info *info, struct arena *mem);

@@ -153,6 +153,12 @@ int net_transfer(struct net *n, const char *which, net_admin_cb done_cb, void *c
 	return net_remove_peer(n, which, done_cb, ctx);
 }
 
+bool net_serves(const struct net *n)
+{
+	(void)n;
+	return false;
+}
+
 int net_join(struct net *n, const struct strs *addresses, net_admin_cb done_cb, void *ctx)
 {
 	(void)addresses;

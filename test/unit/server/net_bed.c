@@ -34,7 +34,7 @@ void rest(unsigned ms)
 
 char body[BODY_MAX];
 
-static int connect_to(uint16_t port)
+int connect_to(uint16_t port)
 {
 	struct sockaddr_in a = {
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};

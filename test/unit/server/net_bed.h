@@ -38,6 +38,7 @@ void rest(unsigned ms);
 
 /* The status, with the body in `body`; 0: no answer. */
 extern char body[BODY_MAX];
+int connect_to(uint16_t port); /* A socket; -1: nobody listens there. */
 int ask(const struct bed *b, const char *method, const char *target, const char *text);
 unsigned count(const char *text, const char *what);
 

@@ -264,6 +264,80 @@ static void test_writes_that_are_passed_on_to_a_stopping_leader_wait_for_the_nex
 	}
 }
 
+/* Over one connection, to a server that ends: what it is told, until the connection is closed. */
+struct loyal {
+	const struct bed *at;
+	atomic_uint writes; /* Answered with 200. */
+	bool told;          /* That the connection ends. */
+	char refused[256];
+};
+
+/* One answer; its length, or 0 when the connection has been closed before it was whole. */
+static size_t read_answer(int fd, char *text, size_t size)
+{
+	size_t len = 0, whole = 0;
+	ssize_t got;
+
+	while (len + 1 < size && (got = read(fd, text + len, size - 1 - len)) > 0) {
+		const char *end, *at;
+
+		len += (size_t)got;
+		text[len] = '\0';
+		end = strstr(text, "\r\n\r\n");
+		at = strcasestr(text, "content-length:");
+		whole = end != NULL && at != NULL ? (size_t)(end + 4 - text) + strtoul(at + 15, NULL, 10) : SIZE_MAX;
+		if (len >= whole) {
+			return len;
+		}
+	}
+	return 0;
+}
+
+static void write_loyally(void *loyal)
+{
+	static const char job[] = "{\"Job\":{\"ID\":\"l\",\"Type\":\"batch\",\"Datacenters\":[\"no\"],\"TaskGroups\":[{\"Name\":"
+				  "\"g\",\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"mock_driver\"}]}]}}";
+	struct loyal *l = loyal;
+	char text[4096];
+	int fd = connect_to(l->at->http);
+	int n = snprintf(text, sizeof(text), "PUT /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
+			 strlen(job), job);
+	char answer[4096];
+
+	while (!l->told && send(fd, text, (size_t)n, MSG_NOSIGNAL) == n && read_answer(fd, answer, sizeof(answer)) > 0) {
+		l->told = strcasestr(answer, "connection: close") != NULL;
+		if (strncmp(answer, "HTTP/1.1 200", 12) == 0) {
+			atomic_fetch_add(&l->writes, 1);
+		} else if (strstr(answer, "unknown") == NULL) {
+			snprintf(l->refused, sizeof(l->refused), "%.250s", answer);
+		}
+	}
+	close(fd);
+}
+
+/* By the leader that stops itself, and by followers that do: the last answer is as good as those before. */
+static void test_who_writes_to_a_stopping_server_is_served_to_the_end(void **state)
+{
+	unsigned round;
+
+	(void)state;
+	three();
+	for (round = 0; round < 8; round++) {
+		struct bed *leader = settled(3);
+		struct bed *victim = round % 4 == 3 ? another_than(leader) : leader;
+		struct loyal l = {.at = victim};
+		uv_thread_t thread;
+
+		assert_int_equal(uv_thread_create(&thread, write_loyally, &l), 0);
+		UNTIL(atomic_load(&l.writes) >= 3);
+		stop(victim);
+		uv_thread_join(&thread);
+		assert_string_equal(l.refused, "");
+		assert_true(l.told);
+		start(victim);
+	}
+}
+
 static void test_a_dead_server_is_removed_when_another_has_taken_its_place(void **state)
 {
 	struct bed *dead;
@@ -341,6 +415,7 @@ int main(void)
 		TEST(test_a_leader_can_leave),
 		TEST(test_servers_that_leave_together_are_soon_done),
 		TEST(test_writes_that_are_passed_on_to_a_stopping_leader_wait_for_the_next),
+		TEST(test_who_writes_to_a_stopping_server_is_served_to_the_end),
 		TEST(test_a_dead_server_is_removed_when_another_has_taken_its_place),
 		TEST(test_five_servers_and_different_lists),
 		TEST(test_a_server_that_has_moved_is_taken_in_anew),
