@@ -9,6 +9,9 @@ from load import *
 from world import *
 
 
+LIES, LIES_S = 10, 30  # A planted bug has so many occasions, if they come within this time.
+
+
 def median(values):
     return sorted(values)[len(values) // 2] if values else 0.0
 
@@ -109,6 +112,8 @@ class Campaign:
             held = time.monotonic() - at
             if held < hold:
                 time.sleep(hold - held)
+            while proxy and proxy.lies < LIES and time.monotonic() - at < LIES_S:
+                time.sleep(0.1)
             notes += [n for n in steps if n]
             healed = time.monotonic()
             row.gaps.append(load.gap_s(at, healed))

@@ -74,7 +74,7 @@ class Load:
         self.told = {}      # Token -> IDs of children.
         self.lock, self.running, self.values = threading.Lock(), True, itertools.count(1)
         first = Line()
-        until(20, "the parent of dispatches", lambda: self.register_parent(first))
+        until(60, "the parent of dispatches", lambda: self.register_parent(first))
         self.threads = [threading.Thread(target=self.guard, args=a, daemon=True)
                         for a in [(self.use, k) for k in range(users)] + [(self.dispatch, k) for k in range(dispatchers)] +
                         [(self.read_stale, 0)] + ([(self.place, 0)] if placed else []) +

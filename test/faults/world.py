@@ -95,6 +95,12 @@ class Wires:
                 took.append(time.monotonic() - struct.unpack("<d", data[8:16])[0])
         return len(took), sorted(took)[len(took) // 2] if took else 0.0
 
+    def expect_whole(self, a, b, n=20, seconds=30):
+        """What is sent from one side to the other comes: all of it at once, in the end. The median of how long it took. (A machine
+        that has much else to do may have no room for some of it, or be late.)"""
+        return until(seconds, "all of %d packets come from %d to %d" % (n, a, b),
+                     lambda: (lambda came, took: took if came == n else None)(*self.probe(a, b, n, 3)))
+
     def close(self):
         for s in self.sockets:
             s.close()
@@ -193,7 +199,7 @@ class World(Lab):
         for s in self.servers:
             self.configure(s, config)
             s.start()
-        self.leader(30)
+        self.leader(60)
         if nodes:
             self.start_nodes(nodes)
 
@@ -240,11 +246,11 @@ autopilot {
         for s in self.servers:
             if s.pid:
                 os.kill(s.pid, signal.SIGKILL)
-                s.process.wait(10)
+                s.process.wait(60)
             if s.on_tmpfs:
                 sh("umount", s.data)
         if self.nodes:
-            self.nodes.wait(10)
+            self.nodes.wait(60)
         if self.wires:
             self.wires.close()
         if failed:
