@@ -44,7 +44,7 @@ enum alloc_client alloc_runner_status(const struct alloc_runner *ar, const char 
 		*description = "No tasks have started";
 		return ALLOC_CLIENT_PENDING;
 	}
-	*description = "All tasks have completed";
+	*description = ar->cause == CAUSE_TOO_LONG ? ALLOC_TOO_LONG : "All tasks have completed";
 	return ALLOC_CLIENT_COMPLETE;
 }
 

@@ -200,7 +200,7 @@ static bool bring_up(struct alloc_runner *ar, const struct moment *at)
 
 static const char *stop_reason(const struct alloc_runner *ar)
 {
-	return ar->cause == CAUSE_TOO_LONG ? "max_run_duration exceeded" : "";
+	return ar->cause == CAUSE_TOO_LONG ? ALLOC_TOO_LONG : "";
 }
 
 static bool stop_all(struct alloc_runner *ar, task_kind kind, const struct moment *at)
@@ -212,7 +212,7 @@ static bool stop_all(struct alloc_runner *ar, task_kind kind, const struct momen
 		struct task_runner *tr = &ar->tasks[i];
 
 		if (kind(tr) && is_live(tr) && !task_runner_stopping(tr)) {
-			task_runner_stop(tr, stop_reason(ar), ar->cause == CAUSE_TOO_LONG, ar->shut, at);
+			task_runner_stop(tr, stop_reason(ar), false, ar->shut, at);
 			did = true;
 		}
 	}
@@ -233,7 +233,7 @@ static bool take_down(struct alloc_runner *ar, const struct moment *at)
 			return stop_all(ar, order[i], at);
 		}
 	}
-	return any_begun(ar) ? finish(ar, at) : stop_all(ar, is_poststop, at);
+	return any_begun(ar) && ar->cause != CAUSE_TOO_LONG ? finish(ar, at) : stop_all(ar, is_poststop, at);
 }
 
 static void tell_live(struct alloc_runner *ar, enum task_event_kind kind, const char *text, const struct moment *at)
@@ -375,16 +375,23 @@ void alloc_settle(struct alloc_runner *ar, const struct moment *at)
 
 /* ---- what comes in ---- */
 
+/* What is meant to end by itself may be bounded, and so that it counts from the first begin on, agents' ends included. */
+static void set_deadline(struct alloc_runner *ar, const struct moment *at)
+{
+	const char *type = ar->spec->alloc.job->type;
+	bool bounded = strcmp(type, "batch") == 0 || strcmp(type, "sysbatch") == 0;
+	int64_t most_ns = bounded && ar->spec->group->max_run_duration.set ? ar->spec->group->max_run_duration.at : 0;
+	int64_t ran_ns = at->wall_ns > ar->began_ns ? at->wall_ns - ar->began_ns : 0;
+
+	ar->run_until_ns = most_ns <= 0 ? 0 : at->mono_ns + (most_ns > ran_ns ? most_ns - ran_ns : 0);
+}
+
 static void run(struct alloc_runner *ar, const struct moment *at)
 {
-	int64_t most_ns = ar->spec->group->max_run_duration.set ? ar->spec->group->max_run_duration.at : 0;
-	int64_t ran_ns;
-
 	if (ar->began_ns == 0) {
 		ar->began_ns = at->wall_ns;
 	}
-	ran_ns = at->wall_ns > ar->began_ns ? at->wall_ns - ar->began_ns : 0;
-	ar->run_until_ns = most_ns <= 0 ? 0 : at->mono_ns + (most_ns > ran_ns ? most_ns - ran_ns : 0);
+	set_deadline(ar, at);
 	sm_move(&ar->sm, ALLOC_RUNNING);
 	ar->changed = true;
 	alloc_health_begin(ar, at);
@@ -501,6 +508,9 @@ void alloc_runner_update(struct alloc_runner *ar, struct alloc_spec *spec, const
 	}
 	update_health(ar, other_deployment, at);
 	alloc_spec_unref(old);
+	if (ar->sm.at == ALLOC_RUNNING) {
+		set_deadline(ar, at);
+	}
 	if (no_delay_wanted(&spec->alloc)) {
 		skip_delays(ar, at);
 	}

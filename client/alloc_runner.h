@@ -68,6 +68,9 @@ enum alloc_cause {
 	CAUSE_COUNT
 };
 
+/* How one that has run for its max_run_duration describes itself. */
+#define ALLOC_TOO_LONG "allocation exceeded max_run_duration"
+
 enum alloc_health { HEALTH_NONE, HEALTH_WATCHED, HEALTH_GOOD, HEALTH_BAD };
 
 /* What a runner has done. The answer to each is the function named. */
@@ -157,6 +160,8 @@ void alloc_runner_wake(struct alloc_runner *ar, const struct moment *at);
  * user in `why`. */
 int alloc_runner_signal(struct alloc_runner *ar, const char *task, const char *signal, const struct moment *at,
                         struct buf *why);
+/* A template has changed that wants it; the event calls the signal by its phrase. 0 or ERR_CONFLICT. */
+int alloc_runner_signal_rendered(struct task_runner *tr, const char *signal, const char *phrase, const struct moment *at);
 /* A task that runs ends and is started again, free of the restart policy. 0 or ERR_CONFLICT. */
 int alloc_runner_restart_task(struct task_runner *tr, const char *reason, const struct moment *at);
 int alloc_runner_restart(struct alloc_runner *ar, const char *task, bool all_tasks, const struct moment *at,

@@ -15,14 +15,21 @@ static int refuse(struct buf *why, int code, const char *text)
 	return code;
 }
 
-static bool signal_one(struct task_runner *tr, const char *signal, const struct moment *at)
+/* Told as that kind of event with that text. */
+static bool send_signal(struct task_runner *tr, const char *signal, enum task_event_kind kind, const char *text,
+                        const struct moment *at)
 {
 	if (tr->sm.at != TASK_RUNNING) {
 		return false;
 	}
-	task_runner_event(tr, TASK_EVENT_SIGNALING, signal, at);
+	task_runner_event(tr, kind, text, at);
 	tr->alloc->ops->signal(tr, signal);
 	return true;
+}
+
+static bool signal_one(struct task_runner *tr, const char *signal, const struct moment *at)
+{
+	return send_signal(tr, signal, TASK_EVENT_SIGNALING, signal, at);
 }
 
 static int signal_all(struct alloc_runner *ar, const char *signal, const struct moment *at, struct buf *why)
@@ -59,6 +66,14 @@ int alloc_runner_signal(struct alloc_runner *ar, const char *task, const char *s
 	}
 	alloc_settle(ar, at);
 	return rc;
+}
+
+int alloc_runner_signal_rendered(struct task_runner *tr, const char *signal, const char *phrase, const struct moment *at)
+{
+	bool sent = send_signal(tr, signal, TASK_EVENT_RERENDERED, phrase, at);
+
+	alloc_settle(tr->alloc, at);
+	return sent ? 0 : ERR_CONFLICT;
 }
 
 static void restart_many(struct alloc_runner *ar, bool dead_too, const struct moment *at)
@@ -107,13 +122,16 @@ int alloc_runner_restart(struct alloc_runner *ar, const char *task, bool all_tas
 		buf_printf(why, "Could not find task runner for task: %s", task);
 		return ERR_NOTFOUND;
 	}
+	if (tr != NULL && tr->sm.at != TASK_RUNNING) {
+		return refuse(why, ERR_CONFLICT, "Task not running");
+	}
 	if (!should_run(ar)) {
 		return refuse(why, ERR_CONFLICT, "restart of an alloc that should not run");
 	}
-	if (task[0] == '\0') {
+	if (tr == NULL) {
 		restart_many(ar, all_tasks, at);
-	} else if (task_runner_restart(tr, "User requested task to restart", at) != 0) {
-		rc = refuse(why, ERR_CONFLICT, "Task not running");
+	} else {
+		rc = task_runner_restart(tr, "User requested task to restart", at);
 	}
 	alloc_settle(ar, at);
 	return rc;

@@ -60,35 +60,57 @@ const struct driver *driver_find(const char *name)
 
 /* ---- signals ---- */
 
+/* Name, and what the API calls it where it does not tell the name. */
 /* clang-format off */
-#define SIGNALS(X)                                                                                          \
-	X(HUP) X(INT) X(QUIT) X(ILL) X(TRAP) X(ABRT) X(BUS) X(FPE) X(KILL) X(USR1) X(SEGV) X(USR2) X(PIPE)  \
-	X(ALRM) X(TERM) X(STKFLT) X(CHLD) X(CONT) X(STOP) X(TSTP) X(TTIN) X(TTOU) X(URG) X(XCPU) X(XFSZ)    \
-	X(VTALRM) X(PROF) X(WINCH) X(IO) X(PWR) X(SYS) X(IOT)
+#define SIGNALS(X)                                                                                                    \
+	X(HUP, "hangup") X(INT, "interrupt") X(QUIT, "quit") X(ILL, "illegal instruction")                            \
+	X(TRAP, "trace/breakpoint trap") X(ABRT, "aborted") X(BUS, "bus error")                                       \
+	X(FPE, "floating point exception") X(KILL, "killed") X(USR1, "user defined signal 1")                         \
+	X(SEGV, "segmentation fault") X(USR2, "user defined signal 2") X(PIPE, "broken pipe")                         \
+	X(ALRM, "alarm clock") X(TERM, "terminated") X(STKFLT, "stack fault") X(CHLD, "child exited")                 \
+	X(CONT, "continued") X(STOP, "stopped (signal)") X(TSTP, "stopped") X(TTIN, "stopped (tty input)")            \
+	X(TTOU, "stopped (tty output)") X(URG, "urgent I/O condition") X(XCPU, "CPU time limit exceeded")             \
+	X(XFSZ, "file size limit exceeded") X(VTALRM, "virtual timer expired")                                        \
+	X(PROF, "profiling timer expired") X(WINCH, "window changed") X(IO, "I/O possible")                           \
+	X(PWR, "power failure") X(SYS, "bad system call") X(IOT, "aborted")
 /* clang-format on */
 
 static const struct {
 	const char *name;
 	int number;
+	const char *phrase;
 } signals[] = {
-#define X(name) {"SIG" #name, SIG##name},
+#define X(name, phrase) {"SIG" #name, SIG##name, phrase},
 	SIGNALS(X)
 #undef X
 };
 
 enum { SIGNALS_N = sizeof(signals) / sizeof(signals[0]) };
 
-int driver_signal_number(const char *name)
+/* Its place among the signals; SIGNALS_N if there is none. */
+static unsigned find_signal(const char *name)
 {
 	size_t skip = strncasecmp(name, "SIG", 3) == 0 ? 0 : 3;
-	unsigned i;
+	unsigned i = 0;
 
-	for (i = 0; i < SIGNALS_N; i++) {
-		if (strcasecmp(signals[i].name + skip, name) == 0) {
-			return signals[i].number;
-		}
+	while (i < SIGNALS_N && strcasecmp(signals[i].name + skip, name) != 0) {
+		i++;
 	}
-	return 0;
+	return i;
+}
+
+int driver_signal_number(const char *name)
+{
+	unsigned i = find_signal(name);
+
+	return i < SIGNALS_N ? signals[i].number : 0;
+}
+
+const char *driver_signal_phrase(const char *name)
+{
+	unsigned i = find_signal(name);
+
+	return i < SIGNALS_N ? signals[i].phrase : name;
 }
 
 const char *driver_signal_name(int number)

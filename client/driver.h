@@ -245,5 +245,7 @@ int driver_sweep(const char *state_dir);
 /* The number of a signal by its name, "SIGHUP" or "HUP"; 0 if there is none of that name. */
 int driver_signal_number(const char *name);
 const char *driver_signal_name(int number); /* "" if there is none. */
+/* Of a signal by its name, what it says: "hangup"; the name itself where there is no such signal. */
+const char *driver_signal_phrase(const char *name);
 
 #endif /* CLIENT_DRIVER_H_ */

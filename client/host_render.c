@@ -234,7 +234,6 @@ static void act(struct task_runner *tr)
 	struct task_render *r = &task->render;
 	struct moment now = client_now(client_of(tr));
 	bool restarts = r->restarts;
-	struct buf why = {0};
 	uint64_t scripts = r->scripts;
 	unsigned n = r->n_signals;
 	unsigned i;
@@ -248,11 +247,10 @@ static void act(struct task_runner *tr)
 		return;
 	}
 	for (i = 0; i < n; i++) {
-		if (alloc_runner_signal(tr->alloc, tr->task->name, r->signals[i], &now, &why) != 0) {
-			log_warn("client", "%s to task %s: %s", r->signals[i], tr->task->name, buf_text(&why));
+		if (alloc_runner_signal_rendered(tr, r->signals[i], driver_signal_phrase(r->signals[i]), &now) != 0) {
+			log_warn("client", "%s to task %s: it does not run", r->signals[i], tr->task->name);
 		}
 	}
-	buf_close(&why);
 	run_scripts(tr, scripts);
 }
 

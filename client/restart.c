@@ -74,14 +74,14 @@ static struct restart_answer exhausted(const struct restart *r, int64_t now_ns)
 struct restart_answer restart_judge(struct restart *r, enum restart_cause cause, int64_t now_ns, uint64_t random)
 {
 	count_end(r, now_ns);
-	if (cause == RESTART_UNRECOVERABLE) {
-		return never("Error was unrecoverable");
-	}
 	if (cause == RESTART_SUCCESS && !r->on_success) {
 		return (struct restart_answer){.verdict = RESTART_DONE};
 	}
 	if (r->attempts == 0 && !r->wait_mode) {
 		return never("Policy allows no restarts");
+	}
+	if (cause == RESTART_UNRECOVERABLE) {
+		return never("Error was unrecoverable");
 	}
 	if (r->count > r->attempts) {
 		return exhausted(r, now_ns);

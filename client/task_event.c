@@ -132,6 +132,9 @@ static const char *say_restarting(struct render *r, const char *text)
 	duration_format(r->record->duration_ns, delay);
 	r->out->start_delay = r->record->duration_ns;
 	detail_int(r, "start_delay", r->record->duration_ns);
+	if (text[0] == '\0') {
+		detail(r, "restart_reason", ""); /* It is asked for by users, and free of the policy. */
+	}
 	if (text[0] == '\0' || strcmp(text, "Restart within policy") == 0) {
 		return kept(r, arena_printf(r->mem, "Task restarting in %s", delay));
 	}
@@ -148,7 +151,7 @@ static const char *say_killing(struct render *r, const char *text)
 		detail(r, "kill_timeout", kept(r, arena_strdup(r->mem, timeout)));
 	}
 	if (text[0] != '\0') {
-		return kept(r, arena_printf(r->mem, "Killing task: %s", text));
+		return text;
 	}
 	if (r->record->duration_ns == 0) {
 		return "Sent interrupt";
@@ -189,6 +192,7 @@ static const char *(*const say[TASK_EVENT_COUNT])(struct render *r, const char *
         [TASK_EVENT_KILLING] = say_killing,       [TASK_EVENT_WAITING_DELAY] = say_delay,
         [TASK_EVENT_SKIPPING_DELAY] = say_delay,  [TASK_EVENT_SIBLING_FAILED] = say_sibling,
         [TASK_EVENT_SIGNALING] = say_row,         [TASK_EVENT_RECEIVED] = say_row,
+        [TASK_EVENT_RERENDERED] = say_row,
         [TASK_EVENT_STARTED] = say_row,           [TASK_EVENT_DOWNLOADING] = say_row,
 };
 

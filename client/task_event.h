@@ -44,7 +44,8 @@
 	X(MAIN_DEAD, "Main Tasks Dead", NOWHERE, "", "Main tasks in the group died")                                   \
 	X(RESTORE_FAILED, "Failed Restoring Task", IN(message), "message", "")                                         \
 	X(UNHEALTHY, "Alloc Unhealthy", IN(message), "message", "")                                                    \
-	X(TEMPLATE, "Template", IN(message), "message", "")
+	X(TEMPLATE, "Template", IN(message), "message", "")                                                            \
+	X(RERENDERED, "Signaling", IN(task_signal), "task_signal", "Template re-rendered")
 
 enum task_event_kind {
 #define X(id, type, field, key, sentence) TASK_EVENT_##id,

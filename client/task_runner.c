@@ -140,7 +140,7 @@ static void judge(struct task_runner *tr, enum restart_cause cause, int64_t ende
 	die(tr, ended_ns, at);
 }
 
-/* It was to be killed before it ran, or has been killed. */
+/* What ran has been killed. One that is to end and does not run has no such event: it only ends. */
 static void killed(struct task_runner *tr, int64_t ended_ns, const struct moment *at)
 {
 	task_runner_event(tr, TASK_EVENT_KILLED, "", at);
@@ -215,7 +215,7 @@ static void failed_to_run(struct task_runner *tr, const struct task_failure *fai
 {
 	task_runner_event(tr, failure->kind, failure->text, at);
 	if (tr->want == WANT_STOP) {
-		killed(tr, 0, at);
+		die(tr, 0, at);
 		return;
 	}
 	judge(tr, failure->recoverable ? RESTART_FAILURE : RESTART_UNRECOVERABLE, 0, at);
@@ -227,7 +227,7 @@ void task_runner_prepared(struct task_runner *tr, const struct task_failure *fai
 	if (failure != NULL) {
 		failed_to_run(tr, failure, at);
 	} else if (tr->want == WANT_STOP) {
-		killed(tr, 0, at);
+		die(tr, 0, at);
 	} else {
 		tr->awaited = ANSWER_START;
 		move(tr, TASK_STARTING);
@@ -268,8 +268,12 @@ static void not_adopted(struct task_runner *tr, bool lost, const struct moment *
 		task_runner_event(tr, TASK_EVENT_RESTORE_FAILED,
 		                  "failed to restore task; will not run until server is contacted", at);
 	}
-	if (tr->want == WANT_STOP) {
+	if (tr->want == WANT_STOP && lost) {
 		killed(tr, 0, at);
+		return;
+	}
+	if (tr->want == WANT_STOP) {
+		die(tr, 0, at);
 		return;
 	}
 	tr->hold = lost;
@@ -382,7 +386,7 @@ void task_runner_stop(struct task_runner *tr, const char *reason, bool fails, bo
 		break;
 	case TASK_WAITING:
 	case TASK_DELAY:
-		killed(tr, 0, at);
+		die(tr, 0, at);
 		break;
 	default: /* KILLING for a restart: the end is awaited already. */
 		break;
@@ -593,7 +597,7 @@ void task_runner_restore(struct task_runner *tr, struct alloc_runner *alloc, con
 		tr->sm.at = tr->want == WANT_STOP ? TASK_KILLING : TASK_ADOPTING;
 		ops(tr)->adopt(tr);
 	} else if (tr->want == WANT_STOP) {
-		killed(tr, 0, at);
+		die(tr, 0, at);
 	}
 	assert(sound(&tr->sm));
 }

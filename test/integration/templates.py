@@ -145,6 +145,8 @@ def a_task_waits_for_its_variables_and_is_told_of_changes():
     out_is(lab, alloc, "user=three\n", 20)
     until(5, "one more signal", lambda: told(lab, alloc) == ["start", "hup", "hup"])
     until(5, lambda: "two signals are told: %s" % events(lab, alloc, "Signaling"), lambda: len(events(lab, alloc, "Signaling")) == 2)
+    same([(e["DisplayMessage"], e["TaskSignal"], e["Details"]) for e in events(lab, alloc, "Signaling")],
+         [("Template re-rendered", "hangup", {"task_signal": "hangup"})] * 2)
     first.start()
     # What goes leaves the file as it was.
     lab.leader().ask("DELETE", "/v1/var/nomad/jobs/" + name).want(204)

@@ -352,6 +352,7 @@ static void a_stop_while_waiting_for_a_restart_ends_at_once(void **state)
 	alloc_runner_stop(&f.ar, &f.now);
 	assert_true(alloc_runner_dead(&f.ar));
 	assert_false(task_told("t").failed);
+	assert_string_equal(events("t"), "Received,Task Setup,Started,Terminated,Restarting,Killing");
 }
 
 static void what_is_stopped_from_the_start_never_runs(void **state)
@@ -366,17 +367,31 @@ static void what_is_stopped_from_the_start_never_runs(void **state)
 	assert_int_equal(f.tasks[0].starts, 0);
 }
 
-static void a_group_that_runs_too_long_is_ended_and_failed(void **state)
+static void a_group_that_runs_too_long_is_ended_and_complete(void **state)
 {
 	(void)state;
-	begin("batch", ",\"MaxRunDuration\":10000000000", "{\"Name\":\"t\"}");
+	begin("batch", ",\"MaxRunDuration\":10000000000",
+	      "{\"Name\":\"t\"},{\"Name\":\"after\",\"Lifecycle\":{\"Hook\":\"poststop\"}}");
 	fake_serve(&f);
 	fake_sleep(&f, 9 * S);
 	assert_false(f.tasks[0].killing);
 	fake_sleep(&f, 1 * S);
 	fake_serve(&f);
-	assert_status("failed", "Failed tasks");
-	assert_string_equal(last("t", TASK_EVENT_KILLING)->text, "max_run_duration exceeded");
+	assert_status("complete", "allocation exceeded max_run_duration");
+	assert_string_equal(events("t"), "Received,Task Setup,Started,Killing,Terminated,Killed");
+	assert_string_equal(last("t", TASK_EVENT_KILLING)->text, "allocation exceeded max_run_duration");
+	assert_false(task_told("t").failed);
+	assert_string_equal(events("after"), "Received,Killing");
+	assert_int_equal(f.tasks[1].starts, 0);
+}
+
+static void a_service_runs_as_long_as_it_likes(void **state)
+{
+	(void)state;
+	begin("service", ",\"MaxRunDuration\":10000000000", "{\"Name\":\"t\"}");
+	fake_serve(&f);
+	fake_sleep(&f, 11 * S);
+	assert_false(f.tasks[0].killing);
 }
 
 /* ---- tasks among each other ---- */
@@ -493,7 +508,7 @@ static void a_failed_prestart_task_keeps_the_main_task_from_running(void **state
 	fake_exit(&f, 0, 1, 0);
 	fake_serve(&f);
 	assert_int_equal(f.tasks[2].starts, 0);
-	assert_string_equal(events("main"), "Received,Sibling Task Failed,Killing,Killed");
+	assert_string_equal(events("main"), "Received,Sibling Task Failed,Killing");
 	assert_int_equal(f.tasks[4].starts, 1);
 	fake_exit(&f, 4, 0, 0);
 	assert_true(alloc_runner_dead(&f.ar));
@@ -628,6 +643,27 @@ static void a_signal_reaches_one_or_all(void **state)
 	assert_int_equal(alloc_runner_signal(&f.ar, "", "SIGHUP", &f.now, &why), 0);
 	assert_string_equal(f.tasks[0].signal, "SIGHUP");
 	assert_string_equal(f.tasks[1].signal, "SIGHUP");
+	assert_int_equal(alloc_runner_signal_rendered(alloc_runner_task(&f.ar, "x"), "SIGUSR2", "user defined signal 2", &f.now), 0);
+	assert_string_equal(f.tasks[0].signal, "SIGUSR2");
+	assert_string_equal(events("x"), "Received,Task Setup,Started,Signaling,Signaling");
+	fake_exit(&f, 0, 1, 0);
+	assert_int_equal(alloc_runner_signal_rendered(alloc_runner_task(&f.ar, "x"), "SIGHUP", "hangup", &f.now), ERR_CONFLICT);
+	buf_close(&why);
+}
+
+static void one_task_that_does_not_run_is_not_restarted(void **state)
+{
+	struct buf why = {0};
+
+	(void)state;
+	begin("batch", "", "{\"Name\":\"t\"}");
+	fake_serve(&f);
+	fake_exit(&f, 0, 0, 0);
+	assert_int_equal(alloc_runner_restart(&f.ar, "t", false, &f.now, &why), ERR_CONFLICT);
+	assert_string_equal(buf_text(&why), "Task not running");
+	buf_close(&why);
+	assert_int_equal(alloc_runner_restart(&f.ar, "", false, &f.now, &why), ERR_CONFLICT);
+	assert_string_equal(buf_text(&why), "restart of an alloc that should not run");
 	buf_close(&why);
 }
 
@@ -856,7 +892,7 @@ static void a_task_that_never_ran_and_is_not_wanted_ends(void **state)
 	hand_over(&f, true);
 	adopt_as(&f, 0, ADOPTED_NEVER_RAN);
 	assert_true(alloc_runner_dead(&f.ar));
-	assert_string_equal(events("t"), "Received,Task Setup,Killing,Killed");
+	assert_string_equal(events("t"), "Received,Task Setup,Killing");
 }
 
 static void a_task_that_is_gone_waits_for_a_server_and_runs_again(void **state)
@@ -1189,7 +1225,8 @@ int main(void)
 	        T(a_stop_while_starting_kills_what_was_started),
 	        T(a_stop_while_waiting_for_a_restart_ends_at_once),
 	        T(what_is_stopped_from_the_start_never_runs),
-	        T(a_group_that_runs_too_long_is_ended_and_failed),
+	        T(a_group_that_runs_too_long_is_ended_and_complete),
+	        T(a_service_runs_as_long_as_it_likes),
 	        T(a_failed_task_takes_its_siblings_down),
 	        T(a_task_that_ends_well_leaves_the_others_alone),
 	        T(the_end_of_the_leader_ends_the_others),
@@ -1203,6 +1240,7 @@ int main(void)
 	        T(a_restart_of_all_brings_dead_tasks_back),
 	        T(wishes_that_make_no_sense_are_refused_with_their_texts),
 	        T(a_signal_reaches_one_or_all),
+	        T(one_task_that_does_not_run_is_not_restarted),
 	        T(an_allocation_is_healthy_after_the_least_healthy_time),
 	        T(a_failed_task_is_unhealthy_at_once),
 	        T(the_deadline_makes_unhealthy),

@@ -68,6 +68,9 @@ static void no_attempts_are_told_as_such(void **state)
 	(void)state;
 	assert_int_equal(a.verdict, RESTART_NEVER);
 	assert_string_equal(a.reason, "Policy allows no restarts");
+	a = restart_judge(&r, RESTART_UNRECOVERABLE, 1, 0);
+	assert_int_equal(a.verdict, RESTART_NEVER);
+	assert_string_equal(a.reason, "Policy allows no restarts");
 }
 
 static void what_cannot_be_cured_is_not_tried_again(void **state)

@@ -88,7 +88,7 @@ static void a_kill_tells_its_timeout_or_reason(void **state)
 	assert_int_equal(e.kill_timeout, 3000000000);
 	assert_string_equal(detail(&e, "kill_timeout"), "3s");
 	e = render((struct task_record){.kind = TASK_EVENT_KILLING, .text = why, .fails_task = true});
-	assert_string_equal(e.display_message, "Killing task: max_run_duration exceeded");
+	assert_string_equal(e.display_message, "max_run_duration exceeded");
 	assert_string_equal(e.kill_reason, why);
 	assert_true(e.fails_task);
 	assert_string_equal(detail(&e, "fails_task"), "true");
