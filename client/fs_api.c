@@ -68,6 +68,7 @@ static int fail_errno(struct fs_fault *f, const char *path, int error)
 struct getter {
 	const char *(*get)(const void *ctx, const char *name);
 	const void *ctx;
+	int status; /* Of the fault that a number or a boolean is. */
 };
 
 static const char *text_of(const struct getter *g, const char *name)
@@ -83,21 +84,23 @@ static int parse_number(const struct getter *g, const char *name, int64_t *out, 
 	char *end;
 	long long n;
 
-	if (text[0] == '\0') {
-		return 0;
-	}
 	errno = 0;
 	n = strtoll(text, &end, 10);
-	if (*end != '\0' || strchr(" \t\n\v\f\r", text[0]) != NULL) {
-		return fail(f, 400, "error parsing %s: strconv.ParseInt: parsing \"%.64s\": invalid syntax", name,
+	if (text[0] == '\0' || *end != '\0' || strchr(" \t\n\v\f\r", text[0]) != NULL) {
+		return fail(f, g->status, "error parsing %s: strconv.ParseInt: parsing \"%.64s\": invalid syntax", name,
 			    text);
 	}
 	if (errno == ERANGE) {
-		return fail(f, 400, "error parsing %s: strconv.ParseInt: parsing \"%.64s\": value out of range", name,
+		return fail(f, g->status, "error parsing %s: strconv.ParseInt: parsing \"%.64s\": value out of range", name,
 			    text);
 	}
 	*out = n;
 	return 0;
+}
+
+static bool is_given(const struct getter *g, const char *name)
+{
+	return text_of(g, name)[0] != '\0';
 }
 
 static int parse_bool(const struct getter *g, const char *name, bool *out, struct fs_fault *f)
@@ -117,7 +120,7 @@ static int parse_bool(const struct getter *g, const char *name, bool *out, struc
 			return 0;
 		}
 	}
-	return fail(f, 400, "failed to parse %s field to boolean: strconv.ParseBool: parsing \"%.64s\": invalid syntax",
+	return fail(f, g->status, "failed to parse %s field to boolean: strconv.ParseBool: parsing \"%.64s\": invalid syntax",
 		    name, text);
 }
 
@@ -148,7 +151,8 @@ static int parse_log(const struct getter *g, struct fs_query *q, struct fs_fault
 int fs_query_parse(enum fs_request what, const char *(*get)(const void *ctx, const char *name), const void *ctx,
 		   struct fs_query *out, struct fs_fault *fault)
 {
-	const struct getter g = {get, ctx};
+	/* What is wrong is the user's; nevertheless it is told as 500 of files, as clients know it. */
+	const struct getter g = {get, ctx, what == FS_LOGS ? 400 : 500};
 	struct fs_query q = {.path = text_of(&g, "path"), .task = "", .type = "", .limit = -1};
 	int rv = 0;
 
@@ -157,17 +161,18 @@ int fs_query_parse(enum fs_request what, const char *(*get)(const void *ctx, con
 	} else if (q.path[0] == '\0' && what != FS_LS) {
 		rv = fail(fault, 400, "must provide a file name");
 	}
-	if (rv == 0 && (what == FS_LOGS || what == FS_STREAM || what == FS_READAT)) {
+	if (rv == 0 && (what == FS_READAT || ((what == FS_LOGS || what == FS_STREAM) && is_given(&g, "offset")))) {
 		rv = parse_number(&g, "offset", &q.offset, fault);
 	}
-	if (rv == 0 && what == FS_READAT) {
+	if (rv == 0 && what == FS_READAT && is_given(&g, "limit")) {
 		rv = parse_number(&g, "limit", &q.limit, fault);
+		q.limit = q.limit > 0 ? q.limit : -1;
 	}
 	if (rv == 0 && (what == FS_LOGS || what == FS_STREAM)) {
 		rv = parse_origin(&g, &q.from_end, fault);
 		q.follow = what == FS_STREAM;
 	}
-	if (rv == 0 && (what == FS_LOGS || what == FS_STREAM) && get(ctx, "follow") != NULL) {
+	if (rv == 0 && (what == FS_LOGS || what == FS_STREAM) && is_given(&g, "follow")) {
 		rv = parse_bool(&g, "follow", &q.follow, fault);
 	}
 	if (rv == 0) {
@@ -469,8 +474,10 @@ int fs_stat(int alloc, const char *path, struct arena *mem, struct fs_file *out,
 	}
 	beneath_clean(path, clean, sizeof(clean));
 	rv = describe(strrchr(clean, '/') == NULL ? clean : strrchr(clean, '/') + 1, &st, mem, out);
-	if (rv == 0 && S_ISREG(st.st_mode) && closed_place(real) == NULL) {
-		out->content_type = content_type(alloc, real);
+	if (rv == 0) {
+		out->content_type = S_ISREG(st.st_mode) && st.st_size > 0 && closed_place(real) == NULL
+					    ? content_type(alloc, real)
+					    : "application/octet-stream";
 	}
 	return rv;
 }
@@ -633,6 +640,7 @@ static int open_file(struct fs_reader *r, const struct fs_query *q, struct fs_fa
 	if (r->fd < 0) {
 		return fail_errno(fault, q->path, -r->fd);
 	}
+	snprintf(r->file, sizeof(r->file), "%s", q->path); /* Frames name it as it was asked for. */
 	size = file_size(r->fd);
 	r->at = q->from_end ? (q->offset < size ? size - q->offset : 0) : q->offset;
 	return check_plain_file(r->fd, q->path, fault);

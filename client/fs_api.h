@@ -49,7 +49,7 @@ struct fs_query {
 	const char *type; /* "stdout" or "stderr". */
 	bool from_end;    /* The offset counts back from the end. */
 	int64_t offset;
-	int64_t limit; /* -1: none. */
+	int64_t limit; /* Of readat, above 0; -1: none. */
 	bool follow;
 	bool plain; /* The data as it is, without frames. */
 };
@@ -101,7 +101,7 @@ struct fs_reader {
 	bool is_log;
 	uint64_t index;         /* Of the log's file. */
 	const char *event;      /* "file truncated", "file deleted" */
-	char file[PATH_MAX];    /* What is read, beneath the allocation: "alloc/logs/web.stdout.0". */
+	char file[PATH_MAX];    /* What is read: a log's file "alloc/logs/web.stdout.0", else the path as asked for. */
 	char log[NAME_MAX + 1]; /* "web.stdout" */
 };
 
@@ -114,7 +114,8 @@ void fs_reader_close(struct fs_reader *r);
 /* What comes next: for FS_DATA *n bytes in `to`, which end at r->at of r->file. A file that fails to be read ends. */
 enum fs_next fs_reader_next(struct fs_reader *r, void *to, size_t size, size_t *n);
 
-/* Append the frame for what fs_reader_next() has given, as JSON: {"Offset":10,"Data":"...","File":"..."}. */
+/* Append the frame for what fs_reader_next() has given, as JSON: {"Offset":10,"Data":"...","File":"..."}; for FS_WAIT
+ * an empty one, which says that the stream goes on. */
 void fs_frame_encode(const struct fs_reader *r, enum fs_next what, const void *data, size_t n, struct buf *out);
 
 #endif /* CLIENT_FS_API_H_ */

@@ -47,17 +47,30 @@ static struct client_alloc *find_alloc(struct client *c, struct http_request *re
 	return ca;
 }
 
-static void answer_empty_object(struct http_request *req)
+/* As all writes are answered; the index of the state has no part in what is done here. */
+static void answer_done(struct http_request *req)
 {
 	struct http_response res = {.status = 200};
 
-	buf_str(&res.body, "{}");
+	buf_str(&res.body, "{\"Index\":0}");
+	http_answer(req, &res);
+}
+
+static void answer_nothing(struct http_request *req)
+{
+	struct http_response res = {.status = 200};
+
 	http_answer(req, &res);
 }
 
 static bool body_is_empty(const struct http_request *req)
 {
 	return req->body_len == 0;
+}
+
+static bool body_is_null(const struct http_request *req)
+{
+	return req->body_len == 4 && memcmp(req->body, "null", 4) == 0;
 }
 
 /* What was wrong with a body, in words that begin as those of Go's decoder do. */
@@ -97,7 +110,7 @@ static void signal_cb(void *ctx, struct http_request *req)
 	}
 	rc = alloc_runner_signal(&ca->ar, body.task, body.signal, &now, &why);
 	if (rc == 0) {
-		answer_empty_object(req);
+		answer_done(req);
 	} else {
 		http_answer_text(req, 500, "%s", buf_text(&why));
 	}
@@ -118,14 +131,14 @@ static void restart_cb(void *ctx, struct http_request *req)
 		return;
 	}
 	object_init(&restart_request_type, &body);
-	if (!body_is_empty(req) &&
+	if (!body_is_empty(req) && !body_is_null(req) &&
 	    json_decode(&restart_request_type, &body, req->body, req->body_len, &req->mem, &f) != 0) {
 		fault_text(&f, text);
 		http_answer_text(req, 500, "%s", text);
 		return;
 	}
 	if (alloc_runner_restart(&ca->ar, body.task_name, body.all_tasks, &now, &why) == 0) {
-		answer_empty_object(req);
+		answer_done(req);
 	} else {
 		http_answer_text(req, 500, "%s", buf_text(&why));
 	}
@@ -182,11 +195,11 @@ static void gc_alloc_cb(void *ctx, struct http_request *req)
 		return;
 	}
 	if (!alloc_runner_dead(&ca->ar)) {
-		http_answer_text(req, 500, "failed to collect allocation: not present or not eligible for garbage collection");
+		http_answer_text(req, 500, "No such allocation on client, or allocation not eligible for GC");
 		return;
 	}
 	host_dispose(ca);
-	answer_empty_object(req);
+	answer_nothing(req);
 }
 
 static void gc_cb(void *ctx, struct http_request *req)
@@ -196,7 +209,7 @@ static void gc_cb(void *ctx, struct http_request *req)
 	LIST_EACH(e, &c->allocs) {
 		host_dispose(CONTAINER_OF(e, struct client_alloc, link));
 	}
-	answer_empty_object(req);
+	answer_nothing(req);
 }
 
 /* ---- the node ---- */
@@ -209,6 +222,12 @@ static void node_meta_cb(void *ctx, struct http_request *req)
 static void node_meta_put_cb(void *ctx, struct http_request *req)
 {
 	node_meta_apply(ctx, req);
+}
+
+static void unknown_fs_cb(void *ctx, struct http_request *req)
+{
+	(void)ctx;
+	http_answer_text(req, 404, "Invalid method");
 }
 
 static void unknown_cb(void *ctx, struct http_request *req)
@@ -228,11 +247,8 @@ static void fs_cb(struct client *c, enum fs_request what, struct http_request *r
 		return;
 	}
 	ca = find_alloc(c, req);
-	if (ca != NULL && what == FS_LOGS && http_query(req, "task") != NULL && http_query(req, "task")[0] != '\0' &&
-	    http_query(req, "type") != NULL && alloc_runner_task(&ca->ar, http_query(req, "task")) == NULL) {
-		http_answer_text(req, 400, "unknown task name \"%s\"", http_query(req, "task"));
-	} else if (ca != NULL) {
-		fs_answer(c, ca->id, what, req);
+	if (ca != NULL) {
+		fs_answer(ca, what, req);
 	}
 }
 
@@ -280,6 +296,7 @@ static const struct http_route routes[] = {
 #define X(name, text, capability) {"/v1/client/fs/" text "/:id?", HTTP_BIT_GET, HTTP_LOCAL, capability, OF_ALLOC, fs_##name##_cb},
         FS_REQUESTS(X)
 #undef X
+        {"/v1/client/fs/:what...", HTTP_BITS_ALL, HTTP_LOCAL, NULL, 0, unknown_fs_cb},
 };
 
 /* ---- who may ---- */

@@ -13,7 +13,7 @@
 #include "client/client_int.h"
 #include "proto/error.h"
 
-enum { BATCH_BYTES = 256 << 10, FOLLOW_PAUSE_MS = 200 };
+enum { BATCH_BYTES = 256 << 10, FOLLOW_PAUSE_MS = 200, BEAT_MS = 1000 };
 
 struct fs_call {
 	struct work_item item;
@@ -30,6 +30,7 @@ struct fs_call {
 	struct buf out;     /* The batch. */
 	enum fs_next next;  /* What comes behind it. */
 	int rc;
+	uint32_t quiet_ms; /* For so long there was nothing to tell of what is followed. */
 	bool open, begun, working, ending;
 	char data[FS_FRAME_BYTES];
 };
@@ -56,6 +57,7 @@ static int look_at(struct fs_call *call, int alloc)
 	int rc = fs_stat(alloc, call->query.path, &mem, &file, &call->fault);
 
 	if (rc == 0) {
+		file.name = strcmp(file.name, ".") == 0 ? call->alloc_id : file.name;
 		json_encode(&fs_file_type, &file, &call->out);
 	}
 	arena_close(&mem);
@@ -212,6 +214,16 @@ static void gone_cb(struct http_request *req)
 	}
 }
 
+/* A stream of frames that is silent tells once a second that it goes on. */
+static void beat(struct fs_call *call)
+{
+	call->quiet_ms = call->out.len > 0 || call->next != FS_WAIT ? 0 : call->quiet_ms + FOLLOW_PAUSE_MS;
+	if (call->quiet_ms >= BEAT_MS && is_framed(call)) {
+		fs_frame_encode(&call->reader, FS_WAIT, NULL, 0, &call->out);
+		call->quiet_ms = 0;
+	}
+}
+
 static void pass_on(struct fs_call *call)
 {
 	int rc = call->out.len == 0 ? 0 : http_stream_write(call->req, call->out.at, call->out.len);
@@ -232,7 +244,7 @@ static const char *type_of(const struct fs_call *call)
 	if (call->carry != NULL) {
 		return "application/x-tar";
 	}
-	return call->what == FS_LS || call->what == FS_STAT || is_framed(call) ? NULL : "text/plain; charset=utf-8";
+	return call->what == FS_LS || call->what == FS_STAT || is_framed(call) ? "application/json" : "text/plain; charset=utf-8";
 }
 
 static void begin_answer(struct fs_call *call)
@@ -263,6 +275,7 @@ static void done_cb(struct work_item *item)
 		if (call->rc != 0) {
 			end_stream(call, false);
 		} else {
+			beat(call);
 			pass_on(call);
 		}
 	} else if (call->rc != 0) {
@@ -295,8 +308,22 @@ static const char *get_param(const void *ctx, const char *name)
 	return http_query(ctx, name);
 }
 
-void fs_answer(struct client *c, const char *alloc_id, enum fs_request what, struct http_request *req)
+/* Of a task that has not begun there is no log to wait for. */
+static bool log_is_there(const struct client_alloc *ca, const char *task, struct http_request *req)
 {
+	const struct task_runner *tr = alloc_runner_task(&ca->ar, task);
+
+	if (tr == NULL) {
+		http_answer_text(req, 400, "unknown task name \"%s\"", task);
+	} else if (tr->started_ns == 0) {
+		http_answer_text(req, 404, "task \"%s\" not started yet. No logs available", task);
+	}
+	return tr != NULL && tr->started_ns != 0;
+}
+
+void fs_answer(struct client_alloc *ca, enum fs_request what, struct http_request *req)
+{
+	struct client *c = ca->client;
 	struct fs_fault fault;
 	struct fs_call *call;
 
@@ -314,8 +341,12 @@ void fs_answer(struct client *c, const char *alloc_id, enum fs_request what, str
 		free(call);
 		return;
 	}
+	if (what == FS_LOGS && !log_is_there(ca, call->query.task, req)) {
+		free(call);
+		return;
+	}
 	call->what = what;
-	snprintf(call->alloc_id, sizeof(call->alloc_id), "%s", alloc_id);
+	snprintf(call->alloc_id, sizeof(call->alloc_id), "%s", ca->id);
 	begin_call(call, c, req);
 }
 

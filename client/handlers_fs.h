@@ -8,8 +8,8 @@
 struct client;
 struct client_alloc;
 
-/* Answer, now or later; the allocation is there. */
-void fs_answer(struct client *c, const char *alloc_id, enum fs_request what, struct http_request *req);
+/* Answer, now or later. */
+void fs_answer(struct client_alloc *ca, enum fs_request what, struct http_request *req);
 
 /* Answer with the data of an allocation, as client/carry.h has it. */
 void fs_answer_data(struct client_alloc *ca, struct http_request *req);

@@ -865,9 +865,10 @@ static void signals_and_restarts_reach_the_task(void **state)
 	connect_node();
 	push(1, 1, "run", "service", "", NO_RESTARTS, SHELL("t", "trap 'echo got-usr1' USR1; echo ready; while :; do sleep 0.05; done"));
 	run_until(has_output, "ready", "the task is ready");
-	assert_string_equal(ask(HTTP_POST, path_of("/v1/client/allocation/%s/signal", 1), "{\"Signal\":\"SIGUSR1\"}"), "{}");
+	assert_string_equal(ask(HTTP_POST, path_of("/v1/client/allocation/%s/signal", 1), "{\"Signal\":\"SIGUSR1\"}"),
+	                    "{\"Index\":0}");
 	run_until(has_output, "got-usr1", "the trap's output");
-	assert_string_equal(ask(HTTP_PUT, path_of("/v1/client/allocation/%s/restart", 1), ""), "{}");
+	assert_string_equal(ask(HTTP_PUT, path_of("/v1/client/allocation/%s/restart", 1), "null"), "{\"Index\":0}");
 	run_until(restarted, &once, "the task runs again");
 	assert_string_equal(events(1, "t"), "Received,Task Setup,Started,Signaling,Restart Signaled,Terminated,Restarting,Started");
 }
