@@ -125,8 +125,8 @@ const char *http_query(const struct http_request *req, const char *name);
 const char *http_query_next(const struct http_request *req, const char *name, unsigned *at);
 
 /* Typed parameters. `out` is written only if the parameter is there, so it holds the default before. 0, or ERR_INVALID
- * with the text for the client in req->error. Booleans are 1 t T TRUE true True 0 f F FALSE false False; an empty value
- * is an error, as it is to the API's clients' own libraries. Durations are "1m30s". */
+ * with the text for the client in req->error. Booleans are 1 t T TRUE true True 0 f F FALSE false False, and one without a
+ * value is as good as not there; numbers and durations need one. Durations are "1m30s". */
 int http_query_bool(struct http_request *req, const char *name, bool *out);
 int http_query_int(struct http_request *req, const char *name, int64_t *out);
 int http_query_duration(struct http_request *req, const char *name, int64_t *out_ns);

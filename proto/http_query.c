@@ -237,7 +237,7 @@ int http_query_bool(struct http_request *req, const char *name, bool *out)
 {
 	const char *value = http_query(req, name);
 
-	if (value == NULL || parse_bool(value, out) == 0) {
+	if (value == NULL || value[0] == '\0' || parse_bool(value, out) == 0) {
 		return 0;
 	}
 	return fail(req, arena_printf(&req->mem,

@@ -16,7 +16,7 @@ static int stub_flag(struct query *q, const char *name, unsigned flag)
 	bool on = (q->flags & flag) != 0;
 
 	if (http_query_bool(q->req, name, &on) != 0) {
-		http_answer_text(q->req, 400, "%s", q->req->error);
+		http_answer_text(q->req, 500, "%s", q->req->error);
 		return ERR_INVALID;
 	}
 	q->flags = on ? q->flags | flag : q->flags & ~flag;
@@ -193,7 +193,7 @@ static void propose_stop(struct write *w, const struct uuid *id, bool no_shutdow
 	struct alloc_transition alloc = {uuid_bytes(id), &transition};
 	struct alloc_transitions p;
 
-	transition.migrate = (struct opt){!reschedule, !reschedule};
+	transition.migrate = (struct opt){.at = 1, .set = true}; /* With "reschedule", too, which is said of batch jobs. */
 	transition.reschedule = (struct opt){reschedule, reschedule};
 	object_init(&alloc_transitions_type, &p);
 	p.allocs.at = &alloc;
@@ -214,7 +214,7 @@ void serve_alloc_stop(struct api *api, struct http_request *req)
 	}
 	if (http_query_bool(req, "no_shutdown_delay", &no_shutdown_delay) != 0 ||
 	    http_query_bool(req, "reschedule", &reschedule) != 0) {
-		http_answer_text(req, 400, "%s", req->error);
+		http_answer_text(req, 500, "%s", req->error);
 		return;
 	}
 	w = write_new(api, req);

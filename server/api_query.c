@@ -666,21 +666,42 @@ int query_begin_any_id(struct query *q)
 	return 0;
 }
 
+/* What a prefix must be whatever its letters are; the message for what is wrong with it, or NULL. */
+static const char *prefix_fault(struct query *q)
+{
+	const char *text = q->opt.prefix;
+	size_t len = strlen(text);
+	size_t hyphens = 0;
+
+	for (; *text != '\0'; text++) {
+		hyphens += *text == '-';
+	}
+	return len >= UUID_TEXT ? arena_printf(&q->req->mem, "Invalid UUID length. UUID have %d characters; got %zu",
+					       UUID_TEXT - 1, len)
+	       : hyphens > 4    ? arena_printf(&q->req->mem, "UUID should have maximum of 4 \"-\"; got %zu", hyphens)
+	       : (len - hyphens) % 2 != 0 ? "Input (without hyphens) must be even length"
+					  : NULL;
+}
+
 int query_begin_prefix(struct query *q)
 {
 	struct uuid_prefix *prefix;
+	const char *why;
 	int rv;
 
 	if (q->opt.prefix[0] == '\0') {
 		return 0;
+	}
+	why = prefix_fault(q);
+	if (why != NULL) {
+		http_answer_text(q->req, 500, "%s", why);
+		return ERR_INVALID;
 	}
 	prefix = arena_alloc(&q->req->mem, sizeof(*prefix));
 	rv = prefix != NULL ? uuid_prefix_parse(q->opt.prefix, prefix) : ERR_NOMEM;
 	q->own = prefix;
 	if (rv == ERR_NOMEM) {
 		http_answer_error(q->req, rv);
-	} else if (rv == ERR_RANGE) {
-		http_answer_text(q->req, 500, "Input (without hyphens) must be even length");
 	} else if (rv != 0) {
 		http_answer_text(q->req, 500, "Invalid UUID: \"%s\"", q->opt.prefix);
 	}

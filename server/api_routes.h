@@ -32,7 +32,7 @@
 	  "list-scaling-policies|list-jobs&list-scaling-policies|read-job")                                    \
 	X(scaling_policy, HTTP_BIT_GET, "/v1/scaling/policy/:id", "any/read-scaling-policy|read-job")          \
 	X(allocs, HTTP_BIT_GET, "/v1/allocations", "read-job")                                                 \
-	X(alloc, HTTP_BIT_GET, "/v1/allocation/:id", "alloc/read-job")                                         \
+	X(alloc, HTTP_BIT_GET, "/v1/allocation/:id?", "alloc/read-job")                                        \
 	X(evals, HTTP_BIT_GET, "/v1/evaluations", "read-job")                                                  \
 	X(evals_count, HTTP_BIT_GET, "/v1/evaluations/count", "read-job")                                      \
 	X(eval, HTTP_BIT_GET, "/v1/evaluation/:id", "eval/read-job")                                           \
@@ -173,6 +173,7 @@
 	X(client_fs_readat, HTTP_BIT_GET, "/v1/client/fs/readat/:id?", "alloc/read-fs", ANY_SERVER)            \
 	X(client_fs_stream, HTTP_BIT_GET, "/v1/client/fs/stream/:id?", "alloc/read-fs", ANY_SERVER)            \
 	X(client_fs_logs, HTTP_BIT_GET, "/v1/client/fs/logs/:id?", "alloc/read-logs", ANY_SERVER)              \
+	X(client_fs_unknown, HTTP_BITS_ALL, "/v1/client/fs/:what...", "open", ANY_SERVER)                      \
 	X(client_stats, HTTP_BIT_GET | HTTP_BITS_WRITE, "/v1/client/stats", "node:read", ANY_SERVER)           \
 	X(client_gc, HTTP_BIT_GET | HTTP_BITS_WRITE, "/v1/client/gc", "node:write", ANY_SERVER)                \
 	X(client_metadata, HTTP_BIT_GET | HTTP_BIT_POST, "/v1/client/metadata", "node:read;node:write", ANY_SERVER) \

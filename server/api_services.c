@@ -313,8 +313,10 @@ const struct query_kind query_job_services = {
 
 static int find_alloc_services(struct query *q)
 {
+	const struct alloc_row *row = state_alloc(q->v, &q->id);
+
 	query_table(q, TABLE_SERVICES);
-	return state_alloc(q->v, &q->id) != NULL ? 0 : ERR_NOTFOUND;
+	return row != NULL && query_ns_is(q, job_row_ns(row->job)) ? 0 : ERR_NOTFOUND;
 }
 
 static void open_alloc_services(struct query *q, struct rows *r)
@@ -327,7 +329,7 @@ static const struct list_kind alloc_service_list = {
 const struct query_kind query_alloc_services = {.begin = query_begin_id,
 						.find = find_alloc_services,
 						.list = &alloc_service_list,
-						.missing = "alloc not found"};
+						.missing = "allocation not found"};
 
 /* ---- writes ---- */
 

@@ -404,7 +404,7 @@ def wrong_methods_are_refused():
 # ---- one job
 
 def stop_takes_its_options():
-    for tail, status in (("?purge=maybe", 500), ("?purge=", 500), ("?global=x", 500), ("?no_shutdown_delay=x", 500), ("?eval_priority=x", 500), ("?eval_priority=101", 400), ("?eval_priority=-1", 400)):
+    for tail, status in (("?purge=maybe", 500), ("?global=x", 500), ("?no_shutdown_delay=x", 500), ("?eval_priority=x", 500), ("?eval_priority=101", 400), ("?eval_priority=-1", 400)):
         name = register()
         ask("DELETE", at(name, tail)).want(status)
         same(read(at(name))["Stop"], False, tail)
@@ -415,6 +415,7 @@ def stop_takes_its_options():
     same((done["Priority"], done["TriggeredBy"]), (99, "job-deregister"))
     got = read(at(name))
     same((got["Stop"], got["Version"]), (True, 1))
+    same(len(ask("DELETE", at(register(), "?purge=")).want(200).json["EvalID"]), 36)
     for tail in ("?purge=1", "?purge=true"):
         same(len(ask("DELETE", at(register(), tail)).want(200).json["EvalID"]), 36)
     for tail in ("", "?purge=true", "?namespace=other"):

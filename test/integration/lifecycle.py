@@ -184,8 +184,9 @@ def max_run_duration_ends_a_batch_task():
     found = until(15, lambda: "it has ended: %s" % (describe(a),), lambda: (lambda x: x["ClientStatus"] in ("complete", "failed") and x)(alloc(a)))
     took = seconds(state(a)["FinishedAt"]) - seconds(state(a)["StartedAt"])
     check(0.8 * SECOND < took < 4 * SECOND, "it ran", took)
-    same((found["ClientStatus"], found["ClientDescription"]), ("failed", "Failed tasks"))
-    told(event(a, "Killing"), "Killing task: max_run_duration exceeded", kill_reason="max_run_duration exceeded", fails_task="true")
+    same((found["ClientStatus"], found["ClientDescription"]), ("complete", "allocation exceeded max_run_duration"))
+    same(state(a)["Failed"], False)
+    told(event(a, "Killing"), "allocation exceeded max_run_duration", kill_reason="allocation exceeded max_run_duration")
 
 
 # ---- restarts
@@ -268,6 +269,58 @@ def a_stopped_allocation_is_replaced_and_tells_its_evaluation():
     same(alloc(a)["NextAllocation"], other["ID"])
     same(alloc(other["ID"])["PreviousAllocation"], a)
     check(state(other["ID"]) and seconds(state(other["ID"])["StartedAt"]) >= seconds(state(a)["FinishedAt"]), "it did not wait")
+    stop(j)
+
+
+def a_stopped_batch_allocation_is_replaced_too():
+    for how in ("", "?reschedule=true"):
+        a, j = begin([task()])
+        runs(a)
+        server().put("/v1/allocation/%s/stop%s" % (a, how), {}).want(200)
+        ended(a)
+        same(alloc(a)["DesiredDescription"], "alloc is being migrated")
+        other = until(10, "another", lambda: [x for x in lab().running(j, 1) if x["ID"] != a])[0]
+        same((other["Name"], alloc(other["ID"])["PreviousAllocation"]), (alloc(a)["Name"], a))
+        stop(j)
+
+
+# ---- files
+
+def frames_come_at_once_and_a_silent_stream_tells_that_it_goes_on():
+    a, j = begin([shell("echo one; sleep 2.5; echo two; sleep 600")])
+    runs(a)
+    until(5, "its output", lambda: logs(a) == "one\n")
+    c = server().connection()
+    c.request("GET", "/v1/client/fs/logs/%s?task=t&type=stdout&follow=true" % a)
+    r = c.getresponse()
+    same((r.status, r.getheader("Content-Type")), (200, "application/json"))
+    text = b""
+    while b"dHdvCg==" not in text:
+        text += r.read1()
+    c.close()
+    frames = [json.loads(x) for x in re.findall(r"\{[^}]*\}", text.decode())]
+    same((frames[0], frames[-1]), ({"Offset": 4, "Data": "b25lCg==", "File": "alloc/logs/t.stdout.0"},
+                                   {"Offset": 8, "Data": "dHdvCg==", "File": "alloc/logs/t.stdout.0"}))
+    check({} in frames[1:-1], frames)
+    stop(j)
+
+
+def wrong_parameters_of_files_are_told():
+    a, j = begin([shell("printf hello > local/f; sleep 600"), named("later", "sleep 600", Driver="mock_driver", Config={"start_block_for": "60s"})])
+    until(5, "a file", lambda: server().get("/v1/client/fs/stat/%s?path=t/local/f" % a).status == 200)
+    for path, status, text in (("readat/%s?path=t/local/f", 500, 'error parsing offset: strconv.ParseInt: parsing "": invalid syntax'),
+                               ("readat/%s?path=t/local/f&offset=1&limit=x", 500, 'error parsing limit: strconv.ParseInt: parsing "x": invalid syntax'),
+                               ("readat/%s?path=t/local/f&offset=1&limit=0", 200, "ello"),
+                               ("stream/%s?path=t/local/f&follow=x", 500, 'failed to parse follow field to boolean: strconv.ParseBool: parsing "x": invalid syntax'),
+                               ("logs/%s?task=t&type=stdout&follow=x", 400, 'failed to parse follow field to boolean: strconv.ParseBool: parsing "x": invalid syntax'),
+                               ("logs/%s?task=nobody&type=stdout", 400, 'unknown task name "nobody"'),
+                               ("logs/%s?task=later&type=stdout", 404, 'task "later" not started yet. No logs available'),
+                               ("nothing/%s", 404, "Invalid method")):
+        for agent in lab().servers + lab().clients:
+            r = agent.get("/v1/client/fs/" + path % a)
+            same((r.status, r.text), (status, text))
+    same(server().read("/v1/client/fs/stat/%s?path=/" % a)["Name"], a)
+    same(json.loads(server().get("/v1/client/fs/stream/%s?path=/t/local/f&follow=false" % a).text)["File"], "/t/local/f")
     stop(j)
 
 
@@ -389,5 +442,6 @@ if __name__ == "__main__":
         a_kill_signal_of_its_own_is_sent, shutdown_delay_is_waited_for_and_can_be_skipped, max_run_duration_ends_a_batch_task,
         times_and_counts_of_restarts_are_told, mode_delay_waits_for_the_next_interval, at_most_ten_events_are_kept_the_newest,
         a_signal_is_told_and_delivered, a_restart_is_told_and_counted, a_stopped_allocation_is_replaced_and_tells_its_evaluation,
+        a_stopped_batch_allocation_is_replaced_too, frames_come_at_once_and_a_silent_stream_tells_that_it_goes_on, wrong_parameters_of_files_are_told,
         a_task_that_takes_too_much_memory_is_killed_and_told_so, a_task_may_use_as_much_memory_as_its_maximum, shares_of_cpu_are_felt,
         what_tasks_use_is_told_for_all_and_for_one, rotation_loses_no_byte, rotation_keeps_as_many_files_as_it_may, the_first_event_is_told_at_once)

@@ -60,8 +60,10 @@ CASE(stubs_have_what_is_asked_for)
 	bed_is(&b, "0.AllocatedResources.Tasks.t.Memory.MemoryMB", "10");
 	bed_want(&b, "GET", "/v1/allocations?task_states=false", NULL, 200, NULL);
 	bed_is(&b, "0.TaskStates", "null");
-	bed_want(&b, "GET", "/v1/allocations?resources=perhaps", NULL, 400, NULL);
-	bed_want(&b, "GET", "/v1/allocations?task_states=perhaps", NULL, 400, NULL);
+	bed_want(&b, "GET", "/v1/allocations?resources=perhaps", NULL, 500, NULL);
+	bed_want(&b, "GET", "/v1/allocations?task_states=perhaps", NULL, 500, NULL);
+	bed_want(&b, "GET", "/v1/allocations?task_states=&resources=", NULL, 200, NULL);
+	bed_is(&b, "0.AllocatedResources", "none");
 	bed_want(&b, "GET", "/v1/allocations?filter=ClientStatus%20==%20%22running%22", NULL, 200, NULL);
 	assert_int_equal(bed_length(&b, ""), 1);
 	bed_want(&b, "GET", "/v1/allocations?filter=ClientStatus%20==%20%22lost%22", NULL, 200, "[]");
@@ -136,10 +138,11 @@ CASE(an_allocation_is_stopped)
 		 NULL);
 	row = state_alloc(b.kit.v, &ids[1]);
 	assert_int_equal(row->flags & (ALLOC_MIGRATE | ALLOC_RESCHEDULE | ALLOC_NO_SHUTDOWN_DELAY),
-			 ALLOC_RESCHEDULE | ALLOC_NO_SHUTDOWN_DELAY);
+			 ALLOC_MIGRATE | ALLOC_RESCHEDULE | ALLOC_NO_SHUTDOWN_DELAY);
 	bed_want(&b, "POST", "/v1/allocation/" U "/stop", NULL, 404, "allocation not found");
 	bed_want(&b, "POST", "/v1/allocation/xyz/stop", NULL, 500, NULL);
-	bed_want(&b, "POST", "/v1/allocation/" U "/stop?reschedule=x", NULL, 400, NULL);
+	bed_want(&b, "POST", "/v1/allocation/" U "/stop?reschedule=x", NULL, 500,
+		 "Failed to parse value of \"reschedule\" (x) as a bool: strconv.ParseBool: parsing \"x\": invalid syntax");
 }
 
 /* ---- asked of the node ---- */
@@ -239,18 +242,24 @@ CASE(a_node_that_cannot_be_reached_is_told)
 
 CASE(a_node_is_asked_for_itself)
 {
+	const char *body;
+	const char *id;
 	struct kept k;
 
 	bed_want(&b, "GET", "/v1/client/stats", NULL, 400, "No local Node and node_id not provided");
 	bed_want(&b, "GET", "/v1/client/stats?node_id=xyz", NULL, 500, NULL);
-	bed_start(&b, &k, "GET", "/v1/client/stats?node_id=" U, NULL);
+	bed_want(&b, "GET", "/v1/client/stats?node_id=" U, NULL, 404, "Unknown node \"" U "\"");
+	place(1);
+	id = kit_text(&b.kit, &node);
+	bed_start(&b, &k, "GET", bed_quote(&b, "/v1/client/stats?node_id=%s", id), NULL);
 	assert_int_equal(b.where, CORE_TO_NODE);
-	assert_string_equal(b.to, U);
+	assert_string_equal(b.to, id);
 	bed_answer(&b, 200, "there");
 	kept_close(&k);
-	bed_start(&b, &k, "POST", "/v1/client/metadata", "{\"NodeID\":\"" U "\",\"Meta\":{\"a\":null}}");
-	assert_string_equal(b.to, U);
-	assert_string_equal(b.forwarded->body, "{\"NodeID\":\"" U "\",\"Meta\":{\"a\":null}}");
+	body = bed_quote(&b, "{\"NodeID\":\"%s\",\"Meta\":{\"a\":null}}", id);
+	bed_start(&b, &k, "POST", "/v1/client/metadata", body);
+	assert_string_equal(b.to, id);
+	assert_string_equal(b.forwarded->body, body);
 	bed_answer(&b, 200, "there");
 	kept_close(&k);
 	b.info.node_id = "11111111-2222-3333-4444-555555555555";

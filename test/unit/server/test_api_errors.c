@@ -87,7 +87,7 @@ CASE(ids_are_whole_and_prefixes_even)
 	static const char *const ids[] = {
 		"/v1/allocation/xyz", "/v1/evaluation/xyz", "/v1/node/xyz", "/v1/deployment/xyz",
 		"/v1/evaluation/xyz/allocations", "/v1/deployment/allocations/xyz",
-		"/v1/client/fs/ls/xyz", "/v1/client/allocation/xyz/stats",
+		"/v1/client/fs/ls/xyz", "/v1/client/allocation/xyz/stats", "/v1/allocation/",
 	};
 	static const char *const lists[] = {"/v1/allocations", "/v1/evaluations", "/v1/nodes", "/v1/deployments"};
 
@@ -104,7 +104,12 @@ CASE(ids_are_whole_and_prefixes_even)
 		assert_non_null(strstr(bed_text(&b), "must be even length"));
 		bed_want(&b, "GET", arena_printf(&b.kit.mem, "%s?prefix=zz", lists[i]), NULL, 500, NULL);
 		assert_non_null(strstr(bed_text(&b), "Invalid UUID"));
-		bed_want(&b, "GET", arena_printf(&b.kit.mem, "%s?prefix=" U "00", lists[i]), NULL, 500, NULL);
+		bed_want(&b, "GET", arena_printf(&b.kit.mem, "%s?prefix=zzz", lists[i]), NULL, 500, NULL);
+		assert_non_null(strstr(bed_text(&b), "must be even length"));
+		bed_want(&b, "GET", arena_printf(&b.kit.mem, "%s?prefix=" U "00", lists[i]), NULL, 500,
+			 "Invalid UUID length. UUID have 36 characters; got 38");
+		bed_want(&b, "GET", arena_printf(&b.kit.mem, "%s?prefix=a-b-c-d-e-f", lists[i]), NULL, 500,
+			 "UUID should have maximum of 4 \"-\"; got 5");
 		bed_want(&b, "GET", arena_printf(&b.kit.mem, "%s?prefix=" U, lists[i]), NULL, 200, "[]");
 	}
 }

@@ -106,7 +106,9 @@ CASE(jobs_and_allocations_tell_their_services)
 	bed_want(&b, "GET", bed_quote(&b, "/v1/allocation/%s/services", kit_text(&b.kit, &allocs[1])), NULL, 200, NULL);
 	assert_int_equal(bed_length(&b, ""), 1);
 	bed_is(&b, "0.Port", "81");
-	bed_want(&b, "GET", "/v1/allocation/deadbeef-0000-0000-0000-000000000000/services", NULL, 404, "alloc not found");
+	bed_want(&b, "GET", "/v1/allocation/deadbeef-0000-0000-0000-000000000000/services", NULL, 404, "allocation not found");
+	bed_want(&b, "GET", bed_quote(&b, "/v1/allocation/%s/services?namespace=other", kit_text(&b.kit, &allocs[1])), NULL, 404,
+		 "allocation not found");
 }
 
 CASE(a_service_is_waited_for)
