@@ -102,14 +102,14 @@ static void tick_cb(uv_timer_t *timer)
 /* Run the loop until the condition holds; what took too long fails. */
 static void run_until(bool (*cond)(const void *arg), const void *arg, const char *what)
 {
-	uint64_t end = uv_hrtime() + UINT64_C(20000000000);
+	uint64_t end = uv_hrtime() + UINT64_C(60000000000);
 	uv_timer_t tick;
 
 	uv_timer_init(&w.loop, &tick);
 	uv_timer_start(&tick, tick_cb, 5, 5);
 	while (!cond(arg)) {
 		if (uv_hrtime() > end) {
-			fail_msg("not within 20 s: %s", what);
+			fail_msg("not within 60 s: %s", what);
 		}
 		uv_run(&w.loop, UV_RUN_ONCE);
 	}
@@ -559,7 +559,7 @@ static void tasks_outlive_their_agent(void **state)
 	before = events(1, "t");
 	snprintf(kept, sizeof(kept), "%s", before);
 	close_agent(false);
-	usleep(700000); /* The second task ends while nobody looks. */
+	usleep(3000000); /* The second task ends while nobody looks. */
 	open_agent();
 	connect_node();
 	push(1, 1, "run", "service", "", "", SLEEP("t"));
@@ -568,7 +568,7 @@ static void tasks_outlive_their_agent(void **state)
 	assert_string_equal(events(1, "t"), kept);
 	await(2, "failed");
 	assert_int_equal(told(2, "t")->events.at[3].exit_code, 3);
-	assert_true(told(2, "t")->finished_at - told(2, "t")->started_at < 650 * MS);
+	assert_true(told(2, "t")->finished_at - told(2, "t")->started_at < 2500 * MS);
 	push(1, 1, "stop", "service", "", "", SLEEP("t"));
 	await(1, "complete");
 }
@@ -630,7 +630,7 @@ static void a_task_that_nobody_remembers_does_not_run_on(void **state)
 	connect_node();
 	push(1, 1, "run", "service", "", "", SHELL("t", "echo $$ >local/pid; exec sleep 600"));
 	await(1, "running");
-	for (i = 0; i < 500 && (file_of(1, "t/local/pid") == NULL || file_of(1, "t/local/pid")[0] == '\0'); i++) {
+	for (i = 0; i < 6000 && (file_of(1, "t/local/pid") == NULL || file_of(1, "t/local/pid")[0] == '\0'); i++) {
 		usleep(10000);
 	}
 	pid = atoi(file_of(1, "t/local/pid"));
@@ -641,7 +641,7 @@ static void a_task_that_nobody_remembers_does_not_run_on(void **state)
 	snprintf(path, sizeof(path), "%s/allocs/%s", w.state_dir, id_of(1));
 	assert_int_equal(truncate(path, 100), 0);
 	open_agent();
-	for (i = 0; i < 100 && kill(pid, 0) == 0; i++) {
+	for (i = 0; i < 3000 && kill(pid, 0) == 0; i++) {
 		usleep(10000);
 	}
 	assert_int_not_equal(kill(pid, 0), 0);

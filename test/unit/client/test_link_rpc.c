@@ -300,7 +300,7 @@ static void tick_cb(uv_timer_t *timer)
 /* Run until *value is at least that. */
 static void run_until(const unsigned *value, unsigned want)
 {
-	uint64_t end = uv_hrtime() + UINT64_C(10000000000);
+	uint64_t end = uv_hrtime() + UINT64_C(60000000000);
 	uv_timer_t tick;
 
 	uv_timer_init(&loop, &tick);
@@ -434,7 +434,7 @@ static void a_server_that_says_nothing_is_given_up_in_about_a_second(void **stat
 	link_->ops->servers(link_, &learned);
 	run_until(&ups, 1);
 	assert_ptr_equal(present(), &servers[1]);
-	assert_true(uv_hrtime() - begin < UINT64_C(2500000000));
+	assert_true(uv_hrtime() - begin < UINT64_C(6000000000));
 }
 
 static void servers_that_are_told_of_are_remembered(void **state)

@@ -123,7 +123,7 @@ static inline void world_tick(uv_timer_t *timer)
  * is told. */
 static inline void world_close_host(struct world *w)
 {
-	int64_t end = world_now_ns(CLOCK_MONOTONIC) + 20 * (int64_t)1000000000;
+	int64_t end = world_now_ns(CLOCK_MONOTONIC) + 60 * (int64_t)1000000000;
 	uv_timer_t tick;
 
 	uv_timer_init(&w->loop, &tick);
@@ -147,10 +147,12 @@ static inline void world_close(struct world *w)
 	nftw(w->dir, world_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Run the loop until *flag, for at most that long; whether it came. */
+/* Run the loop until *flag, for at most that long; whether it came. What is to come within seconds may take a minute
+ * more. */
 static inline bool world_run(struct world *w, const bool *flag, int64_t at_most_ms)
 {
-	int64_t end = world_now_ns(CLOCK_MONOTONIC) + at_most_ms * 1000000;
+	int64_t patience = flag != NULL && at_most_ms >= 1000 ? 60000 : 0;
+	int64_t end = world_now_ns(CLOCK_MONOTONIC) + (at_most_ms + patience) * 1000000;
 	uv_timer_t tick;
 
 	uv_timer_init(&w->loop, &tick);
@@ -277,7 +279,7 @@ static inline void world_await_file(struct world *w, const char *below)
 	char text[64];
 	int i;
 
-	for (i = 0; i < 500 && world_read(w, below, text, sizeof(text))[0] == '\0'; i++) {
+	for (i = 0; i < 6000 && world_read(w, below, text, sizeof(text))[0] == '\0'; i++) {
 		if (w->host != NULL) {
 			world_run(w, NULL, 10);
 		} else {
@@ -306,7 +308,7 @@ static inline bool world_await_death(pid_t pid)
 {
 	int i;
 
-	for (i = 0; i < 500 && world_is_alive(pid); i++) {
+	for (i = 0; i < 6000 && world_is_alive(pid); i++) {
 		usleep(10000);
 	}
 	return !world_is_alive(pid);

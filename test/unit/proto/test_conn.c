@@ -638,10 +638,9 @@ static void frames_too_long_are_refused_here_and_close_there(void **state)
 
 static void garbage_closes(void **state)
 {
-	unsigned seed = (unsigned)time(NULL);
+	unsigned seed = unit_seed();
 
 	(void)state;
-	print_message("seed %u\n", seed);
 	srandom(seed);
 	for (int round = 0; round < 300; round++) {
 		char bytes[64];
@@ -1002,10 +1001,9 @@ static void soak(unsigned seed)
 
 static void random_traffic_keeps_every_promise(void **state)
 {
-	unsigned seed = (unsigned)time(NULL);
+	unsigned seed = unit_seed();
 
 	(void)state;
-	print_message("seed %u\n", seed);
 	for (unsigned i = 0; i < 60; i++) {
 		soak(seed + i);
 	}

@@ -444,10 +444,9 @@ static void random_traffic_is_all_answered(void **state)
 	static const char *const targets[] = {"/echo", "/big?n=100", "/big?n=400000", "/big?n=900000&shared"};
 	enum { MANY = 60 };
 	static struct kept k[MANY];
-	unsigned seed = (unsigned)time(NULL);
+	unsigned seed = unit_seed();
 
 	(void)state;
-	print_message("seed %u\n", seed);
 	for (unsigned round = 0; round < 20; round++) {
 		srandom(seed + round);
 		for (int i = 0; i < MANY; i++) {

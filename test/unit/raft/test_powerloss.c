@@ -374,7 +374,7 @@ static int run_record(struct run *r, unsigned steps, bool large, enum power_faul
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		alarm(60);
+		alarm(200);
 		log_set_level(LOG_ERROR + 1);
 		work(r, steps, large);
 		_exit(0);

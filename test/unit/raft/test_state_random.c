@@ -1,6 +1,6 @@
 /* Random streams of commands on three servers: `a` applies entries of several commands, `b` too, and is saved and
  * restored now and then, `c` applies the same commands one by one. All must have the same state after each entry. Views
- * that are held for a while must not change. STATE_SEED and STATE_ENTRIES set what is run. */
+ * that are held for a while must not change. SEED and STATE_ENTRIES set what is run. */
 #include "test/unit/unit.h"
 
 #include <time.h>
@@ -1008,7 +1008,7 @@ static void servers_come_to_the_same_state(void **state)
 
 	(void)state;
 	run(1, entries);
-	run(from_env("STATE_SEED", (uint64_t)time(NULL)), entries);
+	run(unit_seed(), entries);
 }
 
 int main(void)

@@ -147,11 +147,12 @@ static void side_close(struct side *s)
 	dir_close(&s->dir);
 }
 
-/* Runs the loop, as io.c does, until it is true, or for a while. */
+/* Runs the loop, as io.c does, until it is true, or for a while: where that is a second, what is to come may take a
+ * minute more. */
 #define RUN_UNTIL(truth, ms, ...)                                                                                      \
 	do {                                                                                                           \
 		struct side *all_[] = {__VA_ARGS__};                                                                   \
-		uint64_t end_ = uv_hrtime() / 1000000 + (ms);                                                          \
+		uint64_t end_ = uv_hrtime() / 1000000 + (ms) + ((ms) < 1000 ? 0 : 60000);                              \
 		while (!(truth) && uv_hrtime() / 1000000 < end_) {                                                     \
 			for (size_t i_ = 0; i_ < sizeof(all_) / sizeof(*all_); i_++) {                                 \
 				transport_tick(&all_[i_]->t);                                                          \

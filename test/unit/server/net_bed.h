@@ -9,7 +9,7 @@
 #include "proto/stream.h"
 #include "server/server.h"
 
-enum { SERVERS = 5, PATIENCE_MS = 15000, BODY_MAX = 4 << 20, KNOWN_MAX = 4096 };
+enum { SERVERS = 5, PATIENCE_MS = 60000, BODY_MAX = 4 << 20, KNOWN_MAX = 4096 };
 
 /* One place where a server can stand; its addresses and its directory stay. */
 struct bed {

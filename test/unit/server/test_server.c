@@ -15,7 +15,7 @@
 #include "proto/error.h"
 #include "server/server.h"
 
-enum { PATIENCE_MS = 10000, BODY_MAX = 1 << 20 };
+enum { PATIENCE_MS = 60000, BODY_MAX = 1 << 20 };
 
 static char dir[64];
 static char rpc[32];
