@@ -26,7 +26,7 @@ def note(failed):
     BED["failed"] |= failed
 
 
-def ask(agent, method, path, token, body=None, timeout=10):
+def ask(agent, method, path, token, body=None, timeout=60):
     return agent.ask(method, path, body, headers={"X-Nomad-Token": token} if token else {}, timeout=timeout)
 
 
@@ -186,13 +186,13 @@ def a_node_knows_tokens_while_servers_are_away():
     try:
         end = time.monotonic() + 5  # Longer than token_ttl.
         while time.monotonic() < end:
-            ask(target, "GET", "/v1/client/stats", token, timeout=30).want(200)
+            ask(target, "GET", "/v1/client/stats", token, timeout=60).want(200)
             time.sleep(0.5)
-        check(ask(target, "GET", "/v1/client/stats", bed["tokens"]["node-w"][::-1], timeout=30).status in (403, 500), "a token nobody knows")
+        check(ask(target, "GET", "/v1/client/stats", bed["tokens"]["node-w"][::-1], timeout=60).status in (403, 500), "a token nobody knows")
     finally:
         for s in bed["lab"].servers:
             s.signal(signal.SIGCONT)
-    until(20, "servers are back", lambda: ask(target, "GET", "/v1/client/stats", bed["tokens"]["node-w"], timeout=15).status == 200)
+    until(20, "servers are back", lambda: ask(target, "GET", "/v1/client/stats", bed["tokens"]["node-w"], timeout=60).status == 200)
 
 
 def data_moves_to_another_node():

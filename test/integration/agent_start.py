@@ -34,7 +34,7 @@ class Process:
     def log(self):
         return open(self.log_path, errors="replace").read()
 
-    def get(self, path, timeout=10):
+    def get(self, path, timeout=60):
         c = http.client.HTTPConnection(self.ip, 4646, timeout=timeout)
         try:
             c.request("GET", path)
@@ -47,7 +47,7 @@ class Process:
         def look():
             check(self.p.poll() is None, "it has ended:", self.log())
             try:
-                return self.get("/v1/agent/self", timeout=2).status == 200
+                return self.get("/v1/agent/self", timeout=5).status == 200
             except OSError:
                 return False
         until(10, lambda: "HTTP at %s: %s" % (self.ip, self.log()), look)
@@ -57,14 +57,14 @@ class Process:
         """Seconds that it took; it must be in order."""
         began = time.monotonic()
         self.p.send_signal(number)
-        code = self.p.wait(10)
+        code = self.p.wait(60)
         took = time.monotonic() - began
         check(code == 0, "exit code", code, self.log())
         return took
 
     def refused(self, *pieces):
         """It ends by itself, with status 1, and says why."""
-        code = self.p.wait(10)
+        code = self.p.wait(60)
         check(code == 1 and all(p in self.log() for p in pieces), "want", pieces, "and exit code 1; got", code, self.log())
 
 
@@ -85,7 +85,7 @@ def server(more="", expect=1):
 def a_client_ends_within_a_second():
     for number in (signal.SIGTERM, signal.SIGINT):
         took = client().await_http().end(number)
-        check(SANITIZED or took < 1, "it took", took)
+        SANITIZED or quick(took, 1, "ending")
 
 
 def a_server_ends_within_a_second():
@@ -93,12 +93,12 @@ def a_server_ends_within_a_second():
         p = server().await_http()
         until(10, lambda: "a leader: " + p.log(), lambda: p.get("/v1/status/leader").text != '""')
         took = p.end(number)
-        check(SANITIZED or took < 1, "it took", took)
+        SANITIZED or quick(took, 1, "ending")
 
 
 def a_server_without_a_cluster_ends_within_a_second():
     took = server(expect=3).await_http().end()
-    check(SANITIZED or took < 1, "it took", took)
+    SANITIZED or quick(took, 1, "ending")
 
 
 def requests_that_wait_do_not_hold_up_the_end():
@@ -117,7 +117,7 @@ def requests_that_wait_do_not_hold_up_the_end():
     took = p.end()
     for t in threads:
         t.join()
-    check(SANITIZED or took < 1, "it took", took)
+    SANITIZED or quick(took, 1, "ending")
     check(len(answers) == 20 and all(a in (500, 503, "cut") for a in answers), answers)
 
 
@@ -238,9 +238,10 @@ def a_client_alone_answers_for_itself():
     p.get("/v1/metrics?format=prometheus").want(200, "nomad_client_connected 0\n")
     p.get("/v1/client/fs/ls/").want(400, "must provide a valid alloc id")
     began = time.monotonic()
-    p.get("/v1/jobs", timeout=20).want(500, "No cluster leader")
+    p.get("/v1/jobs").want(500, "No cluster leader")
     took = time.monotonic() - began
-    check(4.5 < took < 8, "given up after", took)
+    check(4.5 < took, "given up after", took)
+    quick(took, 8, "giving up")
     p.end()
 
 

@@ -54,9 +54,9 @@ def a_dev_agent_runs_a_job_and_cleans_up():
         check(len(os.listdir(dev.dir)) == 1, os.listdir(dev.dir))
         began = time.monotonic()
         dev.p.send_signal(number)
-        same(dev.p.wait(10), 0, dev.log())
+        same(dev.p.wait(60), 0, dev.log())
         took = time.monotonic() - began
-        check(SANITIZED or took < 1, "it took", took)
+        SANITIZED or quick(took, 1, "ending")
         check(not [p for p in pids if is_alive(p)], "tasks live on")
         same(os.listdir(dev.dir), [])
     return "a ready node after %.2f s, ended in %.2f s" % (ready, took)
@@ -116,18 +116,12 @@ def a_clients_port_passes_on_what_is_not_its_own():
             c.get("/v1/client/allocation/%s/stats" % a["ID"]).want(200, "ResourceUsage")
     one.get("/v1/client/fs/ls/00000000-0000-0000-0000-000000000000").want(404, "Unknown allocation")
     # A blocking query wakes.
-    index = one.get("/v1/jobs").index
-    woken = []
-    t = threading.Thread(target=lambda: woken.append(one.get("/v1/jobs?index=%d&wait=20s" % index, timeout=30).index))
-    t.start()
-    time.sleep(0.3)
-    check(not woken)
+    waiter = Waiter(one.get, "/v1/jobs")
     two.register(idle())
-    t.join(5)
-    check(woken and woken[0] > index, woken, index)
+    waiter.answer().want(200)
     # A body that is large, and an answer that is.
     big = idle(Meta={"k": "x" * 900000})
-    one.register(big, timeout=20)
+    one.register(big)
     same(one.read("/v1/job/" + big["ID"])["Meta"]["k"], "x" * 900000)
 
 
@@ -137,18 +131,18 @@ def a_clients_port_outlives_its_server():
     check(client.read("/v1/nodes"))
     for s in list(lab.servers):
         s.kill()
-        answer = client.put("/v1/jobs", {"Job": idle()}, timeout=20)
+        answer = client.put("/v1/jobs", {"Job": idle()})
         if "the outcome is unknown" in answer.text:  # It was on its way to the one that died. Others get through.
-            answer = client.put("/v1/jobs", {"Job": idle()}, timeout=20)
+            answer = client.put("/v1/jobs", {"Job": idle()})
         answer.want(200)
-        check(client.read("/v1/nodes", timeout=20))
+        check(client.read("/v1/nodes"))
         s.start()
         lab.leader()
     for s in lab.servers:
         s.kill()
     began = time.monotonic()
-    client.get("/v1/jobs", timeout=20).want(500, "No cluster leader")
-    check(time.monotonic() - began < 8)
+    client.get("/v1/jobs").want(500, "No cluster leader")
+    quick(time.monotonic() - began, 8, "giving up")
 
 
 def a_client_without_servers_can_be_told_of_some():

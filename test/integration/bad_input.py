@@ -31,7 +31,7 @@ def unharmed():
     no_sanitizer_reports(l)
 
 
-def raw(agent, data, port=4646, timeout=5, shut=True):
+def raw(agent, data, port=4646, timeout=60, shut=True):
     """Sends bytes and returns everything that comes until the other side closes."""
     got = b""
     with socket.create_connection((agent.ip, port), timeout) as s:
@@ -118,7 +118,7 @@ def unknown_ids_and_paths_are_told():
                              ("/v1/job/%00", None), ("/v1/job/" + "a" * 6000, None), ("/v1/jobs?index=x", 400), ("/v1/jobs?wait=x&index=1", 400),
                              ("/v1/jobs?index=-1", 400), ("/v1/jobs?index=99999999999999999999", 400), ("/v1/allocations?prefix=%zz", None),
                              ("/v1/jobs?" + "&".join("a%d=1" % i for i in range(500)), None), ("/v1/jobs?filter=((((", 400)):
-            r = agent.get(path, timeout=15)
+            r = agent.get(path, timeout=60)
             check(r.status == status if status else 200 <= r.status < 600, agent, path[:60], "want", status, "got", r.status, r.text[:200])
     unharmed()
 
@@ -142,11 +142,11 @@ def half_open_and_silent_connections_do_not_keep_others_out():
     for agent in agents():
         held = []
         for i in range(40):
-            s = socket.create_connection((agent.ip, 4646), 5)
+            s = socket.create_connection((agent.ip, 4646), 60)
             s.sendall((b"", b"GET /v1/jo", b"PUT /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")[i % 3])
             held.append(s)
         check(agent.read("/v1/status/leader"))
-        extra = [socket.create_connection((agent.ip, 4646), 5) for _ in range(40)]  # More than one address may have.
+        extra = [socket.create_connection((agent.ip, 4646), 60) for _ in range(40)]  # More than one address may have.
         time.sleep(0.3)
         for s in held + extra:
             s.close()
@@ -155,7 +155,7 @@ def half_open_and_silent_connections_do_not_keep_others_out():
 
 
 def slow_senders_do_not_slow_the_others():
-    slow = [socket.create_connection((s.ip, 4646), 5) for s in lab().servers for _ in range(10)]
+    slow = [socket.create_connection((s.ip, 4646), 60) for s in lab().servers for _ in range(10)]
     head = b"PUT /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
     times = []
     for at in range(60):
@@ -170,14 +170,14 @@ def slow_senders_do_not_slow_the_others():
     for s in slow:
         s.close()
     times.sort()
-    check(times[len(times) // 2] < 0.2, "reads took", times[-5:])
+    quick(times[len(times) // 2], 0.2, "reads", times[-5:])
     unharmed()
 
 
 def clients_that_leave_in_the_middle_are_forgotten():
     for agent in agents():
         for i in range(60):
-            s = socket.create_connection((agent.ip, 4646), 5)
+            s = socket.create_connection((agent.ip, 4646), 60)
             body = json.dumps({"Job": idle(new_id("gone"))}).encode()
             s.sendall((b"GET /v1/jobs?index=999999&wait=60s HTTP/1.1\r\nHost: a\r\n\r\n",
                        b"PUT /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body,
@@ -209,7 +209,7 @@ def silent_and_many_rpc_connections_are_bounded():
     for port in (4647, 4648):
         for i in range(70):
             try:
-                s = socket.create_connection((server.ip, port), 5)
+                s = socket.create_connection((server.ip, port), 60)
                 if i % 2:
                     s.sendall(bytes([i % 8]))
                 held.append(s)
@@ -218,7 +218,7 @@ def silent_and_many_rpc_connections_are_bounded():
     check(lab().servers[0].read("/v1/status/leader"))
     lab().followers()[0].register(idle(lab().kept[1], Priority=66))
     began, cut = time.monotonic(), 0
-    while held and time.monotonic() - began < 15:
+    while held and time.monotonic() - began < 120:
         for s in list(held):
             s.settimeout(0.05)
             try:
@@ -232,9 +232,10 @@ def silent_and_many_rpc_connections_are_bounded():
                 s.close()
                 held.remove(s)
     left = len(held)
+    quick(time.monotonic() - began, 15, "cutting those that said nothing:", left)
     for s in held:
         s.close()
-    same(left, 0, "connections that said nothing, still open after 15 s")
+    same(left, 0, "connections that said nothing, still open after two minutes")
     unharmed()
 
 

@@ -5,6 +5,8 @@ Prints `ok NAME` or `not ok NAME: why` for each case and exits non-zero on a fai
 under $BUILD, or in the working directory. Only the standard library is used."""
 import http.server, json, os, signal, subprocess, sys, tempfile, threading, time, urllib.parse
 
+from cases import Failure, check, quick, run_one
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ALLOC = "0a1b2c3d-1111-2222-3333-444444444444"
 OTHER_ALLOC = "0a1b9999-1111-2222-3333-444444444444"
@@ -21,15 +23,6 @@ def find_program():
 
 
 DROVER = find_program()
-
-
-class Failure(Exception):
-    pass
-
-
-def check(truth, *why):
-    if not truth:
-        raise Failure(" ".join(str(w) for w in why) or "check failed")
 
 
 # ---- the server
@@ -92,7 +85,7 @@ def run(*words, env=None, stdin=b"", server=None):
     if server:
         full["NOMAD_ADDR"] = server.url
     return Result(subprocess.run([DROVER, *words], env=full, input=stdin, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, timeout=30))
+                                 stderr=subprocess.PIPE, timeout=120))
 
 
 # ---- what it answers
@@ -447,7 +440,7 @@ def logs_are_printed():
     def out(*words):
         s = cluster(**{"GET /v1/client/fs/logs/" + ALLOC: logs})
         p = subprocess.run([DROVER, "alloc", "logs", "-address", s.url, *words], stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, timeout=30)
+                           stderr=subprocess.PIPE, timeout=120)
         check(p.returncode == 0, p.stderr)
         return p.stdout
 
@@ -735,7 +728,7 @@ def variables_are_shown_listed_and_purged():
 
 
 def a_command_runs_while_a_lock_is_held():
-    held, taken, renewed = dict(VAR, Lock={"ID": "l1", "TTL": "300ms", "LockDelay": "15s"}), [], []
+    held, taken, renewed = dict(VAR, Lock={"ID": "l1", "TTL": "2s", "LockDelay": "15s"}), [], []
 
     def serve(request):
         if "lock-acquire" in request["raw"]:
@@ -748,7 +741,7 @@ def a_command_runs_while_a_lock_is_held():
         return 200, VAR
     lose = False
     s = Server({("PUT", "/v1/var/app/db"): serve})
-    run("var", "lock", "-ttl", "20s", "app/db", "sleep 0.5; exit 7", server=s).want(7)
+    run("var", "lock", "-ttl", "20s", "app/db", "sleep 3; exit 7", server=s).want(7)
     check(len(taken) == 2 and taken[0]["Lock"]["TTL"] == "20s", taken)
     check(len(renewed) >= 2, renewed)
     check("lock-release" in s.requests[-1]["raw"], s.requests[-1]["raw"])
@@ -757,7 +750,7 @@ def a_command_runs_while_a_lock_is_held():
     del renewed[:]
     began = time.monotonic()
     run("var", "lock", "app/db", "sleep 30", server=s).want(1, "the lock is lost")
-    check(time.monotonic() - began < 10, "the command went on")
+    quick(time.monotonic() - began, 10, "ending the command")
     run("var", "lock", "app/db", server=s).want(1)
 
 
@@ -881,16 +874,17 @@ def a_dev_agent_leaves_nothing_behind():
     for sig in (signal.SIGTERM, signal.SIGINT):
         with tempfile.TemporaryDirectory() as base:
             p = agent("-dev", "-bind", "127.0.93.7", "-config", ports, "-node", "n7", env={"TMPDIR": base})
-            end, lines = time.time() + 10, []
+            end, lines = time.time() + 60, []
             while time.time() < end and not any(b"HTTP at 127.0.93.7:14646" in line for line in lines):
                 lines.append(p.stdout.readline())
             check(any(b'server and client "n7"' in line for line in lines), lines)
             check(len(os.listdir(base)) == 1, os.listdir(base))
             began = time.time()
             p.send_signal(sig)
-            rest, _ = p.communicate(timeout=10)
+            rest, _ = p.communicate(timeout=60)
+            took = time.time() - began
             check(p.returncode == 0, p.returncode, lines, rest)
-            check(time.time() - began < 1, "ending took", time.time() - began)
+            quick(took, 1, "ending")
             check(os.listdir(base) == [], os.listdir(base))
     os.unlink(ports)
 
@@ -916,13 +910,9 @@ def main():
     for case in CASES:
         if len(sys.argv) > 1 and sys.argv[1] not in case.__name__:
             continue
-        try:
-            case()
-            passed += 1
-            print("ok " + case.__name__, flush=True)
-        except (Failure, subprocess.TimeoutExpired) as why:
-            failed += 1
-            print("not ok %s: %s" % (case.__name__, why), flush=True)
+        kind, note = run_one(case)
+        passed, failed = passed + (kind == "ok"), failed + (kind != "ok")
+        print("%s %s%s" % (kind, case.__name__, ": " + note if note else ""), flush=True)
     print("%d passed, %d failed" % (passed, failed))
     sys.exit(1 if failed else 0)
 

@@ -131,9 +131,9 @@ def much_output_and_much_input_go_through_unharmed():
 
         thread = threading.Thread(target=feed)
         thread.start()
-        s.sock.settimeout(30)
+        s.sock.settimeout(120)
         s.run()
-        thread.join(10)
+        thread.join(120)
         check(s.out == data, "%d bytes of %d came back" % (len(s.out), len(data)))
         same(s.code, 0)
 
@@ -162,7 +162,7 @@ def command_of(pid):
 def who_does_not_let_itself_be_fed_is_waited_for():
     lab, alloc = bed()
     s = sh(lab.servers[2], alloc, "sleep 6.5; wc -c")
-    s.sock.settimeout(20)
+    s.sock.settimeout(120)
     block = b"x" * (64 << 10)
 
     def feed():
@@ -173,7 +173,7 @@ def who_does_not_let_itself_be_fed_is_waited_for():
     thread = threading.Thread(target=feed)
     thread.start()
     s.run()
-    thread.join(10)
+    thread.join(120)
     same((s.out.strip(), s.code), (b"%d" % (40 * len(block)), 0))
 
 
@@ -359,7 +359,7 @@ def an_action_of_a_job_runs():
     same(wrong(BED["job"], allocID="11111111-2222-3333-4444-555555555555")[0], 404)
 
 
-def cli(agent, *words, stdin=b"", seconds=20):
+def cli(agent, *words, stdin=b"", seconds=120):
     done = subprocess.run([DROVER, *words], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds,
                           env=dict(ENVIRONMENT, NOMAD_ADDR=agent.url))
     return done.returncode, done.stdout, done.stderr
@@ -396,19 +396,27 @@ def the_command_line_gives_its_terminal():
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
     seen = [b""]
 
-    def expect(text):
-        end = time.monotonic() + 10
+    def comes(text, seconds):
+        end = time.monotonic() + seconds
         while text not in seen[0]:
-            check(time.monotonic() < end and select.select([fd], [], [], 10)[0], "waited for", text, "came:", seen[0][-300:])
+            if not select.select([fd], [], [], max(0, end - time.monotonic()))[0]:
+                return False
             seen[0] += os.read(fd, 65536)
+        return True
+
+    def expect(text):
+        check(comes(text, 60), "waited for", text, "came:", seen[0][-300:])
 
     expect(b"$" if os.getuid() else b"#")
     os.write(fd, b"stty size\r")
     expect(b"33 77")
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
-    time.sleep(0.3)
-    os.write(fd, b"stty size; sleep 4326\r")
+    for _ in range(30):  # The new size is a message of its own, which what is typed may overtake.
+        os.write(fd, b"stty size\r")
+        if comes(b"20 60", 1):
+            break
     expect(b"20 60")
+    os.write(fd, b"sleep 4326\r")
     until(10, "it sleeps", lambda: any("4326" in command_of(p) for p in task_pids(lab, alloc)))
     os.write(fd, b"\x03")
     os.write(fd, b"echo co''de $?; exit 6\r")
@@ -554,7 +562,7 @@ def an_agent_that_stops_ends_its_sessions_and_does_not_wait_for_them():
     server = lab.followers()[0]
     for agent in (server, lab.clients[0]):
         s = sh(agent, alloc, "echo on; exec sleep 4324").expect(b"on")
-        check(agent.end() < 4, "it took too long to end")
+        quick(agent.end(), 4, "ending")
         try:
             s.run()
             check(s.closed[0] in (1001, 1011), s.closed)

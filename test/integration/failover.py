@@ -38,7 +38,7 @@ def a_leader_killed_under_writes_loses_nothing():
         leader.start()
         lab.leader()
     note = settle(lab, w)
-    check(max(times) < 2 or SANITIZED, "killed until written again:", times)
+    SANITIZED or quick(max(times), 2, "from the kill to the next write:", times)
     return "killed until written again: %s s; %s" % (" ".join("%.2f" % t for t in times), note)
 
 
@@ -52,7 +52,8 @@ def followers_killed_under_writes_are_not_noticed_and_catch_up():
         leader, n = lab.leader(), len(w.acked)
         until(5, "writes go on", lambda: len(w.acked) > n + 20)
         follower.start()
-        check(lab.leader() is leader, "the leader changed")
+        if lab.leader() is not leader:
+            raise Slow("the leader changed")
     return settle(lab, w)
 
 
@@ -209,7 +210,7 @@ def queries_parked_across_a_failover_wake_with_the_next_write():
 
     def park(server, into):
         try:
-            into.append(server.get("/v1/job/%s?index=%d&wait=30s" % (name, index), timeout=40))
+            into.append(server.get("/v1/job/%s?index=%d&wait=120s" % (name, index), timeout=150))
         except (OSError, http.client.HTTPException) as e:
             into.append(e)
     threads = [threading.Thread(target=park, args=a) for a in ((waiter, answers), (leader, lost))]
@@ -217,13 +218,13 @@ def queries_parked_across_a_failover_wake_with_the_next_write():
         t.start()
     time.sleep(0.3)
     leader.kill()
-    threads[1].join(5)
+    threads[1].join(60)
     check(lost and not isinstance(lost[0], Answer), "the killed leader answered", lost)
     lab.leader(other_than=leader)
     check(not answers, "a failover alone woke the query:", answers and (answers[0].status, answers[0].text[:200], answers[0].index, index))
     other = [s for s in lab.live() if s is not waiter][0]
     other.register(idle(name, Priority=77))
-    threads[0].join(5)
+    threads[0].join(60)
     check(answers and answers[0].want(200).json["Priority"] == 77, "not woken")
 
 
@@ -242,7 +243,7 @@ def every_agent_ends_within_a_second():
             until(10, "%s answers" % agent, agent.try_read, "/v1/agent/self")
             lab.leader()
     note = settle(lab, w)
-    check(max(times) < 1 or SANITIZED, times)
+    SANITIZED or quick(max(times), 1, times)
     return "%s s; %s" % (" ".join("%.2f" % t for t in times), note)
 
 
@@ -259,7 +260,7 @@ def a_stopped_leader_hands_on_without_a_gap():
         lab.leader()
         time.sleep(0.5)
     note = settle(lab, w)
-    check(w.gap_s() < 1 or SANITIZED, "no write was acknowledged for", w.gap_s())
+    SANITIZED or quick(w.gap_s(), 1, "a write")
     return "longest gap %.2f s; %s" % (w.gap_s(), note)
 
 

@@ -25,6 +25,7 @@ import threading
 import time
 import warnings
 
+from cases import Slow, quick
 from websocket import WebSocket
 
 warnings.simplefilter("ignore", DeprecationWarning)  # Old versions of TLS are asked for to be refused.
@@ -97,7 +98,7 @@ class Server(object):
         check(line and line[0] == "port", "the server did not start:", line)
         self.port, self.rpc = int(line[1]), int(line[2])
 
-    def connect(self, timeout=10, window=0, host="127.0.0.1", plain=False):
+    def connect(self, timeout=60, window=0, host="127.0.0.1", plain=False):
         s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         s.settimeout(timeout)
         if window:
@@ -117,7 +118,7 @@ class Server(object):
         except OSError:
             return True
 
-    def http(self, timeout=20):
+    def http(self, timeout=60):
         if TLS:
             return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=CONTEXT)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
@@ -133,13 +134,13 @@ class Server(object):
     def stats(self):
         return json.loads(self.ask("GET", "/stats").text)
 
-    def wait_for(self, name, value, seconds=10):
+    def wait_for(self, name, value, seconds=60):
         end = time.time() + seconds
         while self.stats()[name] != value:
             check(time.time() < end, "waited for", name, "=", value, "and got", self.stats())
             time.sleep(0.02)
 
-    def stop(self, seconds=20):
+    def stop(self, seconds=60):
         """Ends the server and looks at how it ended."""
         began = time.time()
         self.process.stdin.close()
@@ -447,7 +448,7 @@ def too_many_connections_are_refused():
     for _ in range(3):
         check(server.refuses())
     held.pop().close()
-    end = time.time() + 5
+    end = time.time() + 60
     while server.refuses():
         check(time.time() < end, "still refused")
         time.sleep(0.1)
@@ -472,14 +473,19 @@ def too_many_requests_from_an_address_are_refused_for_a_while():
     took = time.time() - began
     good = sum(r.status == 200 for r in answers)
     check(4 <= good <= 4 + 5 * took + 1, good, took)
+    if good == 12 and took > 1.5:
+        raise Slow("twelve requests took %.1f s: too long to be too many" % took)
     check(good < 12, "none was refused")
     for r in answers:
         if r.status != 200:
             same((r.status, r.headers["Retry-After"]), (429, "1"))
     c = server.http()  # On one connection, which stays.
-    c.request("GET", "/hello")
-    r = c.getresponse()
-    r.read()
+    for _ in range(20):  # A moment's pause is worth a request.
+        c.request("GET", "/hello")
+        r = c.getresponse()
+        r.read()
+        if r.status == 429:
+            break
     same(r.status, 429)
     time.sleep(1.1)
     c.request("GET", "/hello")
@@ -490,8 +496,11 @@ def too_many_requests_from_an_address_are_refused_for_a_while():
     check(server.stats()["limited"] >= 12 - good)
     server.stop()
     server = Server(requests_per_s=0.5)
+    began = time.time()
     same(server.ask("GET", "/hello").status, 200)
     r = server.ask("GET", "/hello")
+    if time.time() - began > 0.9:
+        raise Slow("two requests took more than a second")
     same((r.status, r.headers["Retry-After"]), (429, "2"))
     server.stop()
 
@@ -504,7 +513,7 @@ def answers_that_are_not_taken_are_bounded_all_together():
         held.append(server.connect(window=4096))
         held[-1].sendall(get("/json?n=10000000"))
     time.sleep(0.5)
-    server.wait_for("conns", 4, 40)  # Three of them, and who asks.
+    server.wait_for("conns", 4)  # Three of them, and who asks.
     server.stop()
 
 
@@ -525,7 +534,7 @@ def bodies_under_way_are_bounded_all_together():
     for s in held:
         s.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 1000000)
     time.sleep(6)
-    server.wait_for("conns", 5, 10)  # Four bodies and this question.
+    server.wait_for("conns", 5)  # Four bodies and this question.
     server.stop()
 
 
@@ -538,7 +547,7 @@ def slow_and_silent_senders_are_cut():
     slow_body.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
     began = time.time()
     ended = {}
-    while time.time() - began < 8 and len(ended) < 3:
+    while time.time() - began < 60 and len(ended) < 3:
         for name, s in (("idle", idle), ("head", slow_head), ("body", slow_body)):
             if name in ended:
                 continue
@@ -556,7 +565,9 @@ def slow_and_silent_senders_are_cut():
         same(recv_answer(busy)[0], 200)
         time.sleep(0.2)
     check(set(ended) == {"idle", "head", "body"}, ended)
-    check(1.4 < ended["head"] < 5 and 1.4 < ended["body"] < 5 and 2.9 < ended["idle"] < 6, ended)
+    check(1.4 < ended["head"] and 1.4 < ended["body"] and 2.9 < ended["idle"], ended)
+    quick(max(ended["head"], ended["body"]), 5, ended)
+    quick(ended["idle"], 6, ended)
     check(server.stats()["timeouts"] >= 3)
     server.stop()
 
@@ -568,9 +579,12 @@ def readers_that_do_not_read_are_cut():
     for path in ("/json?n=20000000", "/stream?n=1000&size=100000"):
         held.append(server.connect(window=4096))
         held[-1].sendall(get(path))
-    time.sleep(0.5)
-    same(server.stats()["streams"], 1)
-    server.wait_for("conns", 1, 10)
+    began = time.time()
+    while server.stats()["streams"] != 1:
+        if time.time() - began > 0.8:
+            raise Slow("the stream has begun too late, or been seen too late")
+        time.sleep(0.02)
+    server.wait_for("conns", 1)
     same(server.stats()["streams"], 0)
     server.stop()
 
@@ -596,12 +610,13 @@ def ten_thousand_parked_requests_are_released_in_slices(server):
     n = 2000 if SANITIZED else 1000 if TLS else 10000  # In TLS each costs us more than the server.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    check(hard > n + 100, "too few open files allowed:", hard)
+    check(hard > 1000, "too few open files allowed:", hard)
+    n = min(n, hard - 300)
     first = server.stats()
     held = [server.connect() for _ in range(n)]
     for s in held:
         s.sendall(get("/park"))
-    server.wait_for("parked", n, 30)
+    server.wait_for("parked", n)
     time.sleep(0.5)  # They are watched by now.
     parked = server.stats()
     same(parked["gone"], first["gone"])
@@ -612,7 +627,7 @@ def ten_thousand_parked_requests_are_released_in_slices(server):
         check(status == 200 and rest == b"" and body.startswith(b"[{"), status, rest)
     took = time.time() - began
     after = server.stats()
-    check(after["turn_us"] < (200000 if SANITIZED or TLS else 50000), "longest turn", after["turn_us"], "us")
+    quick(after["turn_us"] / 1e6, 0.2 if SANITIZED or TLS else 0.05, "the longest turn")
     print("# %d parked: %.1f KiB each, released in %.0f ms, longest turn %.1f ms"
           % (n, (parked["rss_kb"] - first["rss_kb"]) / n, took * 1000, after["turn_us"] / 1000))
     for s in held[:100]:  # And they go on.
@@ -620,7 +635,7 @@ def ten_thousand_parked_requests_are_released_in_slices(server):
         same(recv_answer(s)[:2], (200, b'"hello"'))
     for s in held:
         s.close()
-    server.wait_for("conns", 1, 30)
+    server.wait_for("conns", 1)
 
 
 def take_ticket(s):
@@ -630,18 +645,18 @@ def take_ticket(s):
         s.recv(1)
         raise Wrong("nothing has been asked")
     except ssl.SSLWantReadError:
-        s.settimeout(10)
+        s.settimeout(60)
 
 
 @case
 def other_answers_do_not_wait_for_all_that_is_released(server):
-    n = 2500 if TLS else 1000 if SANITIZED else 4000
+    n = min(2500 if TLS else 1000 if SANITIZED else 4000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 300)
     other = server.connect()
     for _ in range(3):  # We may be the slower one.
         held = [server.connect() for _ in range(n)]
         for s in held:
             s.sendall(get("/park"))
-        server.wait_for("parked", n, 30)
+        server.wait_for("parked", n)
         time.sleep(0.5)  # They are watched by now.
         for s in held if TLS else ():
             take_ticket(s)
@@ -745,7 +760,7 @@ def many_requests_at_once_from_many_threads(server):
 def pair(**options):
     there = Server()
     here = Server(peer=there.rpc, **options)
-    end = time.time() + 5
+    end = time.time() + 60
     while here.ask("GET", "/hello?far").status != 200:
         check(time.time() < end, "no connection")
         time.sleep(0.05)
@@ -786,7 +801,7 @@ def bursts_from_afar_are_not_left_lying():
             s.sendall(get("/json?far&n=40000"))
         for s in held:
             same(recv_answer(s)[0], 200)
-        check(SANITIZED or time.time() - began < 0.6, "it took", time.time() - began)
+        SANITIZED or quick(time.time() - began, 0.6)
     here.stop()
     there.stop()
 
@@ -840,7 +855,7 @@ def a_peer_that_dies_is_told_and_found_again():
     r = here.ask("POST", "/echo?far", b"x")
     same((r.status, r.text), (500, b"No cluster leader"))
     again = Server(rpc=there.rpc)
-    end = time.time() + 5
+    end = time.time() + 60
     while here.ask("POST", "/echo?far", b"x").status != 200:
         check(time.time() < end, "not found again")
         time.sleep(0.05)
@@ -850,7 +865,7 @@ def a_peer_that_dies_is_told_and_found_again():
 
 @case
 def requests_that_cannot_be_passed_on_now_are_kept_a_while():
-    here, there = pair(hold_ms=4000)
+    here, there = pair(hold_ms=30000)
     there.process.kill()
     there.process.wait()
     answers = []
@@ -900,7 +915,8 @@ def stopping_while_busy_answers_and_ends():
     idle = server.connect()
     time.sleep(0.2)
     took = server.stop()
-    check(0.4 < took < 4, "it took", took)
+    check(0.4 < took, "it took", took)
+    quick(took, 4)
     for s in parked:
         check(recv_all(s).startswith(b"HTTP/1.1 503 "), "a parked request's answer")
     check(b'"later"' in recv_all(others["/later?ms=300"]), "an answer within the grace")
@@ -1031,7 +1047,7 @@ def slow_handshakes_are_cut():
     silent, slow, busy = server.connect(plain=True), server.connect(plain=True), server.connect()
     record = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 400
     began, ended = time.time(), {}
-    for i in range(100):
+    for i in range(400):
         for name, s in (("silent", silent), ("slow", slow)):
             if name not in ended:
                 try:
@@ -1048,7 +1064,8 @@ def slow_handshakes_are_cut():
         same(recv_answer(busy)[0], 200)
         if len(ended) == 2:
             break
-    check(len(ended) == 2 and min(ended.values()) > 1.4 and max(ended.values()) < 8, ended)
+    check(len(ended) == 2 and min(ended.values()) > 1.4, ended)
+    quick(max(ended.values()), 8, ended)
     server.stop()
 
 
@@ -1069,7 +1086,7 @@ def what_comes_behind_the_end_of_a_stream_is_thrown_away():
     except OSError:
         pass
     check(SANITIZED or server.stats()["rss_kb"] - before < 10000, "it is kept", before, server.stats())
-    server.wait_for("conns", 1, 10)
+    server.wait_for("conns", 1)
     server.stop()
 
 
@@ -1165,13 +1182,19 @@ def main():
     for fn in CASES:
         if ONLY not in fn.__name__:
             continue
-        try:
-            fn(shared) if fn.__code__.co_argcount else fn()
-            passed += 1
-            print("ok", fn.__name__)
-        except Exception as err:
-            failed += 1
-            print("not ok %s: %s: %s" % (fn.__name__, type(err).__name__, err))
+        for left in (2, 1, 0):
+            try:
+                fn(shared) if fn.__code__.co_argcount else fn()
+                passed += 1
+                print("ok", fn.__name__)
+                break
+            except Exception as err:
+                if left and isinstance(err, Slow):
+                    print("# once more: %s: %s" % (fn.__name__, err), flush=True)
+                    continue
+                failed += 1
+                print("not ok %s: %s: %s" % (fn.__name__, type(err).__name__, err))
+                break
         sys.stdout.flush()
     try:
         shared.stop()

@@ -139,14 +139,15 @@ def a_failed_prestart_task_keeps_the_main_task_from_starting():
 # ---- ends
 
 def a_kill_timeout_is_followed_by_sigkill_and_bounded_by_the_node():
-    a, j = begin([dict(shell("trap '' INT; while :; do sleep 0.1; done"), KillTimeout=60 * SECOND)], kind="service")
+    a, j = begin([dict(shell("trap '' INT; echo up; while :; do sleep 0.1; done"), KillTimeout=60 * SECOND)], kind="service")
     runs(a)
-    time.sleep(0.3)
+    until(5, "the trap is set", lambda: logs(a) == "up\n")
     began = time.monotonic()
     stop(j)
     ended(a)
     took = time.monotonic() - began
-    check(1.8 < took < 5, "it took", took)
+    check(1.8 < took, "it took", took)
+    quick(took, 5, "killing")
     told(event(a, "Killing"), "Sent interrupt. Waiting 2s before force killing", kill_timeout="2s")
     e = event(a, "Terminated")
     same((e["ExitCode"], e["Signal"]), (137, 9))
@@ -172,7 +173,7 @@ def shutdown_delay_is_waited_for_and_can_be_skipped():
         ended(a)
         took = time.monotonic() - began
         if skip:
-            check(took < 1, "it took", took)
+            quick(took, 1, "ending without the delay")
             told(event(a, "Skipping shutdown delay"), "Skipping shutdown_delay of 1.2s before killing the task.")
         else:
             check(took >= 1.2, "it took", took)
@@ -183,7 +184,8 @@ def max_run_duration_ends_a_batch_task():
     a, _ = begin([task()], group={"MaxRunDuration": SECOND})
     found = until(15, lambda: "it has ended: %s" % (describe(a),), lambda: (lambda x: x["ClientStatus"] in ("complete", "failed") and x)(alloc(a)))
     took = seconds(state(a)["FinishedAt"]) - seconds(state(a)["StartedAt"])
-    check(0.8 * SECOND < took < 4 * SECOND, "it ran", took)
+    check(0.8 * SECOND < took, "it ran", took)
+    quick(took / SECOND, 4, "running")
     same((found["ClientStatus"], found["ClientDescription"]), ("complete", "allocation exceeded max_run_duration"))
     same(state(a)["Failed"], False)
     told(event(a, "Killing"), "allocation exceeded max_run_duration", kill_reason="allocation exceeded max_run_duration")
@@ -209,10 +211,10 @@ def times_and_counts_of_restarts_are_told():
 
 def mode_delay_waits_for_the_next_interval():
     a, j = begin([shell("exit 1")], kind="service",
-                 group={"RestartPolicy": {"Attempts": 1, "Interval": 5 * SECOND, "Delay": 100 * MS, "Mode": "delay"}})
+                 group={"RestartPolicy": {"Attempts": 1, "Interval": 120 * SECOND, "Delay": 100 * MS, "Mode": "delay"}})
     until(10, lambda: "a delay: %s" % (describe(a),), lambda: any("applying a delay" in e["DisplayMessage"] for e in state(a)["Events"]))
     e = [e for e in state(a)["Events"] if "applying a delay" in e["DisplayMessage"]][0]
-    check(3 * SECOND < e["StartDelay"] <= 5 * SECOND, e)
+    check(60 * SECOND < e["StartDelay"] <= 120 * SECOND, e)
     same(state(a)["State"], "pending")
     stop(j)
     ended(a, "complete")
@@ -362,15 +364,16 @@ def a_task_may_use_as_much_memory_as_its_maximum():
 def shares_of_cpu_are_felt():
     """Two tasks on one processor, one with four times the shares of the other."""
     can_limit()
-    spin = "taskset -p 1 $$ >/dev/null; i=0; while :; do i=$((i+1)); done"
+    spin = "taskset -cp %d $$ >/dev/null; i=0; while :; do i=$((i+1)); done" % min(os.sched_getaffinity(0))
     both = [begin([limited(spin, Resources={"CPU": cpu, "MemoryMB": 20})], kind="service") for cpu in (100, 400)]
     for a, _ in both:
         runs(a)
-    time.sleep(2)
 
     def used(a):
         return sum(sum(map(int, open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[11:13])) for pid in task_pids(lab(), a))
-    few, many = [used(a) for a, _ in both]
+    before = [used(a) for a, _ in both]
+    time.sleep(2)
+    few, many = [used(a) - was for (a, _), was in zip(both, before)]
     for _, j in both:
         stop(j)
     check(many > 2 * few, "ticks:", few, many)
@@ -382,11 +385,11 @@ def what_tasks_use_is_told_for_all_and_for_one():
     runs(a, "one")
     runs(a, "two")
     path = "/v1/client/allocation/%s/stats" % a
-    server().read(path)
-    time.sleep(0.5)
+    percent = lambda name: server().read(path)["Tasks"][name]["ResourceUsage"]["CpuStats"]["Percent"]
+    until(10, "the one is busy", lambda: percent("one") > 10)
+    until(10, "the other is not", lambda: percent("two") < 10)
     all_of = server().read(path)
     same(sorted(all_of["Tasks"]), ["one", "two"])
-    check(all_of["Tasks"]["one"]["ResourceUsage"]["CpuStats"]["Percent"] > 10 > all_of["Tasks"]["two"]["ResourceUsage"]["CpuStats"]["Percent"], all_of)
     check(all_of["ResourceUsage"]["MemoryStats"]["RSS"] > 0 and all_of["Timestamp"] > 10 ** 18, all_of)
     same(list(server().read(path + "?task=two")["Tasks"]), ["two"])
     server().get(path + "?task=three").want(500, 'has no task "three"')
@@ -432,7 +435,7 @@ def the_first_event_is_told_at_once():
             index = r.index
         delays.append(time.time() - seconds(s["StartedAt"]) / SECOND)
         stop(j)
-    check(SANITIZED or min(delays) < 0.05, "delays:", delays)
+    SANITIZED or quick(min(delays), 0.05, "delays:", delays)
     return "after %s ms" % ", ".join("%.0f" % (d * 1000) for d in delays)
 
 

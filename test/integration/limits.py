@@ -26,7 +26,7 @@ def lab():
     return LAB[0]
 
 
-def connect(agent, port=4646, source="127.0.0.1", timeout=20, window=None):
+def connect(agent, port=4646, source="127.0.0.1", timeout=60, window=None):
     s = socket.socket()
     s.settimeout(timeout)
     if window:
@@ -108,8 +108,9 @@ def slow_ones_are_cut():
             got = receive(s)
             check(len(got) < 5000000 and b" 200 OK" in got[:20], a, what, "it all came:", len(got))
         else:
-            check(is_cut(s, max(1, began + seconds - time.monotonic())), a, what, "is not cut after", seconds)
+            check(is_cut(s, 60), a, what, "is not cut")
             check(time.monotonic() - began > 8, a, what, "was cut too early")
+            quick(time.monotonic() - began, seconds + 1, "cutting", what)
     others_are_served()
 
 
@@ -130,11 +131,11 @@ def http_connections_of_an_address_are_counted():
 def rpc_connections_of_an_address_are_counted():
     """Before they have said anything, too: the places of those that have not are for all."""
     held = [connect(server(), 4647, source="127.0.0.31") for _ in range(40)]
-    until(5, "those beyond the twelve are closed", lambda: sum(is_cut(s, 0.01) for s in held) == 40 - 12)
+    until(5, "those beyond the twelve are closed", lambda: sum(is_cut(s, 0.01) for s in held) >= 40 - 12)
     check(hello(server(), source="127.0.0.32"), "another address is not heard")
     began = time.monotonic()
     until(6, "those that say nothing are closed", lambda: sum(is_cut(s, 0.01) for s in held) == 40)
-    check(time.monotonic() - began < 5, "the hand-shake's time does not hold")
+    quick(time.monotonic() - began, 5, "cutting those that said nothing")
 
 
 def frame(size, kind=1):
@@ -156,8 +157,8 @@ def before_a_hello_little_is_taken():
     s = connect(server(), 4647, source="127.0.0.33")
     s.sendall(first + frame(1 << 20))
     began = time.monotonic()
-    check(is_cut(s, 1.5), "a megabyte is waited for from a stranger")
-    check(time.monotonic() - began < 1.5)
+    check(is_cut(s, 30), "a megabyte is waited for from a stranger")
+    quick(time.monotonic() - began, 1.5)
 
 
 def rpc_first_byte():

@@ -8,7 +8,7 @@ from lab import *
 def drover(lab, server, *words, code=0):
     """The command line, told of a server; what it says on both streams."""
     done = subprocess.run([DROVER, *words], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, cwd=lab.dir,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, cwd=lab.dir,
                           env=dict(os.environ, NOMAD_ADDR=server.url))
     text = done.stdout.decode(errors="replace")
     check(done.returncode == code, *words, "ended with", done.returncode, ":", text)
@@ -20,7 +20,7 @@ def jobs_of(server):
 
 
 def snapshot(server):
-    answer = server.get("/v1/operator/snapshot", timeout=30).want(200)
+    answer = server.get("/v1/operator/snapshot").want(200)
     same(answer.headers["Content-Type"], "application/x-gzip")
     return answer
 
@@ -55,7 +55,7 @@ def a_saved_state_is_restored_into_a_fresh_cluster():
     other = Lab(3)
     other.leader().register(idle("lost"))
     highest = max(index_of(s) for s in other.servers)
-    answer = other.followers()[0].put("/v1/operator/snapshot", saved.body, timeout=30).want(200)
+    answer = other.followers()[0].put("/v1/operator/snapshot", saved.body).want(200)
     check(answer.index > saved.index and answer.index > highest, "index", answer.index, saved.index, highest)
     settle(other.leader())
     other.same_state()
@@ -83,11 +83,11 @@ def a_restore_on_a_running_cluster_wakes_who_waits_and_its_tasks_follow():
     new = lab.running("new", 1)[0]
     at = lab.servers[0].get("/v1/jobs").index
     waiter = {}
-    thread = threading.Thread(daemon=True, target=lambda: waiter.update(a=lab.servers[0].get("/v1/jobs?index=%d&wait=30s" % at, timeout=40)))
+    thread = threading.Thread(daemon=True, target=lambda: waiter.update(a=lab.servers[0].get("/v1/jobs?index=%d&wait=30s" % at, timeout=60)))
     thread.start()
     time.sleep(0.3)
-    lab.leader().put("/v1/operator/snapshot", saved.body, timeout=30).want(200)
-    thread.join(10)
+    lab.leader().put("/v1/operator/snapshot", saved.body).want(200)
+    thread.join(60)
     check(waiter and waiter["a"].index > at, "the blocked query was not answered")
     same([j["ID"] for j in waiter["a"].json], ["kept"])
     until(20, lambda: "the task that the restored state does not know ends: " + lab.tails(), lambda: not task_pids(lab, new["ID"]))
@@ -146,7 +146,7 @@ def restores_while_servers_are_killed_leave_the_old_state_or_the_new():
 
         def restore():
             try:
-                result["status"] = victim.put("/v1/operator/snapshot", saved, timeout=20).status
+                result["status"] = victim.put("/v1/operator/snapshot", saved).status
             except (OSError, http.client.HTTPException):
                 result["status"] = 0
         thread = threading.Thread(daemon=True, target=restore)
@@ -216,7 +216,7 @@ def leadership_goes_where_the_operator_wants_it():
         gaps.append(last["gap"])
     lab.leader().put("/v1/operator/raft/transfer-leadership?id=no-such").want(400)
     check(gaps, "no transfer was in time")
-    check(SANITIZED or min(gaps) < 0.1, "the shortest gap between two writes was", min(gaps))
+    SANITIZED or quick(min(gaps), 0.1, "the shortest gap between two writes")
     return "longest gaps between two writes: %s ms" % ", ".join("%.0f" % (g * 1000) for g in gaps)
 
 

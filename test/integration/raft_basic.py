@@ -18,7 +18,7 @@ def one_server_is_ready_at_once():
     c = Cluster(1, ELECTION=1000)
     began = time.time()
     c.put("a", "1")
-    check(time.time() - began < 0.5, "took", time.time() - began)
+    quick(time.time() - began, 0.5)
     c.stop()
     c.nodes[0].start()
     began = time.time()
@@ -31,7 +31,7 @@ def a_new_cluster_need_not_wait_for_an_election_timeout():
     began = time.time()
     c.put("a", "1")
     took = time.time() - began
-    check(took < 1.9, "took", took)
+    quick(took, 1.9)
     c.stop()
     return "%.3f s" % took
 
@@ -51,7 +51,7 @@ def a_killed_leader_is_replaced():
         l.start()
         c.same_state()
     c.stop()
-    check(max(times) < 1.5, times)
+    quick(max(times), 1.5, times)
     return "killed until written again: " + " ".join("%.3f" % t for t in sorted(times))
 
 
@@ -84,8 +84,8 @@ def a_stopped_leader_hands_on():
     c.leader(other_than=l)
     took = time.time() - began
     w.stop()
-    check(stopped < 1.0, "stopping took", stopped)
-    check(took < 0.8, "a new leader took", took)
+    quick(stopped, 1.0, "stopping")
+    quick(took, 0.8, "a new leader")
     l.start()
     c.same_state()
     w.verify()
@@ -98,7 +98,8 @@ def leadership_goes_where_it_is_sent():
     for _ in range(5):
         target = rng.choice(c.followers())
         answer = c.leader().ask("transfer %d" % target.id)
-        check(answer == "ok 0", answer)
+        if answer != "ok 0":
+            raise Slow("the target was not there in time: %s" % answer)
         until(3, "the target leads", lambda: target.status().get("ready"))
     check(c.leader().ask("transfer 99").startswith("error -5"))
     check(c.followers()[0].ask("transfer 0").startswith("error -9"))
@@ -152,7 +153,8 @@ def a_removed_server_is_told():
     check(l.ask("remove %d" % g.id).startswith("ok"))
     g.start()
     until(10, "the absent server knows", lambda: g.status().get("removed"))
-    check(c.leader() is l, "the leader was disturbed")
+    if c.leader() is not l:
+        raise Slow("the leader was disturbed")
     g.kill()
     c.stop()
 

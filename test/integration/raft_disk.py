@@ -223,7 +223,7 @@ def a_full_single_server_refuses_until_there_is_space():
         c = Cluster(1, dirs={1: disk.mount + "/d"}, LOGBYTES=1 << 30)
         n = c.nodes[0]
         c.leader()
-        answers = write_until(c, lambda: n, 30, "x" * 60000, lambda a: a.get("error -13", 0) > 30)
+        answers = write_until(c, lambda: n, 200, "x" * 60000, lambda a: a.get("error -13", 0) > 30)
         check(answers.get("error -13", 0) > 30, answers)
         check(n.status()["full"] == 1)
         last = n.ask("hash")
@@ -244,9 +244,9 @@ def a_full_leader_hands_on():
         c = Cluster(3, dirs={1: disk.mount + "/d"}, LOGBYTES=1 << 30)
         full = c.nodes[0]
         if c.leader() is not full:
-            check(c.leader().ask("transfer 1") == "ok 0")
+            until(10, "server 1 leads", lambda: c.leader() is full or c.leader().ask("transfer 1") == "ok 0")
         until(3, "it leads", lambda: full.status().get("ready"))
-        answers = write_until(c, c.leader, 20, "x" * 60000, lambda a: a.get("ok", 0) > 1200)
+        answers = write_until(c, c.leader, 200, "x" * 60000, lambda a: a.get("ok", 0) > 1200)
         check(answers.get("ok", 0) > 1200, answers)
         check(c.leader() is not full, "it leads again", full.status(), answers, full.tail())
         check(full.alive() and full.status()["full"], full.status())

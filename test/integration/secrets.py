@@ -181,11 +181,11 @@ def look_everywhere():
 def stream(path, agent=None, token=""):
     """What it says in a second; its lines without jobs."""
     got = b""
-    with socket.create_connection(((agent or server()).ip, 4646), 5) as s:
+    with socket.create_connection(((agent or server()).ip, 4646), 60) as s:
         s.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nX-Nomad-Token: %s\r\n\r\n" % (path.encode(), token.encode()))
-        s.settimeout(1)
         try:
             while True:
+                s.settimeout(1 if b"\n{" in got else 60)
                 part = s.recv(1 << 16)
                 if not part:
                     break
@@ -206,7 +206,7 @@ def secrets_are_found_nowhere():
     until(20, lambda: "the artifacts fail: %s" % lab().allocs("fetches"), lambda: events_of("fetches", "Failed Artifact Download"))
     until(20, lambda: "the clone fails: %s" % lab().allocs("clones"), lambda: events_of("clones", "Failed Artifact Download"))
     node = look_everywhere()
-    plain.join(10)
+    plain.join(120)
     SEEN.append(("the monitor", monitor[0]))
     check(len(monitor[0]) > 1000, "the monitor says nothing", monitor)
     ids = {a.name: open(a.dir + "/data/client/secret-id").read().strip() for a in lab().clients}
@@ -222,7 +222,7 @@ def secrets_are_found_nowhere():
 def watch_monitor():
     """Its lines as plain text, for as long as the planting takes."""
     got, end = b"", time.monotonic() + 6
-    with socket.create_connection((client().ip, 4646), 5) as s:
+    with socket.create_connection((client().ip, 4646), 60) as s:
         s.sendall(b"GET /v1/agent/monitor?log_level=trace&plain=true HTTP/1.1\r\nHost: x\r\n\r\n")
         s.settimeout(0.5)
         while time.monotonic() < end:

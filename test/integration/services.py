@@ -97,11 +97,11 @@ def who_waits_for_a_service_hears_of_it():
     index, seen = server.get("/v1/services").index, []
 
     def wait():
-        seen.append(server.get("/v1/services?index=%d&wait=30s" % max(index, 1), timeout=40).json)
+        seen.append(server.get("/v1/services?index=%d&wait=60s" % max(index, 1), timeout=90).json)
     t = threading.Thread(target=wait)
     t.start()
     server.register(web(name, [service(name)]))
-    t.join(20)
+    t.join(60)
     same([s["ServiceName"] for n in seen[0] for s in n["Services"]], [name])
     found = registrations(lab, name)[0]
     server.ask("DELETE", "/v1/service/%s/%s" % (name, found["ID"])).want(200)
@@ -111,14 +111,14 @@ def who_waits_for_a_service_hears_of_it():
 def services_leave_the_list_before_their_tasks_are_killed():
     lab = Lab(1, 1)
     name = new_id("leaves")
-    lab.servers[0].register(web(name, [service(name)], group={"ShutdownDelay": 3 * SECOND}))
+    lab.servers[0].register(web(name, [service(name)], group={"ShutdownDelay": 10 * SECOND}))
     alloc = lab.running(name, 1)[0]["ID"]
     until(5, "registered", lambda: registrations(lab, name))
     pids = task_pids(lab, alloc)
     lab.servers[0].ask("DELETE", "/v1/job/" + name).want(200)
-    until(2, "off the list", lambda: registrations(lab, name) == [])
+    until(5, "off the list", lambda: registrations(lab, name) == [])
     same(task_pids(lab, alloc), pids, "while the delay passes")
-    until(10, "the task ends", lambda: not task_pids(lab, alloc))
+    until(20, "the task ends", lambda: not task_pids(lab, alloc))
 
 
 # ---- limits

@@ -120,11 +120,9 @@ def an_agents_log_is_followed_from_anywhere():
              (leader, "&server_id=%s.global" % other.name, other), (other, "&node_id=" + node, client), (client, "", client),
              (client, "&server_id=leader", leader)]
     streams = [Stream(asked, "/v1/agent/monitor?log_level=debug" + more) for asked, more, _ in cases]
-    time.sleep(0.3)
-    for i, (_, _, whose) in enumerate(cases):
-        whose.ask("GET", "/v1/agent/self?mark=%d" % i)
-    for i, s in enumerate(streams):
-        until(5, lambda: "case %d: %s" % (i, log_text(s)), lambda: "/v1/agent/self?mark=%d" % i in log_text(s))
+    for i, (s, (_, _, whose)) in enumerate(zip(streams, cases)):
+        until(5, lambda: "case %d: %s" % (i, log_text(s)),  # It may not have begun to listen.
+              lambda: whose.ask("GET", "/v1/agent/self?mark=%d" % i) and "/v1/agent/self?mark=%d" % i in log_text(s))
         check("[DEBUG] http: request complete: method=GET" in log_text(s) or "http: request complete" in log_text(s), log_text(s))
     # Nobody asks for debugging any more: neither the log nor the others have it.
     info = Stream(other, "/v1/agent/monitor")

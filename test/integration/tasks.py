@@ -42,15 +42,17 @@ def an_agent_that_is_killed_or_stopped_finds_its_tasks_again():
 def tasks_that_end_while_the_agent_is_away_are_reported():
     lab = Lab(1, 1)
     client = lab.clients[0]
-    name, bad = new_id("ends"), new_id("fails")
+    name, bad, flag = new_id("ends"), new_id("fails"), os.path.join(lab.dir, "flag")
     for job_id, code in ((name, 0), (bad, 3)):
-        lab.servers[0].register(job(job_id, kind="batch", tasks=[shell("sleep 2; exit %d" % code)],
+        lab.servers[0].register(job(job_id, kind="batch", tasks=[shell("while [ ! -e %s ]; do sleep 0.1; done; exit %d" % (flag, code))],
                                     group={"RestartPolicy": {"Attempts": 0, "Interval": 60 * SECOND, "Delay": SECOND, "Mode": "fail"},
                                            "ReschedulePolicy": {"Attempts": 0, "Unlimited": False}}))
     for job_id in (name, bad):
         lab.running(job_id, 1)
+    allocs = [lab.allocs(job_id)[0]["ID"] for job_id in (name, bad)]
     client.kill()
-    time.sleep(2.5)
+    open(flag, "w").close()
+    until(10, "they end", lambda: not any(main_pids(lab, a) for a in allocs))
     client.start()
     lab.completed(name, 1)
     until(10, lambda: "it has failed: %s" % lab.allocs(bad), lambda: lab.allocs(bad, ClientStatus="failed"))
@@ -156,7 +158,7 @@ def logs_and_files_are_read_through_every_agent():
             until(5, lambda: "%s through %s" % (kind, agent), lambda: agent.get("/v1/client/fs/logs/%s?task=t&type=%s&plain=true" % (alloc, kind)).text
                   == "to-%s\n" % kind)
         same(agent.get("/v1/client/fs/cat/%s?path=t/local/file" % alloc).want(200).text, "kept\n", agent)
-    out = subprocess.run([DROVER, "alloc", "logs", alloc], env=dict(os.environ, NOMAD_ADDR=lab.servers[1].url), stdout=subprocess.PIPE, timeout=20)
+    out = subprocess.run([DROVER, "alloc", "logs", alloc], env=dict(os.environ, NOMAD_ADDR=lab.servers[1].url), stdout=subprocess.PIPE, timeout=120)
     same(out.stdout, b"to-stdout\n")
 
 

@@ -13,7 +13,7 @@ def folder():
 
 
 def call(where, *words, code=0):
-    done = subprocess.run(words, cwd=where, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+    done = subprocess.run(words, cwd=where, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
     text = done.stdout.decode()
     same(done.returncode, code, " ".join(words) + ": " + text)
     return text

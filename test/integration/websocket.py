@@ -21,7 +21,7 @@ class Refused(Exception):
 
 
 class WebSocket:
-    def __init__(self, ip, path, timeout=10, headers=(), port=4646, context=None):
+    def __init__(self, ip, path, timeout=60, headers=(), port=4646, context=None):
         self.sock = socket.create_connection((ip, port), timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         context = context or contexts.get(network_of(ip))
