@@ -912,7 +912,7 @@ def main():
             continue
         kind, note = run_one(case)
         passed, failed = passed + (kind == "ok"), failed + (kind != "ok")
-        print("%s %s%s" % (kind, case.__name__, ": " + note if note else ""), flush=True)
+        print("%s %s%s" % (kind, case.__name__, "" if kind == "ok" else ": " + note), flush=True)
     print("%d passed, %d failed" % (passed, failed))
     sys.exit(1 if failed else 0)
 
