@@ -267,7 +267,7 @@ CASE(a_namespace_with_variables_stays)
 	assert_int_equal(kit_apply(&k, COMMAND_NAMESPACE_PUT, &(struct namespace_put){&ns})->status, 0);
 	p.namespace_ = "team";
 	assert_int_equal(put(&p), 0);
-	assert_int_equal(kit_apply(&k, COMMAND_NAMESPACE_DELETE, &(struct name_delete){"team"})->status, ERR_INVALID);
+	assert_int_equal(kit_apply(&k, COMMAND_NAMESPACE_DELETE, &(struct name_delete){"team"})->status, ERR_CONFLICT);
 	assert_int_equal(kit_apply(&k, COMMAND_VARIABLE_DELETE,
 				   &(struct variable_delete){.namespace_ = "team", .path = "a", .lock_id = ""})
 				 ->status,
