@@ -16,6 +16,7 @@ lib_libbase_a_SOURCES = \
 	lib/mailbox.c lib/mailbox.h \
 	lib/meter.c lib/meter.h \
 	lib/moment.h \
+	lib/peer.c lib/peer.h \
 	lib/secret.c lib/secret.h \
 	lib/timefmt.c lib/timefmt.h \
 	lib/utf8.h \

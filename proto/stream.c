@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/address.h"
+#include "lib/peer.h"
 #include "proto/channel.h"
 #include "proto/error.h"
 
@@ -582,25 +583,11 @@ struct rpc_conn *rpc_adopt(struct rpc_host *host, struct channel *ch, void *data
 void rpc_conn_peer(const struct rpc_conn *c, char *text, size_t size)
 {
 	const struct stream *s = (const struct stream *)(const void *)c;
-	struct sockaddr_storage addr;
-	int len = sizeof(addr);
-	char host[INET6_ADDRSTRLEN];
-	char joined[ADDRESS_MAX] = "";
 
-	if (s->ch != NULL && uv_tcp_getpeername(s->ch->tcp, (struct sockaddr *)&addr, &len) == 0) {
-		if (addr.ss_family == AF_INET6) {
-			const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&addr;
-
-			uv_ip6_name(v6, host, sizeof(host));
-			address_join(host, ntohs(v6->sin6_port), joined);
-		} else {
-			const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&addr;
-
-			uv_ip4_name(v4, host, sizeof(host));
-			address_join(host, ntohs(v4->sin_port), joined);
-		}
+	*text = '\0';
+	if (s->ch != NULL) {
+		peer_text(s->ch->tcp, text, size);
 	}
-	snprintf(text, size, "%s", joined);
 }
 
 struct channel *rpc_conn_channel(const struct rpc_conn *c)

@@ -489,21 +489,6 @@ static bool is_full(const struct transport *t)
 	return t->n_strangers >= TRANSPORT_MAX_STRANGERS || t->n_inlets - t->n_strangers >= TRANSPORT_MAX_INLETS;
 }
 
-static void learn_from(struct inlet *c)
-{
-	struct sockaddr_storage addr;
-	int len = sizeof(addr);
-
-	if (uv_tcp_getpeername(c->ch->tcp, (struct sockaddr *)&addr, &len) != 0) {
-		return;
-	}
-	if (addr.ss_family == AF_INET6) {
-		memcpy(c->from, &((struct sockaddr_in6 *)(void *)&addr)->sin6_addr, 16);
-	} else {
-		memcpy(c->from, &((struct sockaddr_in *)(void *)&addr)->sin_addr, 4);
-	}
-}
-
 /* One address alone must not be able to fill the places that all share. */
 static bool too_many_from(const struct inlet *new)
 {
@@ -550,7 +535,7 @@ void inlet_accept(struct transport *t, struct listener *l)
 		inlet_close(c);
 		return;
 	}
-	learn_from(c);
+	peer_key(c->ch->tcp, c->from);
 	if (too_many_from(c)) {
 		inlet_close(c);
 		return;

@@ -2,6 +2,7 @@
 #ifndef RAFT_TRANSPORT_PARTS_H_
 #define RAFT_TRANSPORT_PARTS_H_
 
+#include "lib/peer.h"
 #include "raft/dial.h"
 #include "raft/snapshot.h"
 #include "raft/transport.h"
@@ -93,7 +94,7 @@ struct inlet {
 	const struct listener *listener;
 	struct channel *ch; /* NULL once closed. */
 	enum inlet_stage stage;
-	uint8_t from[16];  /* The other side's IP address. */
+	uint8_t from[PEER_KEY]; /* Who has connected. */
 	uint64_t accepted; /* When, */
 	uint64_t begun;    /* and when the incomplete frame began. */
 	uint64_t id;       /* From the greeting. */

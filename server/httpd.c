@@ -14,6 +14,7 @@
 
 enum {
 	BACKLOG = 4096,
+	OVER_MAX = 32, /* Connections in TLS, too many of their clients, that shake hands to be told so; others are closed. */
 	MAIL_MAX = 1 << 30, /* Not a bound: mail is answers. */
 	SWEEP_MS = 1000,
 	BYTES_PER_S_MIN = 64 << 10, /* A request that comes slower than this is cut, after request_ms. */
@@ -75,7 +76,11 @@ static void on_conn_closed(uv_handle_t *handle)
 
 	assert(c->sock == NULL);
 	list_remove(&c->link);
-	client_put(h, c->client);
+	if (c->client != NULL) {
+		client_put(h, c->client);
+	} else {
+		h->n_over--;
+	}
 	h->n_conns--;
 	atomic_store_explicit(&h->conns_now, h->n_conns, memory_order_relaxed);
 	c->closed = true;
@@ -97,15 +102,16 @@ static void free_refused(uv_handle_t *handle)
 	free(CONTAINER_OF(handle, struct httpd_conn, tcp));
 }
 
+char httpd_too_many[] = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain; charset=utf-8\r\n"
+			"Connection: close\r\nContent-Length: 20\r\n\r\nToo many connections";
+
 static void refuse(struct httpd *h, struct httpd_conn *c)
 {
-	static char text[] = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain; charset=utf-8\r\n"
-			     "Connection: close\r\nContent-Length: 20\r\n\r\nToo many connections";
-	uv_buf_t buf = uv_buf_init(text, sizeof(text) - 1);
+	uv_buf_t buf = uv_buf_init(httpd_too_many, sizeof(httpd_too_many) - 1);
 	uv_os_fd_t fd;
 
 	count(&h->refused, 1);
-	if (h->config.tls == NULL) { /* A handshake only to say that would be what is to be saved. */
+	if (h->config.tls == NULL) {
 		(void)uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
 	}
 	if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) {
@@ -153,10 +159,13 @@ static void on_accept(uv_stream_t *listener, int status)
 	}
 	(void)uv_tcp_nodelay(&c->tcp, 1);
 	c->client = h->n_conns < h->config.conns_max ? client_get(h, &c->tcp) : NULL;
-	if (c->client == NULL) {
-		refuse(h, c);
-	} else {
+	if (c->client != NULL) {
 		begin_conn(h, c);
+	} else if (h->config.tls != NULL && h->n_over < OVER_MAX && h->n_conns < h->config.conns_max) {
+		h->n_over++;
+		begin_conn(h, c);
+	} else {
+		refuse(h, c);
 	}
 }
 

@@ -1,4 +1,4 @@
-/* Clients, by their address: how many connections each has, and how often it asks.
+/* Clients, by their address as lib/peer.h counts it: how many connections each has, and how often it asks.
  *
  * The rate is one number for a client: the moment until which it has used up what it may ask for. A request moves it by the
  * time that one costs, and is refused if that would be more than a burst ahead of now. So a client that has been quiet for
@@ -7,7 +7,6 @@
 #include "server/httpd_parts.h"
 
 #include <assert.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,22 +14,12 @@
 
 enum { IDLE_MAX = 65536, IDLE_SWEPT = 4096 };
 
-static void client_key(const struct sockaddr_storage *addr, uint8_t ip[16])
-{
-	memset(ip, 0, 16);
-	if (addr->ss_family == AF_INET6) {
-		memcpy(ip, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr, 16);
-	} else {
-		memcpy(ip + 12, &((const struct sockaddr_in *)(const void *)addr)->sin_addr, 4);
-	}
-}
-
 /* Nobody can choose addresses that fall into one bucket: where they fall depends on the process. */
-static struct client **client_slot(struct httpd *h, const uint8_t ip[16])
+static struct client **client_slot(struct httpd *h, const uint8_t key[PEER_KEY])
 {
-	struct client **at = &h->clients[XXH3_64bits_withSeed(ip, 16, h->clients_seed) % CLIENT_BUCKETS];
+	struct client **at = &h->clients[XXH3_64bits_withSeed(key, PEER_KEY, h->clients_seed) % CLIENT_BUCKETS];
 
-	while (*at != NULL && memcmp((*at)->ip, ip, 16) != 0) {
+	while (*at != NULL && memcmp((*at)->key, key, PEER_KEY) != 0) {
 		at = &(*at)->next;
 	}
 	return at;
@@ -38,7 +27,7 @@ static struct client **client_slot(struct httpd *h, const uint8_t ip[16])
 
 static void forget(struct httpd *h, struct client *client)
 {
-	struct client **slot = client_slot(h, client->ip);
+	struct client **slot = client_slot(h, client->key);
 
 	assert(*slot == client && client->n == 0);
 	*slot = client->next;
@@ -52,14 +41,14 @@ static struct client *first_idle(struct httpd *h)
 	return list_empty(&h->idle_clients) ? NULL : CONTAINER_OF(h->idle_clients.next, struct client, idle);
 }
 
-static struct client *client_new(struct httpd *h, const uint8_t ip[16], struct client **slot)
+static struct client *client_new(struct httpd *h, const uint8_t key[PEER_KEY], struct client **slot)
 {
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (client == NULL) {
 		return NULL;
 	}
-	memcpy(client->ip, ip, 16);
+	memcpy(client->key, key, PEER_KEY);
 	list_init(&client->idle);
 	*slot = client;
 	list_insert(&h->idle_clients, &client->idle);
@@ -69,16 +58,13 @@ static struct client *client_new(struct httpd *h, const uint8_t ip[16], struct c
 
 struct client *client_get(struct httpd *h, uv_tcp_t *tcp)
 {
-	struct sockaddr_storage addr = {0};
-	int len = sizeof(addr);
 	struct client *client;
 	struct client **slot;
-	uint8_t ip[16];
+	uint8_t key[PEER_KEY];
 
-	(void)uv_tcp_getpeername(tcp, (struct sockaddr *)&addr, &len);
-	client_key(&addr, ip);
-	slot = client_slot(h, ip);
-	client = *slot != NULL ? *slot : client_new(h, ip, slot);
+	peer_key(tcp, key);
+	slot = client_slot(h, key);
+	client = *slot != NULL ? *slot : client_new(h, key, slot);
 	if (client == NULL || (h->config.conns_per_client_max > 0 && client->n >= h->config.conns_per_client_max)) {
 		return NULL;
 	}

@@ -13,6 +13,7 @@
 
 #include "lib/bell.h"
 #include "lib/list.h"
+#include "lib/peer.h"
 #include "server/gzip.h"
 #include "server/httpd.h"
 
@@ -44,9 +45,12 @@ struct client { /* All connections of one IP address. */
 	struct client *next;
 	struct list idle; /* In h->idle_clients, while there is none. */
 	uint64_t used_ns; /* See httpd_client.c. */
-	uint8_t ip[16];
+	uint8_t key[PEER_KEY];
 	unsigned n;
 };
+
+/* What is said on a connection too many, without being asked. */
+extern char httpd_too_many[];
 
 struct httpd_conn {
 	struct http_request req; /* First: a sink finds the connection by it. */
@@ -57,7 +61,7 @@ struct httpd_conn {
 	h2o_socket_t *sock;
 	h2o_req_t *h2o; /* The request under way, unless it is gone. */
 	h2o_generator_t generator;
-	struct client *client;
+	struct client *client; /* NULL: its client has too many. It is told so when it has shaken hands. */
 	enum request_state state;
 	bool handling; /* Inside the handler. */
 	bool waits;    /* Counted in h->n_waiting. */
@@ -106,7 +110,7 @@ struct httpd {
 	uint64_t clients_seed;
 	struct gzip *gzip; /* Made when first needed. */
 	uint16_t port;
-	unsigned n_conns, n_lingering;
+	unsigned n_conns, n_over, n_lingering;
 	uint64_t slice_began_ns; /* When the work of this turn's end began. */
 	struct meter turns;
 	unsigned n_waiting;

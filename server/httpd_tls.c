@@ -381,25 +381,42 @@ static void tell_plain(struct secure *s)
 }
 
 /* The client shall see why: see httpd_linger.c. */
-static void refuse_handshake(struct secure *s)
+static void close_lingering(struct secure *s)
 {
 	struct httpd_conn *c = s->c;
-	bool plain = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_HTTP_REQUEST;
-	char why[256];
 	int fd = dup(h2o_socket_get_fd(c->sock));
 
-	tls_fault_text(s->ssl, why, sizeof(why));
-	log_debug("http", "TLS handshake failed: %s", why);
-	count(&c->h->handshakes_failed, 1);
 	flush(s);
-	if (plain) {
-		tell_plain(s);
-	}
 	if (fd >= 0) {
 		linger_start(c->h, fd);
 	}
 	s->failed = true;
 	h2o_socket_close(c->sock);
+}
+
+static void refuse_handshake(struct secure *s)
+{
+	bool plain = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_HTTP_REQUEST;
+	char why[256];
+
+	tls_fault_text(s->ssl, why, sizeof(why));
+	log_debug("http", "TLS handshake failed: %s", why);
+	count(&s->c->h->handshakes_failed, 1);
+	if (plain) {
+		flush(s);
+		tell_plain(s);
+	}
+	close_lingering(s);
+}
+
+/* Its client has too many connections, and can hear that now. */
+static void refuse_ready(struct secure *s)
+{
+	count(&s->c->h->refused, 1);
+	(void)SSL_write(s->ssl, httpd_too_many, (int)strlen(httpd_too_many));
+	(void)SSL_shutdown(s->ssl);
+	ERR_clear_error();
+	close_lingering(s);
 }
 
 static void begin_http(struct secure *s)
@@ -434,7 +451,11 @@ static void shake_hands(struct secure *s)
 	rv = SSL_accept(s->ssl);
 	if (rv == 1) {
 		flush(s);
-		begin_http(s);
+		if (s->c->client != NULL) {
+			begin_http(s);
+		} else {
+			refuse_ready(s);
+		}
 	} else if (SSL_get_error(s->ssl, rv) == SSL_ERROR_WANT_READ) {
 		flush(s);
 	} else {

@@ -383,7 +383,7 @@ static struct member *add_member(struct net *n, const struct uuid *id, const str
 	struct member *m = make_room(n) ? calloc(1, sizeof(*m)) : NULL;
 
 	if (m == NULL) {
-		net_odd(n, NULL, "too many servers, or too little memory for another");
+		net_odd_server(n, hello->rpc_addr, "too many servers, or too little memory for another");
 		return NULL;
 	}
 	m->id = *id;

@@ -18,21 +18,52 @@ int64_t net_now(const struct net *n)
 
 /* ---- the log ---- */
 
+static bool tell_now(struct net *n)
+{
+	n->refused++;
+	n->odd.untold += net_now(n) < n->odd.next_ms;
+	return net_now(n) >= n->odd.next_ms;
+}
+
+static void tell(struct net *n, const char *which, const char *address, const char *why)
+{
+	log_warn("rpc", "%s %s: %.200s (and %u others before)", which, address, why, n->odd.untold);
+	n->odd = (struct odd){.next_ms = net_now(n) + ODD_MS};
+}
+
 void net_odd(struct net *n, const struct net_conn *nc, const char *why)
 {
 	char peer[ADDRESS_MAX] = "";
 
-	n->refused++;
-	if (net_now(n) < n->odd.next_ms) {
-		n->odd.untold++;
+	if (!tell_now(n)) {
 		return;
 	}
-	if (nc != NULL && nc->rpc != NULL) {
+	if (nc->dial != NULL) {
+		tell(n, "connecting to", nc->dial->address, why);
+		return;
+	}
+	if (nc->rpc != NULL) {
 		rpc_conn_peer(nc->rpc, peer, sizeof(peer));
 	}
-	log_warn("rpc", "%s %s: %.200s (and %u others before)", nc != NULL && nc->dial != NULL ? "connecting to" : "from",
-	         nc != NULL && nc->dial != NULL ? nc->dial->address : peer, why, n->odd.untold);
-	n->odd = (struct odd){.next_ms = net_now(n) + ODD_MS};
+	tell(n, "from", peer, why);
+}
+
+void net_odd_server(struct net *n, const char *address, const char *why)
+{
+	if (tell_now(n)) {
+		tell(n, "a server at", address, why);
+	}
+}
+
+/* It has not become an agent's connection. */
+static void odd_channel(struct net *n, const struct channel *ch, const char *why)
+{
+	char peer[ADDRESS_MAX];
+
+	if (tell_now(n)) {
+		peer_text(ch->tcp, peer, sizeof(peer));
+		tell(n, "from", peer, why);
+	}
 }
 
 /* ---- hello ---- */
@@ -300,23 +331,7 @@ static const struct rpc_handlers handlers = {
 
 /* ---- those who connect to us ---- */
 
-static void peer_bytes(const uv_tcp_t *tcp, uint8_t out[16])
-{
-	struct sockaddr_storage addr;
-	int len = sizeof(addr);
-
-	memset(out, 0, 16);
-	if (uv_tcp_getpeername(tcp, (struct sockaddr *)&addr, &len) != 0) {
-		return;
-	}
-	if (addr.ss_family == AF_INET6) {
-		memcpy(out, &((struct sockaddr_in6 *)(void *)&addr)->sin6_addr, 16);
-	} else {
-		memcpy(out, &((struct sockaddr_in *)(void *)&addr)->sin_addr, 4);
-	}
-}
-
-static bool too_many_from(const struct net *n, const uint8_t from[16])
+static bool too_many_from(const struct net *n, const uint8_t from[PEER_KEY])
 {
 	unsigned count = 0;
 
@@ -326,12 +341,12 @@ static bool too_many_from(const struct net *n, const uint8_t from[16])
 	LIST_EACH (l, &n->conns) {
 		const struct net_conn *nc = CONTAINER_OF(l, struct net_conn, link);
 
-		count += nc->dial == NULL && memcmp(nc->from, from, 16) == 0;
+		count += nc->dial == NULL && memcmp(nc->from, from, PEER_KEY) == 0;
 	}
 	return count >= n->s->config.rpc_conns_per_client;
 }
 
-static const char *why_not(const struct net *n, char first, const uint8_t from[16])
+static const char *why_not(const struct net *n, char first, const uint8_t from[PEER_KEY])
 {
 	if (first == CHANNEL_TLS_FIRST) {
 		return "TLS, which is not configured here (tls.rpc)";
@@ -355,12 +370,12 @@ void net_connection(struct net *n, struct channel *ch, const char *listener, cha
 
 	(void)listener; /* Both serve the same: an address of either finds us. */
 	if (nc != NULL) {
-		peer_bytes(ch->tcp, nc->from);
+		peer_key(ch->tcp, nc->from);
 		why = why_not(n, first, nc->from);
 	}
 	if (why != NULL || n->stopping) {
 		if (!n->stopping) {
-			net_odd(n, NULL, why);
+			odd_channel(n, ch, why);
 		}
 		channel_close(ch, NULL);
 		free(nc);

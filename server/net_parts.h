@@ -23,6 +23,7 @@
 
 #include "lib/address.h"
 #include "lib/hash.h"
+#include "lib/peer.h"
 #include "server/shell.h"
 
 enum {
@@ -84,7 +85,7 @@ struct net_conn {
 	enum peer_kind kind;   /* PEER_NONE before the hello. */
 	bool ready;
 	struct dial *dial;     /* NULL: they have connected to us. */
-	uint8_t from[16];      /* Whose address is this. */
+	uint8_t from[PEER_KEY]; /* Who has connected. */
 	struct rpc_hello hello;
 	struct arena mem;      /* The hello's. */
 
@@ -233,6 +234,7 @@ int64_t net_now(const struct net *n);
 
 /* A line for the log about somebody who behaves oddly; all but one a second are counted only. */
 void net_odd(struct net *n, const struct net_conn *nc, const char *why);
+void net_odd_server(struct net *n, const char *address, const char *why);
 
 /* Whether a hello's texts are such as we keep. */
 bool net_hello_valid(const struct rpc_hello *hello);

@@ -278,8 +278,11 @@ test_unit_lib_test_mailbox_CFLAGS = $(UNIT_CFLAGS) -pthread
 test_unit_lib_test_mailbox_LDADD = $(BASE_LIBS) $(UNIT_LIBS) -lpthread
 
 if HAVE_CMOCKA
-check_PROGRAMS += test/unit/lib/test_bell
+check_PROGRAMS += test/unit/lib/test_bell test/unit/lib/test_peer
 endif
+test_unit_lib_test_peer_SOURCES = test/unit/lib/test_peer.c
+test_unit_lib_test_peer_CFLAGS = $(UNIT_CFLAGS) $(UV_CFLAGS)
+test_unit_lib_test_peer_LDADD = $(BASE_LIBS) $(UNIT_LIBS) $(UV_LIBS)
 test_unit_lib_test_bell_SOURCES = test/unit/lib/test_bell.c
 test_unit_lib_test_bell_CFLAGS = $(UNIT_CFLAGS) $(UV_CFLAGS) -pthread
 test_unit_lib_test_bell_LDADD = $(BASE_LIBS) $(UNIT_LIBS) $(UV_LIBS) -lpthread

@@ -107,16 +107,17 @@ class Server(object):
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return secure(s) if TLS and not plain else s
 
-    def refuses(self):
-        """A connection too many: told so in plain text, and closed where that would need a handshake."""
-        if not TLS:
-            s = self.connect()
-            s.sendall(get("/hello", "Connection: close\r\n"))
-            return recv_all(s).startswith(b"HTTP/1.1 429 Too Many Requests")
-        try:
-            self.connect().close()
-        except OSError:
-            return True
+    def refuses(self, told=True):
+        """A connection too many is told so, also in TLS; but when there are too many of all, it shakes no hands."""
+        if not told:
+            try:
+                self.connect().close()
+            except OSError:
+                return True
+            return False
+        s = self.connect()
+        s.sendall(get("/hello", "Connection: close\r\n"))
+        return recv_all(s).startswith(b"HTTP/1.1 429 Too Many Requests")
 
     def http(self, timeout=60):
         if TLS:
@@ -458,10 +459,32 @@ def too_many_connections_are_refused():
     for s in held:
         s.close()
     server.stop()
+    if TLS:  # Those who do not even shake hands take the place of nobody else, and are closed beyond some.
+        server = Server(conns_per_client_max=10)
+        held = [server.connect() for _ in range(10)]
+        silent = [server.connect(plain=True) for _ in range(100)]
+        time.sleep(0.5)
+        closed = 0
+        for s in silent:
+            s.settimeout(0.01)
+            try:
+                closed += s.recv(1) == b""
+            except ConnectionResetError:
+                closed += 1
+            except socket.timeout:
+                pass
+        same(closed, 68)
+        for s in silent:
+            s.close()
+        time.sleep(0.5)
+        check(server.refuses())
+        held[0].sendall(get("/hello"))
+        same(recv_answer(held[0])[0], 200)
+        server.stop()
     server = Server(conns_max=5)
     held = [server.connect() for _ in range(5)]
     time.sleep(0.5)
-    check(server.refuses())
+    check(server.refuses(told=not TLS))
     server.stop()
 
 
