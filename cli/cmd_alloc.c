@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -361,9 +362,10 @@ static bool print_logs(struct client *c, const struct logs *l, const char *type)
 	return good;
 }
 
-/* Both at once: a second process follows stderr. */
+/* Both at once: a second process follows stderr, as long as the first one lives. */
 static int follow_both(struct client *c, const struct args *args, const struct logs *l)
 {
+	pid_t parent = getpid();
 	pid_t child = fork();
 	struct client own;
 	bool good;
@@ -377,7 +379,8 @@ static int follow_both(struct client *c, const struct args *args, const struct l
 		waitpid(child, NULL, 0);
 		return good ? EXIT_OK : EXIT_ERROR;
 	}
-	good = client_init(&own, args) && print_logs(&own, l, "stderr");
+	good = prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) == 0 && getppid() == parent && client_init(&own, args) &&
+	       print_logs(&own, l, "stderr");
 	fflush(stdout);
 	_exit(good ? EXIT_OK : EXIT_ERROR);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """HTTPS of real agents: who is let in and who is not, all kinds of requests, new certificates while they run."""
-import atexit, os, shutil, signal, socket, subprocess, threading, time
+import atexit, glob, os, shutil, signal, socket, subprocess, threading, time
 
 from cases import at_end, check, run, same, until
 from lab import DROVER, Lab, SECOND, Waiter, new_id, shell, job, no_sanitizer_reports
@@ -62,6 +62,19 @@ def commands_run_in_tasks():
         check((done.returncode, len(done.stdout)) == (0, 5000000), done.returncode, len(done.stdout), done.stderr[-300:])
 
 
+def followers(alloc):
+    """Processes that were started to follow its logs."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            words = open(path, "rb").read().split(b"\0")
+        except OSError:
+            continue
+        if words[1:4] == [b"alloc", b"logs", b"-f"] and alloc.encode() in words:
+            found.append(path)
+    return found
+
+
 def logs_and_events_are_followed():
     lab = bed()
     p = subprocess.Popen([DROVER, "alloc", "logs", "-f", BED["alloc"]], env=lab.environment(lab.servers[2]), stdout=subprocess.PIPE)
@@ -72,6 +85,7 @@ def logs_and_events_are_followed():
     finally:
         p.kill()
         p.wait()
+    until(5, "nobody follows any more", lambda: not followers(BED["alloc"]))
     c = lab.servers[1].connection(20)
     c.request("GET", "/v1/event/stream?topic=Job")
     r = c.getresponse()
