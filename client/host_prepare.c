@@ -303,6 +303,10 @@ static struct template_data *data_for(struct task_runner *tr, struct arena *mem)
 	data->namespace_ = tr->alloc->spec->alloc.namespace_;
 	data->region = client_of(tr)->config->region;
 	data->mem = mem;
+	if (client_of(tr)->config->acl_enabled) {
+		data->workload = arena_printf(mem, "%s/%s", alloc_of(tr->alloc)->id, tr->task->name);
+		return data->workload != NULL ? data : NULL;
+	}
 	return data;
 }
 

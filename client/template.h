@@ -55,6 +55,7 @@ struct template_data {
 	uint32_t n_known;
 	const char *namespace_; /* The task's: it may read variables of this one only. */
 	const char *region;
+	const char *workload; /* "ALLOC/TASK", for servers that look at who asks; NULL: they do not. */
 	/* Filled, each target once; in memory of `mem`. */
 	struct arena *mem;
 	struct template_want wants[TEMPLATE_WANTS_MAX];

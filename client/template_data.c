@@ -169,6 +169,20 @@ static const char *told_name(struct template_run *t, const char *what, const cha
 	return arena_printf(&t->mem, "nomad.var.%s(%.*s@%s.%s)", what, (int)len, path, d->namespace_, d->region);
 }
 
+/* What is added to a question for variables. */
+static const char *by_whom(struct template_run *t)
+{
+	const char *workload = t->args->data->workload;
+	const char *name = workload != NULL ? escaped(t, workload, strlen(workload)) : "";
+	const char *text = workload != NULL && name != NULL ? arena_printf(&t->mem, "&task=%s", name) : "";
+
+	if (name == NULL || text == NULL) {
+		t->rc = t->rc == 0 ? ERR_NOMEM : t->rc;
+		return "";
+	}
+	return text;
+}
+
 static const struct template_answer *ask_variable(struct template_run *t, const struct args *a, enum need need)
 {
 	const struct template_data *d = t->args->data;
@@ -185,7 +199,7 @@ static const struct template_answer *ask_variable(struct template_run *t, const 
 	if (t->rc != 0) {
 		return NULL;
 	}
-	return ask(t, arena_printf(&t->mem, "/v1/var/%s?namespace=%s", name, ns),
+	return ask(t, arena_printf(&t->mem, "/v1/var/%s?namespace=%s%s", name, ns, by_whom(t)),
 	           told_name(t, "block", path, len), need);
 }
 
@@ -281,7 +295,7 @@ static const struct template_answer *ask_list(struct template_run *t, const stru
 	if (t->rc != 0) {
 		return NULL;
 	}
-	return ask(t, arena_printf(&t->mem, "/v1/vars?prefix=%s&namespace=%s", name, ns),
+	return ask(t, arena_printf(&t->mem, "/v1/vars?prefix=%s&namespace=%s%s", name, ns, by_whom(t)),
 	           told_name(t, "list", prefix, len), need);
 }
 

@@ -815,12 +815,14 @@ enum {
 	PATHS_OF_ALLOC = 3 + 16, /* as are tasks of groups with more than so many, if all groups there have. */
 };
 
-/* What is gathered for a node. */
+/* What is gathered for a node, or for one of its tasks if it says which asks. */
 struct on_node {
 	struct gathered policies;
 	struct policy *own;
-	const char *ns; /* That it asks about. */
-	bool in_ns;     /* Something of it runs there. */
+	const char *ns;   /* That it asks about. */
+	const char *task; /* NULL: any. */
+	const struct alloc_row *alloc; /* That the task is of. */
+	bool in_ns; /* Something of it runs there. */
 };
 
 static void add_path(struct on_node *n, const char *ns, const char *path)
@@ -830,11 +832,19 @@ static void add_path(struct on_node *n, const char *ns, const char *path)
 	}
 }
 
+/* By which a job's variables and policies name it: a child is of its parent. */
+static const char *known_as(const struct alloc_row *alloc)
+{
+	const char *parent = job_row_parent(alloc->job);
+
+	return parent[0] != '\0' ? parent : job_row_id(alloc->job);
+}
+
 /* nomad/jobs, and below it what bears the names of the job, the group and the task. */
 static void add_paths(struct on_node *n, const struct alloc_row *alloc)
 {
 	const char *ns = job_row_ns(alloc->job);
-	const char *id = job_row_id(alloc->job);
+	const char *id = known_as(alloc);
 	const char *group = alloc_row_group(alloc);
 	struct arena *mem = n->policies.mem;
 	struct job job;
@@ -842,6 +852,10 @@ static void add_paths(struct on_node *n, const struct alloc_row *alloc)
 	add_path(n, ns, "nomad/jobs");
 	add_path(n, ns, arena_printf(mem, "nomad/jobs/%s", id));
 	add_path(n, ns, arena_printf(mem, "nomad/jobs/%s/%s", id, group));
+	if (n->task != NULL) {
+		add_path(n, ns, arena_printf(mem, "nomad/jobs/%s/%s/%s", id, group, n->task));
+		return;
+	}
 	if (job_row_get(alloc->job, &job, mem) != 0 || alloc->group >= job.task_groups.n) {
 		return;
 	}
@@ -852,19 +866,48 @@ static void add_paths(struct on_node *n, const struct alloc_row *alloc)
 	}
 }
 
-/* The job, the group or the task that a policy is for is on the node: of a task the group is enough. */
-static bool is_for(const struct acl_job *what, const struct alloc_row *alloc)
+/* What a policy is for: a job, one of its groups, or one of that's tasks. Who does not say which task asks gets nothing
+ * that is for one alone. */
+static bool is_for(const struct acl_job *what, const struct on_node *n, const struct alloc_row *alloc)
 {
 	const char *ns = what->namespace_[0] != '\0' ? what->namespace_ : "default";
 
 	return strcmp(ns, job_row_ns(alloc->job)) == 0 &&
-	       (what->job_id[0] == '\0' || strcmp(what->job_id, job_row_id(alloc->job)) == 0) &&
-	       (what->group[0] == '\0' || strcmp(what->group, alloc_row_group(alloc)) == 0);
+	       (what->job_id[0] == '\0' || strcmp(what->job_id, known_as(alloc)) == 0) &&
+	       (what->group[0] == '\0' || strcmp(what->group, alloc_row_group(alloc)) == 0) &&
+	       (what->task[0] == '\0' || (n->task != NULL && strcmp(what->task, n->task) == 0));
 }
 
-static bool is_live(const struct alloc_row *alloc)
+/* What runs there and asks, in turn. */
+struct askers {
+	const struct on_node *n;
+	struct rows rows;
+	unsigned looks;
+};
+
+static struct askers askers_of(const struct on_node *n, const struct view *v, const struct uuid *node)
 {
-	return !alloc_row_terminal(alloc);
+	struct askers a = {.n = n};
+
+	if (n->task == NULL) {
+		rows_allocs_of_node(&a.rows, v, node);
+	}
+	return a;
+}
+
+static const struct alloc_row *next_asker(struct askers *a)
+{
+	const struct alloc_row *alloc;
+
+	if (a->n->task != NULL) {
+		return a->looks++ == 0 && !alloc_row_terminal(a->n->alloc) ? a->n->alloc : NULL;
+	}
+	while (a->looks++ < NODE_ALLOCS_MAX && (alloc = alloc_next(&a->rows)) != NULL) {
+		if (!alloc_row_terminal(alloc)) {
+			return alloc;
+		}
+	}
+	return NULL;
 }
 
 static int add_job_policies(struct on_node *n, const struct view *v, const struct uuid *node)
@@ -872,22 +915,20 @@ static int add_job_policies(struct on_node *n, const struct view *v, const struc
 	const struct object_row *row;
 	const struct alloc_row *alloc;
 	struct rows policies;
-	struct rows allocs;
 	int rv = 0;
 
 	rows_objects(&policies, v, TABLE_ACL_POLICIES);
 	while (rv == 0 && (row = object_next(&policies)) != NULL) {
+		struct askers askers = askers_of(n, v, node);
 		struct acl_policy policy;
-		unsigned looks = 0;
 		bool fits = false;
 
 		rv = acl_policy_row_get(row, &policy, n->policies.mem);
 		if (rv != 0 || policy.job_acl == NULL) {
 			continue;
 		}
-		rows_allocs_of_node(&allocs, v, node);
-		while (!fits && looks++ < NODE_ALLOCS_MAX && (alloc = alloc_next(&allocs)) != NULL) {
-			fits = is_live(alloc) && is_for(policy.job_acl, alloc);
+		while (!fits && (alloc = next_asker(&askers)) != NULL) {
+			fits = is_for(policy.job_acl, n, alloc);
 		}
 		rv = fits ? gather(&n->policies, row->key) : 0;
 	}
@@ -897,19 +938,16 @@ static int add_job_policies(struct on_node *n, const struct view *v, const struc
 /* In the namespace that is asked about. */
 static bool is_there(const struct on_node *n, const struct alloc_row *alloc)
 {
-	return is_live(alloc) && strcmp(job_row_ns(alloc->job), n->ns) == 0;
+	return strcmp(job_row_ns(alloc->job), n->ns) == 0;
 }
 
 static int gather_node(struct on_node *n, const struct view *v, const struct uuid *node, bool variables)
 {
+	struct askers askers = askers_of(n, v, node);
 	const struct alloc_row *alloc;
-	unsigned looks = 0;
-	struct rows r;
-
 	size_t there = 0;
 
-	rows_allocs_of_node(&r, v, node);
-	while (looks++ < NODE_ALLOCS_MAX && (alloc = alloc_next(&r)) != NULL) {
+	while ((alloc = next_asker(&askers)) != NULL) {
 		there += is_there(n, alloc);
 	}
 	n->in_ns = there > 0;
@@ -920,13 +958,46 @@ static int gather_node(struct on_node *n, const struct view *v, const struct uui
 	if (n->own == NULL) {
 		return ERR_NOMEM;
 	}
-	rows_allocs_of_node(&r, v, node);
-	for (looks = 0; looks < NODE_ALLOCS_MAX && (alloc = alloc_next(&r)) != NULL; looks++) {
+	askers = askers_of(n, v, node);
+	while ((alloc = next_asker(&askers)) != NULL) {
 		if (is_there(n, alloc)) {
 			add_paths(n, alloc);
 		}
 	}
 	return add_job_policies(n, v, node);
+}
+
+static bool has_task(const struct alloc_row *alloc, const char *name, struct arena *mem)
+{
+	struct job job;
+
+	if (job_row_get(alloc->job, &job, mem) != 0 || alloc->group >= job.task_groups.n) {
+		return false;
+	}
+	for (uint32_t i = 0; i < job.task_groups.at[alloc->group].tasks.n; i++) {
+		if (strcmp(job.task_groups.at[alloc->group].tasks.at[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "task=ALLOC/TASK": of the node, or it is refused. */
+static bool find_task(struct on_node *n, const struct view *v, const struct uuid *node, struct http_request *req)
+{
+	const char *text = http_query(req, "task");
+	const char *name = text != NULL ? strchr(text, '/') : NULL;
+	struct uuid id;
+
+	if (text == NULL) {
+		return true;
+	}
+	if (name == NULL || !uuid_parse(text, (size_t)(name - text), &id)) {
+		return false;
+	}
+	n->alloc = state_alloc(v, &id);
+	n->task = name + 1;
+	return n->alloc != NULL && uuid_equal(&n->alloc->node_id, node) && has_task(n->alloc, n->task, n->policies.mem);
 }
 
 /* Of services the namespace says all: the answer is the same as for everybody, and kept as theirs. Of variables only
@@ -939,8 +1010,9 @@ static enum access_verdict check_node(const struct view *v, struct http_request 
 	struct acl *acl = acl_management();
 	enum access_verdict verdict = ACCESS_DENIED;
 	struct uuid node;
-	int rv = need->tasks && uuid_parse(req->node, strlen(req->node), &node) ? gather_node(&n, v, &node, variables)
-										 : ERR_DENIED;
+	int rv = need->tasks && uuid_parse(req->node, strlen(req->node), &node) && find_task(&n, v, &node, req)
+			 ? gather_node(&n, v, &node, variables)
+			 : ERR_DENIED;
 
 	if (rv == 0 && variables) {
 		rv = compile(&n.policies, n.own, &acl);

@@ -26,8 +26,10 @@
  *             "any/": any will do, whatever the request asks for: for lists that leave out what is in others;
  *             "exec/", "action/": of the allocation, or of the job, whose task a command is run beside; with
  *             alloc-node-exec, if that has no file system of its own;
- *             "...+tasks": tasks may ask this in their templates, through their node: it gets what belongs to what
- *             runs on it, services of the same namespaces and the variables below nomad/jobs that are theirs;
+ *             "...+tasks": tasks may ask this in their templates, through their node: it gets what belongs to the task
+ *             that asks (?task=ALLOC/TASK), services of the same namespace and the variables below nomad/jobs that
+ *             are its own, or its policies allow. A node without ACLs does not say which task asks: it gets what
+ *             belongs to all that runs on it, but for policies that are for a task alone;
  *             "body/": of what the body holds. Any will do before the handler; where the body is decoded, in
  *             server/api_job_draft.c and the like, access_job() and its siblings look at the rest.
  *

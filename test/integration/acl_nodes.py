@@ -222,7 +222,7 @@ def templates_read_what_is_their_jobs():
     bed = start()
     lab, root, name = bed["lab"], bed["root"], new_id("tmpl")
     for path, text in (("nomad/jobs/" + name, "own"), ("nomad/jobs", "all"), ("nomad/jobs/%s/g/t" % name, "task"),
-                       ("nomad/jobs/other", "other"), ("shared/x", "shared"), ("secret/y", "secret")):
+                       ("nomad/jobs/other", "other"), ("nomad/jobs/" + bed["job"], "neighbour"), ("shared/x", "shared"), ("secret/y", "secret")):
         ask(lab.servers[0], "PUT", "/v1/var/" + path, root, {"Path": path, "Items": {"v": text}}).want(200)
     ask(lab.servers[0], "POST", "/v1/acl/policy/for-" + name, root,
         {"Name": "for-" + name, "JobACL": {"Namespace": "default", "JobID": name},
@@ -240,7 +240,7 @@ def templates_read_what_is_their_jobs():
     until(20, lambda: "it runs: " + lab.tails(), lambda: any(a["ClientStatus"] == "running" for a in allocs(name)))
     out = ask(lab.servers[0], "GET", "/v1/client/fs/cat/%s?path=t/local/out" % allocs(name)[0]["ID"], root).text
     same(out, "own all task shared " + "".join(p + "," for p in sorted(("nomad/jobs", "nomad/jobs/" + name, "nomad/jobs/%s/g/t" % name, "shared/x"))))
-    for path in ("nomad/jobs/other", "secret/y"):
+    for path in ("nomad/jobs/other", "nomad/jobs/" + bed["job"], "secret/y"):  # The second is of a job on each node.
         bad = new_id("bad")
         ask(lab.servers[0], "PUT", "/v1/jobs", root, {"Job": with_template(bad, read % path)}).want(200)
         until(10, "an allocation", allocs, bad)

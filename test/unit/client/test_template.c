@@ -339,6 +339,25 @@ static void a_key_that_is_missing_is_an_error_if_that_is_asked_for(void **state)
 	renders("{{ with parseJSON `{\"a\":1}` }}{{ .b }}{{ end }}", "<no value>");
 }
 
+/* Of services the namespace says all. */
+static void what_is_asked_for_a_task_says_so(void **state)
+{
+	static const char text[] = "{{ with nomadVar \"a\" }}{{ end }}{{ nomadVarExists \"b\" }}{{ nomadVarListSafe }}{{ nomadService \"c\" }}";
+	struct arena mem = {0};
+	struct template_data data = {.mem = &mem, .workload = "8f2e/t&u"};
+	struct buf out = {0};
+
+	(void)state;
+	assert_int_equal(ask_cluster(text, 0, false, &data, &out), ERR_BUSY);
+	assert_int_equal(data.n_wants, 4);
+	assert_string_equal(data.wants[0].target, "/v1/var/a?namespace=default&task=8f2e/t%26u");
+	assert_string_equal(data.wants[1].target, "/v1/var/b?namespace=default&task=8f2e/t%26u");
+	assert_string_equal(data.wants[2].target, "/v1/vars?prefix=&namespace=default&task=8f2e/t%26u");
+	assert_string_equal(data.wants[3].target, "/v1/service/c?namespace=default");
+	buf_close(&out);
+	arena_close(&mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +378,7 @@ int main(void)
 	        cmocka_unit_test(functions_do_what_their_names_say),
 	        cmocka_unit_test(blocks_that_do_not_fit_are_refused),
 	        cmocka_unit_test(a_rendered_file_can_be_variables),
+	        cmocka_unit_test(what_is_asked_for_a_task_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1012,6 +1012,83 @@ CASE(policies_that_are_for_a_job_count_where_it_runs)
 	node_wants("/v1/var/hidden/var", 403);
 }
 
+static void task_wants(const char *path, const struct uuid *alloc, const char *task, int status)
+{
+	char id[UUID_TEXT];
+
+	uuid_format(alloc, id);
+	node_wants(bed_quote(&b, "/v1/var/%s?task=%s/%s", path, id, task), status);
+}
+
+/* Two jobs on a node. */
+CASE(a_task_gets_what_is_its_own)
+{
+	struct uuid other;
+	struct uuid eval;
+
+	b.token = w.root;
+	bed_register(&b, "hidden-more", "");
+	eval = kit_newest_eval(&b.kit, "hidden-more")->id;
+	kit_place(&b.kit, "hidden-more", &eval, &w.node, 1, &other);
+	put_variable("nomad/jobs/hidden-more");
+	put_variable("nomad/jobs/hidden-web/g/t");
+	task_wants("nomad/jobs/hidden-web/g/t", &w.alloc, "t", 200);
+	task_wants("nomad/jobs/hidden-more", &w.alloc, "t", 403);
+	task_wants("nomad/jobs/hidden-more", &other, "t", 200);
+	task_wants("nomad/jobs/hidden-web/g/t", &other, "t", 403);
+	task_wants("nomad/jobs/hidden-web/g/t", &w.alloc, "u", 403);
+	task_wants("nomad/jobs/hidden-web/g/t", &eval, "t", 403);
+	node_wants("/v1/var/nomad/jobs/hidden-web/g/t?task=t", 403);
+	node_wants("/v1/var/nomad/jobs/hidden-web/g/t?task=", 403);
+	node_wants(bed_quote(&b, "/v1/vars?prefix=nomad&task=%s/t", kit_text(&b.kit, &other)), 200);
+	assert_int_equal(bed_length(&b, ""), 1);
+	bed_is(&b, "0.Path", "\"nomad/jobs/hidden-more\"");
+	/* It is another node's. */
+	b.token = NULL;
+	b.node = kit_text(&b.kit, &eval);
+	bed_want(&b, "GET", bed_quote(&b, "/v1/var/nomad/jobs/hidden-more?task=%s/t", kit_text(&b.kit, &other)), NULL, 403,
+		 "Permission denied");
+	b.node = NULL;
+}
+
+CASE(policies_that_are_for_a_task_count_for_that_alone)
+{
+	struct acl_job what = {.namespace_ = "default", .job_id = "hidden-web", .group = "g", .task = "t"};
+	struct acl_policy policy;
+
+	object_init(&acl_policy_type, &policy);
+	policy.name = "of-the-task";
+	policy.rules = "namespace \"default\" { variables { path \"hidden/*\" { capabilities = [\"read\"] } } }";
+	policy.job_acl = &what;
+	assert_int_equal(kit_apply(&b.kit, COMMAND_ACL_POLICY_PUT, &(struct acl_policy_put){&policy})->status, 0);
+	task_wants("hidden/var", &w.alloc, "t", 200);
+	node_wants("/v1/var/hidden/var", 403);
+	what.task = "u";
+	assert_int_equal(kit_apply(&b.kit, COMMAND_ACL_POLICY_PUT, &(struct acl_policy_put){&policy})->status, 0);
+	task_wants("hidden/var", &w.alloc, "t", 403);
+}
+
+/* Its ID is new each time. */
+CASE(a_child_gets_what_is_its_parents)
+{
+	struct uuid node;
+	struct uuid alloc;
+	const char *child;
+
+	b.token = w.root;
+	bed_register(&b, "hidden-par", "'Type':'batch','ParameterizedJob':{'Payload':'optional'},");
+	bed_want(&b, "POST", "/v1/job/hidden-par/dispatch", "{}", 200, NULL);
+	child = bed_json(&b, "DispatchedJobID"); /* In quotes. */
+	child = arena_strndup(&b.kit.mem, child + 1, strlen(child) - 2);
+	node = bed_place(&b, child, 1, &alloc);
+	put_variable("nomad/jobs/hidden-par/g");
+	b.token = NULL;
+	b.node = kit_text(&b.kit, &node);
+	bed_want(&b, "GET", bed_quote(&b, "/v1/var/nomad/jobs/hidden-par/g?task=%s/t", kit_text(&b.kit, &alloc)), NULL, 200,
+		 NULL);
+	b.node = NULL;
+}
+
 /* ---- time ---- */
 
 CASE(what_policies_say_counts_at_once)
@@ -1136,6 +1213,9 @@ int main(void)
 		W(who_may_not_read_a_variable_is_not_told_it_by_writing),
 		W(a_node_gets_what_belongs_to_its_tasks_and_nothing_else),
 		W(policies_that_are_for_a_job_count_where_it_runs),
+		W(a_task_gets_what_is_its_own),
+		W(policies_that_are_for_a_task_count_for_that_alone),
+		W(a_child_gets_what_is_its_parents),
 		W(what_policies_say_counts_at_once),
 		W(a_query_that_waits_is_answered_by_what_the_token_may_do_then),
 		W(a_follower_looks_again_for_a_token_it_does_not_know),
