@@ -212,20 +212,23 @@ static void begin_part(struct differ *d, struct part *part)
 	part->found.context = d->contextual;
 }
 
-static void end_part(struct differ *d, struct part *part, struct found *to, const char *name, const char *type)
+static void put_part(struct differ *d, struct part *part, struct found *to, const char *name, const char *type)
 {
-	struct object_diff *o;
+	struct object_diff *o = append(d, to->objects, &object_diff_type);
 
-	if (!part->found.changed) {
-		return;
-	}
-	o = append(d, to->objects, &object_diff_type);
 	if (o != NULL) {
 		sort_fields(&part->fields);
 		o->type = type;
 		o->name = name;
 		memcpy(&o->fields, &part->fields, sizeof(part->fields));
 		memcpy(&o->objects, &part->objects, sizeof(part->objects));
+	}
+}
+
+static void end_part(struct differ *d, struct part *part, struct found *to, const char *name, const char *type)
+{
+	if (part->found.changed) {
+		put_part(d, part, to, name, type);
 		to->changed = true;
 	}
 }
@@ -263,14 +266,22 @@ static void diff_set(struct differ *d, struct found *to, const struct field *f, 
 	struct diff_items a = members(d, f, was);
 	struct diff_items b = members(d, f, now);
 	struct diff_pair p = {0};
+	bool gone = false;
+	bool added = false;
 	struct part part;
 
 	begin_part(d, &part);
 	while (diff_items_next(&a, &b, &p)) {
+		gone |= p.b == NULL;
+		added |= p.a == NULL;
 		add_field(d, &part.found, f->name, p.a != NULL ? p.a->key : object_empty,
 			  p.b != NULL ? p.b->key : object_empty);
 	}
-	end_part(d, &part, to, part_name(f), part_type(a.n > 0, b.n > 0));
+	if (gone || added) {
+		end_part(d, &part, to, part_name(f), gone && added ? DIFF_EDITED : added ? DIFF_ADDED : DIFF_DELETED);
+	} else if (to->context && part.fields.n > 0) {
+		put_part(d, &part, to, part_name(f), DIFF_NONE);
+	}
 }
 
 static struct diff_items leaves(struct differ *d, const struct field *f, const void *m)
@@ -390,21 +401,75 @@ static struct diff_items elements(struct differ *d, const struct field *f, const
 	return items;
 }
 
+/* Edited ones first, then those that are new, then those that are gone. */
+static int rank_of(const char *type)
+{
+	return strcmp(type, DIFF_EDITED) == 0 ? 0 : strcmp(type, DIFF_ADDED) == 0 ? 1 : 2;
+}
+
+static int object_cmp(const void *a, const void *b)
+{
+	const struct object_diff *p = a;
+	const struct object_diff *q = b;
+	int c = rank_of(p->type) - rank_of(q->type);
+	uint32_t i;
+
+	c = c != 0 ? c : (p->fields.n > q->fields.n) - (p->fields.n < q->fields.n);
+	c = c != 0 ? c : (p->objects.n > q->objects.n) - (p->objects.n < q->objects.n);
+	for (i = 0; c == 0 && i < p->fields.n; i++) {
+		c = field_cmp(&p->fields.at[i], &q->fields.at[i]);
+	}
+	for (i = 0; c == 0 && i < p->objects.n; i++) {
+		c = object_cmp(&p->objects.at[i], &q->objects.at[i]);
+	}
+	return c;
+}
+
+static void sort_objects(struct objs *objects, uint32_t from)
+{
+	if (objects->n > from + 1) {
+		qsort((struct object_diff *)objects->at + from, objects->n - from, sizeof(struct object_diff),
+		      object_cmp);
+	}
+}
+
+/* Of these, the only one there was and the only one there is are the same, whatever has become of its name. */
+static bool pairs_lone(const struct type *t)
+{
+	return t == &template_type || t == &service_type;
+}
+
 static void diff_list(struct differ *d, struct found *to, const struct field *f, const void *was, const void *now)
 {
 	struct diff_items a = elements(d, f, was);
 	struct diff_items b = elements(d, f, now);
 	struct diff_pair p = {0};
+	uint32_t before = to->objects->n;
 
+	if (a.n == 1 && b.n == 1 && pairs_lone(f->sub)) {
+		diff_object(d, to, f->sub, part_name(f), a.at[0].value, b.at[0].value);
+		return;
+	}
 	while (diff_items_next(&a, &b, &p)) {
 		diff_object(d, to, f->sub, part_name(f), p.a != NULL ? p.a->value : NULL,
 			    p.b != NULL ? p.b->value : NULL);
 	}
+	sort_objects(to->objects, before);
 }
 
 static bool is_set(const struct field *f, const void *m)
 {
 	return m != NULL && !member_empty(f, m);
+}
+
+static void diff_value(struct differ *d, struct found *to, const struct field *f, const void *was, const void *now)
+{
+	const char *old = value_text(d, f->kind, was);
+	const char *new = value_text(d, f->kind, now);
+
+	if (!f->quiet || strcmp(old, new) != 0) {
+		add_field(d, to, f->name, old, new);
+	}
 }
 
 static void diff_member(struct differ *d, struct found *to, const struct field *f, const void *was, const void *now)
@@ -435,7 +500,7 @@ static void diff_member(struct differ *d, struct found *to, const struct field *
 		break;
 	default:
 		if (!f->scarce || is_set(f, was) || is_set(f, now)) {
-			add_field(d, to, f->name, value_text(d, f->kind, was), value_text(d, f->kind, now));
+			diff_value(d, to, f, was, now);
 		}
 	}
 }
@@ -582,7 +647,8 @@ static bool turns_logs_off_or_on(const struct object_diff *o)
 static bool in_place(const struct task_diff *t)
 {
 	static const char *const fields[] = {"KillTimeout", NULL};
-	static const char *const objects[] = {"Constraint", "LogConfig", "RestartPolicy", "Service", NULL};
+	static const char *const objects[] = {"Affinity",      "Constraint", "LogConfig",
+					      "RestartPolicy", "Service",    NULL};
 	uint32_t i;
 
 	for (i = 0; i < t->fields.n; i++) {

@@ -56,7 +56,7 @@
 	X(T, BOOL, migrate, "Migrate")
 
 #define UPDATE_STRATEGY_FIELDS(X, T)                                                            \
-	X(T, OPTDUR, stagger, "Stagger")                                                 \
+	X(T, OPTDUR, stagger, "Stagger", .quiet = true)                                                 \
 	X(T, OPTINT, max_parallel, "MaxParallel")                                        \
 	X(T, STR, health_check, "HealthCheck")                                           \
 	X(T, OPTDUR, min_healthy_time, "MinHealthyTime")                                 \
@@ -98,7 +98,7 @@
 	X(T, STR, cidr, "CIDR", .omit = true, .scarce = true)                                            \
 	X(T, STR, ip, "IP", .omit = true, .scarce = true)                                                \
 	X(T, STR, hostname, "Hostname", .omit = true)                                    \
-	X(T, OPTINT, mbits, "MBits", .omit = true)                                       \
+	X(T, OPTINT, mbits, "MBits", .omit = true, .quiet = true)                                       \
 	X(T, OBJ(dns_config), dns, "DNS", .omit = true)                                  \
 	X(T, LIST(port), reserved_ports, "ReservedPorts", .diff = "Static Port")         \
 	X(T, LIST(port), dynamic_ports, "DynamicPorts", .hcl = "port", .diff = "Dynamic Port") \
@@ -137,7 +137,7 @@
 	X(T, MAP, getter_headers, "GetterHeaders", .hcl = "headers")                     \
 	X(T, STR, getter_mode, "GetterMode", .dflt_str = "any", .hcl = "mode")           \
 	X(T, BOOL, getter_insecure, "GetterInsecure", .hcl = "insecure")                 \
-	X(T, STR, relative_dest, "RelativeDest", .hcl = "destination")                   \
+	X(T, STR, relative_dest, "RelativeDest", .key = true, .hcl = "destination")                   \
 	X(T, BOOL, chown, "Chown")
 
 #define CHANGE_SCRIPT_FIELDS(X, T)                                                              \
@@ -153,15 +153,15 @@
 /* What signal is sent is job_canonicalize()'s to say: the default here only tells what was not given from "". */
 #define TEMPLATE_FIELDS(X, T)                                                                   \
 	X(T, STR, source_path, "SourcePath", .hcl = "source")                            \
-	X(T, STR, dest_path, "DestPath", .hcl = "destination")                           \
+	X(T, STR, dest_path, "DestPath", .key = true, .hcl = "destination")                           \
 	X(T, STR, embedded_tmpl, "EmbeddedTmpl", .hcl = "data")                          \
 	X(T, STR, change_mode, "ChangeMode", .dflt_str = "restart")                      \
 	X(T, STR, change_signal, "ChangeSignal", .dflt_str = "")                         \
 	X(T, OBJ(change_script), change_script, "ChangeScript")                          \
 	X(T, DUR, splay, "Splay", .dflt = 5 * NS_PER_S)                                  \
 	X(T, STR, perms, "Perms", .dflt_str = "0644")                                    \
-	X(T, OPTINT, uid, "Uid")                                                         \
-	X(T, OPTINT, gid, "Gid")                                                         \
+	X(T, OPTINT, uid, "Uid", .scarce = true)                                                         \
+	X(T, OPTINT, gid, "Gid", .scarce = true)                                                         \
 	X(T, STR, left_delim, "LeftDelim", .dflt_str = "{{", .hcl = "left_delimiter")    \
 	X(T, STR, right_delim, "RightDelim", .dflt_str = "}}", .hcl = "right_delimiter") \
 	X(T, BOOL, envvars, "Envvars", .hcl = "env")                                     \
@@ -207,9 +207,9 @@
 	X(T, STR, selinux_label, "SELinuxLabel")
 
 #define SCALING_POLICY_FIELDS(X, T)                                                             \
-	X(T, STR, id, "ID")                                                              \
-	X(T, STR, namespace_, "Namespace", .hcl = "namespace")                           \
-	X(T, STR, type, "Type", .label = true)                                           \
+	X(T, STR, id, "ID", .quiet = true)                                                              \
+	X(T, STR, namespace_, "Namespace", .quiet = true, .hcl = "namespace")                           \
+	X(T, STR, type, "Type", .quiet = true, .label = true)                                           \
 	X(T, OPTINT, min, "Min")                                                         \
 	X(T, OPTINT, max, "Max")                                                         \
 	X(T, ANY, policy, "Policy")                                                      \

@@ -94,6 +94,7 @@ struct field {
 	bool server;   /* Set by servers alone: not part of what a user specifies (spec equality, diff). */
 	bool secret;   /* Never leaves by the API (object_hide_secrets). */
 	bool scarce;   /* A diff shows it only where it is set. */
+	bool quiet;    /* A diff shows it only where it differs. */
 	bool blank;    /* A duration that JSON may give as "", which is 0: some clients write it so. */
 	bool label;    /* In HCL the block's label: group "web" { ... }. */
 	const char *diff; /* The name of objects of this field in a job diff ("Constraint" for Constraints). */

@@ -15,6 +15,8 @@ static void neutral_group(struct task_group *g)
 	g->name = "";
 	g->count = 0;
 	g->constraints.n = 0;
+	g->affinities.n = 0;
+	g->spreads.n = 0;
 	g->tasks.n = 0;
 	g->restart_policy = NULL;
 	g->disconnect = NULL;
@@ -34,6 +36,7 @@ static void neutral_group(struct task_group *g)
 static void neutral_task(struct task *t)
 {
 	t->constraints.n = 0;
+	t->affinities.n = 0;
 	t->services.n = 0;
 	t->restart_policy = NULL;
 	t->meta.n = 0;
@@ -159,25 +162,6 @@ static bool same_tasks(const struct side *a, const struct side *b)
 	return true;
 }
 
-/* What of the job itself decides where allocations should be. */
-static bool same_wishes(const struct job *a, const struct job *b)
-{
-	struct job x;
-	struct job y;
-
-	object_init(&job_type, &x);
-	object_init(&job_type, &y);
-	x.affinities.at = a->affinities.at;
-	x.affinities.n = a->affinities.n;
-	x.spreads.at = a->spreads.at;
-	x.spreads.n = a->spreads.n;
-	y.affinities.at = b->affinities.at;
-	y.affinities.n = b->affinities.n;
-	y.spreads.at = b->spreads.at;
-	y.spreads.n = b->spreads.n;
-	return object_equal(&job_type, &x, &y);
-}
-
 static bool same_group(const struct side *a, const struct side *b)
 {
 	struct task_group x = *a->group;
@@ -185,7 +169,7 @@ static bool same_group(const struct side *a, const struct side *b)
 
 	neutral_group(&x);
 	neutral_group(&y);
-	return object_equal(&task_group_type, &x, &y) && same_wishes(a->job, b->job) &&
+	return object_equal(&task_group_type, &x, &y) &&
 	       renders(a->group->restart_policy) == renders(b->group->restart_policy) &&
 	       same_proxies(a->group->services.at, a->group->services.n, b->group->services.at, b->group->services.n) &&
 	       same_tasks(a, b);

@@ -35,11 +35,17 @@ static bool is_left_out(const char *owner, const char *member)
 /* What is seen only where somebody has set it. */
 static bool is_scarce(const char *owner, const char *member)
 {
-	return listed("Network.Device Network.CIDR Network.IP Static_Port.Value Dynamic_Port.Value",
+	return listed("Template.Uid Template.Gid Network.Device Network.CIDR Network.IP Static_Port.Value Dynamic_Port.Value",
 		      strcmp(owner, "Dynamic Port") == 0 ? "Dynamic_Port"
 		      : strcmp(owner, "Static Port") == 0 ? "Static_Port"
 							  : owner,
 		      member);
+}
+
+/* What is seen only where it differs. */
+static bool is_quiet(const char *owner, const char *member)
+{
+	return listed("Update.Stagger Network.MBits Scaling.ID Scaling.Namespace Scaling.Type", owner, member);
 }
 
 static bool is_map(const char *owner, const char *member)
@@ -95,7 +101,7 @@ static const char *key_of(const char *name)
 	static const char *const keys[][2] = {
 		{"Device", "Name"},  {"SpreadTarget", "Value"}, {"Static Port", "Label"}, {"Dynamic Port", "Label"},
 		{"Service", "Name"}, {"Check", "Name"},         {"Identity", "Name"},     {"Action", "Name"},
-		{"Secret", "Name"},  {"Region", "Name"},
+		{"Secret", "Name"},  {"Region", "Name"},        {"Artifact", "RelativeDest"}, {"Template", "DestPath"},
 	};
 	size_t i;
 
@@ -174,6 +180,17 @@ static void add_value(struct part *p, const char *name, const json_t *was, const
 	add_field(p, name, a, b);
 	free(a);
 	free(b);
+}
+
+static bool same_text(const json_t *was, const json_t *now)
+{
+	char *a = text_of(was);
+	char *b = text_of(now);
+	bool same = strcmp(a, b) == 0;
+
+	free(a);
+	free(b);
+	return same;
 }
 
 static void add_object(struct part *to, const char *name, const char *type, struct part *p)
@@ -286,20 +303,28 @@ static bool has_value(const json_t *list, const json_t *v)
 static void diff_set(struct part *to, const char *member, json_t *was, json_t *now)
 {
 	struct part p = part_in(to);
+	bool gone = false;
+	bool added = false;
 	json_t *v;
 	size_t i;
 
 	json_array_foreach (was, i, v) {
+		gone |= !has_value(now, v);
 		add_value(&p, member, v, has_value(now, v) ? v : NULL);
 	}
 	json_array_foreach (now, i, v) {
 		if (!has_value(was, v)) {
+			added = true;
 			add_value(&p, member, NULL, v);
 		}
 	}
 	if (p.changed) {
-		add_object(to, member, type_name(json_array_size(was) > 0, json_array_size(now) > 0, true),
-			   &p);
+		add_object(to, member, type_name(gone, added, true), &p);
+	} else if (to->shows && json_array_size(p.fields) > 0) {
+		bool changed = to->changed;
+
+		add_object(to, member, "None", &p);
+		to->changed = changed;
 	} else {
 		drop(&p);
 	}
@@ -362,10 +387,15 @@ static json_t *same_one(const json_t *list, const json_t *one, const char *key, 
 
 static void diff_list(struct part *to, const char *name, json_t *was, json_t *now)
 {
+	bool pairs = strcmp(name, "Template") == 0 || strcmp(name, "Service") == 0;
 	const char *key = key_of(name);
 	json_t *one;
 	size_t i;
 
+	if (pairs && json_array_size(was) == 1 && json_array_size(now) == 1) {
+		diff_object(to, name, json_array_get(was, 0), json_array_get(now, 0));
+		return;
+	}
 	json_array_foreach (was, i, one) {
 		diff_object(to, name, one, same_one(now, one, key, name));
 	}
@@ -425,6 +455,8 @@ static void diff_member(struct part *p, const char *owner, const char *member, j
 		diff_list(p, name_of(member), was, now);
 	} else if (json_is_array(some)) {
 		diff_set(p, member, was, now);
+	} else if (is_quiet(owner, member) && same_text(was, now)) {
+		return;
 	} else if (!is_scarce(owner, member) || !is_unset(was) || !is_unset(now)) {
 		add_value(p, member, was, now);
 	}

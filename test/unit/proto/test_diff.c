@@ -231,6 +231,73 @@ static void services_are_paired_by_name(void **state)
 	assert_null(strstr(text, "\"same\""));
 }
 
+/* The only one there was is the only one there is, whatever its name. */
+static void lone_services_and_templates_are_edited(void **state)
+{
+	const char *text = between(TASK(",\"Services\":[{\"Name\":\"a\"}],\"Templates\":[{\"DestPath\":\"x\"}]"),
+				   TASK(",\"Services\":[{\"Name\":\"b\"}],\"Templates\":[{\"DestPath\":\"y\"}]"));
+
+	(void)state;
+	assert_non_null(strstr(text, "{\"Type\":\"Edited\",\"Name\":\"Service\""));
+	assert_non_null(strstr(text, "{\"Type\":\"Edited\",\"Name\":\"Template\""));
+	assert_non_null(strstr(text, FIELD("Edited", "DestPath", "x", "y")));
+	assert_null(strstr(text, "Deleted"));
+}
+
+/* Templates and artifacts are known by where they go. */
+static void what_goes_to_the_same_place_is_edited(void **state)
+{
+	const char *text = between(TASK(",\"Artifacts\":[{\"GetterSource\":\"a\",\"RelativeDest\":\"d\"}],\"Templates\":[{"
+					"\"DestPath\":\"x\",\"EmbeddedTmpl\":\"1\"},{\"DestPath\":\"y\"}]"),
+				   TASK(",\"Artifacts\":[{\"GetterSource\":\"b\",\"RelativeDest\":\"d\"}],\"Templates\":[{"
+					"\"DestPath\":\"y\"},{\"DestPath\":\"x\",\"EmbeddedTmpl\":\"2\"}]"));
+
+	(void)state;
+	assert_non_null(strstr(text, FIELD("Edited", "GetterSource", "a", "b")));
+	assert_non_null(strstr(text, FIELD("Edited", "EmbeddedTmpl", "1", "2")));
+	assert_null(strstr(text, "Deleted"));
+	assert_null(strstr(text, "\"Type\":\"Added\""));
+}
+
+static void sets_are_told_by_what_became_of_them(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(between(",\"Datacenters\":[\"a\"]", ",\"Datacenters\":[\"a\",\"b\"]"),
+			       "{\"Type\":\"Added\",\"Name\":\"Datacenters\",\"Fields\":[" FIELD(
+				       "Added", "Datacenters", "", "b") "," FIELD("None", "Datacenters", "a", "a") "]"));
+	assert_non_null(strstr(between(",\"Datacenters\":[\"a\",\"b\"]", ",\"Datacenters\":[\"a\"]"),
+			       "{\"Type\":\"Deleted\",\"Name\":\"Datacenters\""));
+	assert_non_null(strstr(between(",\"Datacenters\":[\"a\"]", ",\"Datacenters\":[\"b\"]"),
+			       "{\"Type\":\"Edited\",\"Name\":\"Datacenters\""));
+	/* Of an object that has changed, those that have not are context. */
+	assert_non_null(strstr(between(TASK(",\"Services\":[{\"Name\":\"s\",\"Tags\":[\"a\"]}]"),
+				       TASK(",\"Services\":[{\"Name\":\"s\",\"Tags\":[\"a\"],\"PortLabel\":\"p\"}]")),
+			       "{\"Type\":\"None\",\"Name\":\"Tags\",\"Fields\":[" FIELD("None", "Tags", "a", "a") "]"));
+}
+
+static void what_is_new_comes_before_what_is_gone(void **state)
+{
+	const char *text = between(",\"Constraints\":[{\"LTarget\":\"a\"}]", ",\"Constraints\":[{\"LTarget\":\"z\"}]");
+	const char *added = strstr(text, "{\"Type\":\"Added\",\"Name\":\"Constraint\"");
+	const char *deleted = strstr(text, "{\"Type\":\"Deleted\",\"Name\":\"Constraint\"");
+
+	(void)state;
+	assert_non_null(added);
+	assert_non_null(deleted);
+	assert_true(added < deleted);
+}
+
+/* The stagger of an update is told where it differs. */
+static void quiet_fields_are_no_context(void **state)
+{
+	const char *group = ",\"TaskGroups\":[{\"Name\":\"g\",\"Update\":{\"Stagger\":%s,\"Canary\":%s}}]";
+	const char *was = arena_printf(&mem, group, "1", "1");
+
+	(void)state;
+	assert_null(strstr(between(was, arena_printf(&mem, group, "1", "2")), "Stagger"));
+	assert_non_null(strstr(between(was, arena_printf(&mem, group, "2", "1")), FIELD("Edited", "Stagger", "1", "2")));
+}
+
 static void a_new_job_is_all_added(void **state)
 {
 	struct job *now = job("{\"ID\":\"j\",\"Datacenters\":[\"dc1\"]" TASK(
@@ -342,6 +409,11 @@ int main(void)
 		cmocka_unit_test(configurations_are_flat),
 		cmocka_unit_test(nested_objects_have_the_names_of_the_tables),
 		cmocka_unit_test(services_are_paired_by_name),
+		cmocka_unit_test(lone_services_and_templates_are_edited),
+		cmocka_unit_test(what_goes_to_the_same_place_is_edited),
+		cmocka_unit_test(sets_are_told_by_what_became_of_them),
+		cmocka_unit_test(what_is_new_comes_before_what_is_gone),
+		cmocka_unit_test(quiet_fields_are_no_context),
 		cmocka_unit_test(a_new_job_is_all_added),
 		cmocka_unit_test(annotations_say_what_follows),
 		cmocka_unit_test(random_jobs_differ_both_ways),

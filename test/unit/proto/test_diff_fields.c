@@ -497,7 +497,7 @@ static struct path path_to(const char *const *names)
 /* Whatever of a task can change under it is listed here; all else, also a name, means new allocations. */
 static void every_change_of_a_task_says_what_follows(void **state)
 {
-	static const char *const in_place[] = {"KillTimeout", "Constraints", "Services", "RestartPolicy"};
+	static const char *const in_place[] = {"KillTimeout", "Constraints", "Affinities", "Services", "RestartPolicy"};
 	static const char *const max_files[] = {"TaskGroups", "Tasks", "LogConfig", "MaxFiles", NULL};
 	static const char *const disabled[] = {"TaskGroups", "Tasks", "LogConfig", "Disabled", NULL};
 	static const char *const tasks[] = {"TaskGroups", "Tasks", NULL};

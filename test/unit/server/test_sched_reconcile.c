@@ -277,7 +277,7 @@ CASE(which_changes_are_destructive)
 		{",'Driver':'mock_driver'", UPDATE_DESTRUCTIVE},
 		{",'Resources':{'CPU':101,'MemoryMB':100}", UPDATE_DESTRUCTIVE},
 		{",'LogConfig':{'MaxFiles':2,'MaxFileSizeMB':1}", UPDATE_IN_PLACE},
-		{",'Affinities':[{'LTarget':'${meta.x}','RTarget':'1','Weight':10}]", UPDATE_DESTRUCTIVE},
+		{",'Affinities':[{'LTarget':'${meta.x}','RTarget':'1','Weight':10}]", UPDATE_IN_PLACE},
 	};
 	static const char job[] = "{'ID':'w','Type':'service','Datacenters':['dc1'],'TaskGroups':[{'Name':'g','Tasks':["
 				  "{'Name':'t','Driver':'raw_exec','Config':{'command':'x'},"
