@@ -522,6 +522,10 @@ int job_canonicalize(struct job *job, struct arena *mem);
  * return value. */
 bool job_validate(const struct job *job, struct buf *out);
 
+/* The same, as a list that others may add to: see proto/faults.h. */
+struct faults;
+void job_faults(const struct job *job, struct faults *f);
+
 /* What is valid but deserves a word, in the same form; empty when there is nothing. */
 void job_warnings(const struct job *job, struct buf *out);
 

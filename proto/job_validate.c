@@ -425,30 +425,36 @@ static void check_submitted(struct faults *f, const struct job *job)
 	}
 }
 
-bool job_validate(const struct job *job, struct buf *out)
+void job_faults(const struct job *job, struct faults *f)
 {
-	struct faults f = {0};
-	bool valid;
 	uint32_t i;
 
-	check_id(&f, job);
-	check_kind(&f, job);
+	check_id(f, job);
+	check_kind(f, job);
 	if (job->task_groups.n == 0) {
-		faults_add(&f, "Missing job task groups");
+		faults_add(f, "Missing job task groups");
 	}
-	check_constraints(&f, job->constraints.at, job->constraints.n, RULE_JOB);
-	check_affinities(&f, job->affinities.at, job->affinities.n, is_system(job));
-	check_spreads(&f, job->spreads.at, job->spreads.n, is_system(job));
-	check_descriptions(&f, job);
-	check_group_list(&f, job);
+	check_constraints(f, job->constraints.at, job->constraints.n, RULE_JOB);
+	check_affinities(f, job->affinities.at, job->affinities.n, is_system(job));
+	check_spreads(f, job->spreads.at, job->spreads.n, is_system(job));
+	check_descriptions(f, job);
+	check_group_list(f, job);
 	for (i = 0; i < job->task_groups.n; i++) {
 		struct faults one = {0};
 
 		check_group(&one, &job->task_groups.at[i], job);
-		faults_nest(&f, &one, "Task group %s validation failed", job->task_groups.at[i].name);
+		faults_nest(f, &one, "Task group %s validation failed", job->task_groups.at[i].name);
 	}
-	check_launch(&f, job);
-	check_submitted(&f, job);
+	check_launch(f, job);
+	check_submitted(f, job);
+}
+
+bool job_validate(const struct job *job, struct buf *out)
+{
+	struct faults f = {0};
+	bool valid;
+
+	job_faults(job, &f);
 	valid = f.n == 0;
 	faults_text(&f, out);
 	faults_close(&f);

@@ -124,7 +124,12 @@ static int begin_versions(struct query *q)
 		return ERR_INVALID;
 	}
 	if (http_query_int(q->req, "diff_version", &c->version) != 0) {
-		http_answer_text(q->req, 400, "%s", q->req->error);
+		const char *text = http_query(q->req, "diff_version");
+
+		http_answer_text(q->req, 500,
+				 "Failed to parse value of \"diff_version\" (%s) as a uint64: strconv.ParseUint: parsing "
+				 "\"%s\": invalid syntax",
+				 text, text);
 		return ERR_INVALID;
 	}
 	return 0;
@@ -561,7 +566,7 @@ static int begin_submission(struct query *q)
 	ask->version = -1;
 	q->own = ask;
 	if (http_query_int(q->req, "version", &ask->version) != 0) {
-		http_answer_text(q->req, 400, "%s", q->req->error);
+		http_answer_text(q->req, 400, "Unable to parse job submission version parameter");
 		return ERR_INVALID;
 	}
 	return 0;

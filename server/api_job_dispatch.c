@@ -10,7 +10,8 @@
 	X(T, BYTES, payload, "Payload")                                                                                \
 	X(T, MAP, meta, "Meta")                                                                                        \
 	X(T, STR, prefix, "IdPrefixTemplate")                                                                          \
-	X(T, INT, priority, "Priority")
+	X(T, INT, priority, "Priority")                                                                                \
+	X(T, STR, token, "IdempotencyToken")
 
 #define DISPATCH_ANSWER_FIELDS(X, T)                                                                                   \
 	X(T, STR, child, "DispatchedJobID")                                                                            \
@@ -227,7 +228,8 @@ static void propose(struct write *w, struct job *child)
 static void dispatch_from(struct write *w, const struct job_row *row, const struct dispatch_request *r)
 {
 	struct http_request *req = w->req;
-	const char *token = http_query(req, "idempotency_token");
+	const char *asked = http_query(req, "idempotency_token");
+	const char *token = asked != NULL && asked[0] != '\0' ? asked : r->token;
 	struct buf why = {0};
 	struct job job;
 	int rv = job_row_get(row, &job, &req->mem);
@@ -235,7 +237,7 @@ static void dispatch_from(struct write *w, const struct job_row *row, const stru
 	if (rv == 0) {
 		check(&job, r, &why);
 		if (why.len == 0) {
-			rv = make_child(w->api, &job, r, token != NULL ? token : "", &req->mem);
+			rv = make_child(w->api, &job, r, token, &req->mem);
 		}
 	}
 	if (rv != 0 || why.failed) {

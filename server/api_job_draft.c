@@ -234,13 +234,23 @@ static int keep_parent(const struct view *v, struct job_draft *d, struct arena *
 
 /* ---- completing ---- */
 
-static void validate(const struct api *api, struct job_draft *d, const struct namespace_ *ns)
+/* What is not there yet may come before the job is applied, and what is may go: that is told by apply, then. */
+static void check_place(const struct view *v, const struct job *job, struct faults *f)
+{
+	if (state_namespace(v, job->namespace_) == NULL) {
+		faults_add(f, "job \"%s\" is in nonexistent namespace \"%s\"", job->id, job->namespace_);
+	}
+	if (job->node_pool[0] != '\0' && state_node_pool(v, job->node_pool) == NULL) {
+		faults_add(f, "job \"%s\" is in nonexistent node pool \"%s\"", job->id, job->node_pool);
+	}
+}
+
+static void validate(const struct api *api, const struct view *v, struct job_draft *d, const struct namespace_ *ns)
 {
 	struct faults f = {0};
 
-	if (!job_validate(d->job, &d->faults)) {
-		return;
-	}
+	check_place(v, d->job, &f);
+	job_faults(d->job, &f);
 	if (d->job->payload.n > DISPATCH_PAYLOAD_MAX) {
 		faults_add(&f, "Payload exceeds maximum size; %u > %d", d->job->payload.n, DISPATCH_PAYLOAD_MAX);
 	}
@@ -249,7 +259,9 @@ static void validate(const struct api *api, struct job_draft *d, const struct na
 			   (long long)api->config.count_max);
 	}
 	check_room(d->job, &f);
-	check_time_zone(api, d->job, &f);
+	if (f.n == 0) {
+		check_time_zone(api, d->job, &f);
+	}
 	check_drivers(ns, d->job, &f);
 	check_pool(ns, d->job, &f);
 	faults_text(&f, &d->faults);
@@ -285,7 +297,7 @@ int draft_complete(struct api *api, struct http_request *req, const struct view 
 		rv = preserve(v, d, &req->mem);
 	}
 	if (rv == 0) {
-		validate(api, d, &ns);
+		validate(api, v, d, &ns);
 		job_warnings(d->job, &d->warnings);
 	}
 	return d->faults.failed || d->warnings.failed ? ERR_NOMEM : rv;

@@ -85,7 +85,7 @@ static int make_answer(struct planning *p, struct plan_answer *a)
 	memcpy(&a->failed, &p->core.preview.failed, sizeof(a->failed));
 	memcpy(&a->evals, &p->core.preview.evals, sizeof(a->evals));
 	a->job_modify_index = row != NULL ? (int64_t)row->job_modify_index : 0;
-	a->index = row != NULL ? (int64_t)row->modify_index : (int64_t)state_table_index(p->v, TABLE_JOBS);
+	a->index = row != NULL ? (int64_t)row->job_modify_index : 0; /* Of the job as it is: nothing is written. */
 	a->next_launch = next_launch(p);
 	a->warnings = buf_text(&p->draft.warnings);
 	return p->draft.request.diff ? make_diff(p, row, a) : 0;

@@ -13,8 +13,9 @@
 OBJECT_DECLARE(validate_answer, VALIDATE_ANSWER_FIELDS);
 OBJECT_DEFINE(validate_answer, VALIDATE_ANSWER_FIELDS);
 
-void answer_registered(struct write *w, const struct apply_result *r)
+static void answer_as(struct write *w, const struct apply_result *r, unsigned headers)
 {
+	struct http_response res = {.has = headers, .index = r->index};
 	const char *warnings = w->own;
 	struct job_registered a;
 
@@ -27,7 +28,18 @@ void answer_registered(struct write *w, const struct apply_result *r)
 	a.job_modify_index = (int64_t)r->job_modify_index;
 	a.warnings = warnings != NULL ? warnings : "";
 	a.index = (int64_t)r->index;
-	answer_object(w->req, &job_registered_type, &a, r->index);
+	json_encode(&job_registered_type, &a, &res.body);
+	http_answer(w->req, &res);
+}
+
+void answer_registered(struct write *w, const struct apply_result *r)
+{
+	answer_as(w, r, HTTP_HAS_INDEX);
+}
+
+void answer_reverted(struct write *w, const struct apply_result *r)
+{
+	answer_as(w, r, HTTP_HAS_READ);
 }
 
 bool eval_priority_is_valid(struct http_request *req, int64_t priority)

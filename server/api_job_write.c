@@ -98,7 +98,8 @@ static void answer_deleted(struct write *w, const struct apply_result *r)
 	}
 	object_init(&job_deregistered_type, &a);
 	a.eval_id = uuid_text(&w->req->mem, &r->eval_id);
-	a.eval_create_index = (int64_t)r->eval_index;
+	/* Of a parent, too, whose stop makes no evaluation. */
+	a.eval_create_index = (int64_t)(r->eval_index != 0 ? r->eval_index : r->job_modify_index);
 	a.job_modify_index = (int64_t)r->job_modify_index;
 	a.index = (int64_t)r->index;
 	answer_object(w->req, &job_deregistered_type, &a, r->index);
@@ -153,7 +154,7 @@ void serve_job_revert(struct api *api, struct http_request *req)
 		p.version = body.version;
 		p.enforce_prior = body.enforce_prior;
 		p.versions_kept = api->config.versions_kept;
-		write_propose(w, COMMAND_JOB_REVERT, &p, answer_registered);
+		write_propose(w, COMMAND_JOB_REVERT, &p, answer_reverted);
 	}
 }
 

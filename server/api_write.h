@@ -46,6 +46,9 @@ void write_failed(struct api *api, struct http_request *req, int err, bool once)
 /* What a register, a revert, an evaluation and the like are answered with; w->own is the text of the warnings. */
 void answer_registered(struct write *w, const struct apply_result *result);
 
+/* The same, with the headers of a read, as clients know it of a revert: no leader is told. */
+void answer_reverted(struct write *w, const struct apply_result *result);
+
 /* An empty answer; or why a namespace or a node pool stays, each reason with the region in which it holds. */
 void answer_removed(struct write *w, const struct apply_result *result);
 

@@ -651,7 +651,7 @@ def namespaces_are_made_used_and_removed():
     ask("DELETE", at(inside["ID"], query + "&purge=true")).want(200)
     same(read(at(inside["ID"]))["Priority"], 60)
     ask("DELETE", "/v1/namespace/" + name).want(200)
-    refused("PUT", "/v1/jobs" + query, {"Job": inside}, 500, 'job "%s" is in nonexistent namespace "%s"' % (inside["ID"], name))
+    refused("PUT", "/v1/jobs" + query, {"Job": inside}, 500, '1 error occurred:\n\t* job "%s" is in nonexistent namespace "%s"\n\n' % (inside["ID"], name))
     ask("PUT", "/v1/namespace", {"Name": capped, "Capabilities": {"EnabledTaskDrivers": ["docker"], "DisabledTaskDrivers": ["exec"]}}).want(200)
     for path in ("/v1/jobs", at(inside["ID"], "/plan")):
         ask("PUT", path + "?namespace=" + capped, {"Job": inside}).want(500, 'used task driver "raw_exec" is not allowed in namespace "%s"' % capped)

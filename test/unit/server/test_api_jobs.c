@@ -310,6 +310,41 @@ CASE(a_revert_registers_the_old_content_anew)
 	bed_want(&b, "POST", "/v1/job/web/revert", "{\"JobID\":\"web\",\"JobVersion\":-1}", 400, NULL);
 }
 
+/* A revert has the headers of a read, and the stop of a parent an index, though it makes no evaluation. */
+CASE(what_clients_know_of_reverts_and_stops)
+{
+	bed_register(&b, "web", "");
+	bed_register(&b, "web", "'Priority':51,");
+	bed_want(&b, "POST", "/v1/job/web/revert", "{\"JobID\":\"web\"}", 200, NULL);
+	assert_int_equal(b.last.res.has, HTTP_HAS_READ);
+	assert_false(b.last.res.known_leader);
+	assert_int_equal(b.last.res.last_contact_ms, 0);
+	assert_int_equal(bed_number(&b, "Index"), b.last.res.index);
+	bed_register(&b, "per", "'Type':'batch','Periodic':{'Spec':'0 0 1 1 *'},");
+	bed_want(&b, "DELETE", "/v1/job/per", NULL, 200, NULL);
+	bed_is(&b, "EvalID", "\"\"");
+	assert_int_equal(bed_number(&b, "EvalCreateIndex"), bed_number(&b, "JobModifyIndex"));
+	assert_true(bed_number(&b, "JobModifyIndex") > 0);
+	bed_want(&b, "DELETE", "/v1/job/nobody", NULL, 200, NULL);
+	assert_int_equal(bed_number(&b, "EvalCreateIndex"), 0);
+	bed_want(&b, "GET", "/v1/job/web/versions?diffs=true&diff_version=x", NULL, 500,
+		 "Failed to parse value of \"diff_version\" (x) as a uint64: strconv.ParseUint: parsing \"x\": invalid syntax");
+	bed_want(&b, "GET", "/v1/job/web/submission?version=x", NULL, 400,
+		 "Unable to parse job submission version parameter");
+	bed_want(&b, "POST", "/v1/jobs",
+		 "{\"Job\":{\"ID\":\"sys\",\"Type\":\"system\",\"TaskGroups\":[{\"Name\":\"g\",\"Scaling\":{\"Max\":1}}]}}", 400,
+		 "Task groups with job type system do not support scaling blocks");
+}
+
+/* Only children were dispatched, and only they have tokens. */
+CASE(a_job_cannot_pretend_to_be_a_child)
+{
+	bed_register(&b, "web", "'DispatchIdempotencyToken':'t','ParentID':'x',");
+	bed_want(&b, "GET", "/v1/job/web", NULL, 200, NULL);
+	bed_is(&b, "DispatchIdempotencyToken", "\"\"");
+	bed_is(&b, "ParentID", "\"\"");
+}
+
 /* jobs_stable */
 CASE(a_version_is_marked_as_stable)
 {
@@ -514,6 +549,8 @@ CASE(a_token_makes_one_child)
 	child = bed_json(&b, "DispatchedJobID");
 	bed_want(&b, "POST", "/v1/job/par/dispatch?idempotency_token=t1", "{}", 200, NULL);
 	assert_string_equal(bed_json(&b, "DispatchedJobID"), child);
+	bed_want(&b, "POST", "/v1/job/par/dispatch", "{\"IdempotencyToken\":\"t1\"}", 200, NULL);
+	bed_is(&b, "DispatchedJobID", child);
 	bed_want(&b, "POST", "/v1/job/par/dispatch?idempotency_token=t2", "{}", 200, NULL);
 	assert_string_not_equal(bed_json(&b, "DispatchedJobID"), child);
 }
@@ -638,6 +675,8 @@ CASE(a_plan_of_a_new_job_adds_everything)
 	bed_is(&b, "JobModifyIndex", "0");
 	bed_is(&b, "NextPeriodicLaunch", "null");
 	assert_int_equal(bed_number(&b, "Annotations.DesiredTGUpdates.g.Place"), 1);
+	assert_int_equal(bed_number(&b, "Index"), 0);
+	assert_int_equal(b.last.res.index, 0);
 	bed_want(&b, "GET", "/v1/job/web", NULL, 404, "job not found");
 	bed_want(&b, "POST", "/v1/job/web/plan", bed_job(&b, "web", ""), 200, NULL);
 	bed_is(&b, "Diff", "null");
@@ -653,6 +692,8 @@ CASE(a_plan_compares_with_the_job_as_it_is)
 	bed_is(&b, "Diff.Fields",
 	       "[{\"Annotations\":null,\"Name\":\"Priority\",\"New\":\"88\",\"Old\":\"50\",\"Type\":\"Edited\"}]");
 	assert_int_equal(bed_number(&b, "JobModifyIndex"), index);
+	assert_int_equal(bed_number(&b, "Index"), index);
+	assert_int_equal(b.last.res.index, index);
 	bed_want(&b, "POST", "/v1/job/web/plan", plan_body("web", ""), 200, NULL);
 	bed_is(&b, "Diff.Type", "\"None\"");
 	bed_is(&b, "Diff.Fields", "null");
@@ -682,8 +723,11 @@ CASE(a_plan_of_a_job_that_may_not_be_registered_is_refused)
 {
 	static const char *const refused[][2] = {
 		{"'Type':'batch',", "cannot update job from type \"service\" to \"batch\""},
-		{"'Namespace':'none',", "job \"web\" is in nonexistent namespace \"none\""},
-		{"'NodePool':'none',", "job \"web\" is in nonexistent node pool \"none\""},
+		{"'Namespace':'none',", "1 error occurred:\n\t* job \"web\" is in nonexistent namespace \"none\"\n\n"},
+		{"'NodePool':'none',", "1 error occurred:\n\t* job \"web\" is in nonexistent node pool \"none\"\n\n"},
+		{"'NodePool':'none','Priority':500,",
+		 "2 errors occurred:\n\t* job \"web\" is in nonexistent node pool \"none\"\n\t* job priority must be between [1, 100]"
+		 "\n\n"},
 	};
 
 	bed_register(&b, "web", "");
@@ -730,6 +774,8 @@ int main(void)
 		T(validation_tells_all_faults_one_by_one),
 		T(a_stop_keeps_the_job_and_a_purge_does_not),
 		T(a_revert_registers_the_old_content_anew),
+		T(what_clients_know_of_reverts_and_stops),
+		T(a_job_cannot_pretend_to_be_a_child),
 		T(a_version_is_marked_as_stable),
 		T(versions_have_tags),
 		T(an_evaluation_is_made_on_demand),
