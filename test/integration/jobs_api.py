@@ -362,8 +362,8 @@ def what_is_not_there_is_told_alike_by_all_reads():
         check(get(at(there, tail)).index > 0, tail)
     for tail in ("/allocations?all=x", "/deployments?all=x", "/versions?diffs=x"):
         ask("GET", at(there, tail)).want(500, "as a bool")
-    for tail in ("/versions?diff_version=x", "/submission?version=x"):
-        ask("GET", at(there, tail)).want(400, "as an int")
+    ask("GET", at(there, "/versions?diff_version=x")).want(500, "as a uint64")
+    ask("GET", at(there, "/submission?version=x")).want(400, "Unable to parse job submission version parameter")
 
 
 def what_is_searched_for_is_found_with_its_place():
