@@ -504,7 +504,7 @@ static void add_volume(struct compiler *c, const struct volume_request *from)
 	} else {
 		add_check(c, (struct check){
 				     .holds = never,
-				     .text = sched_got(arena_printf(c->mem, "missing CSI Volume %s", from->source))});
+				     .text = sched_got(arena_printf(c->mem, "missing CSI volume(s) %s", from->source))});
 	}
 }
 

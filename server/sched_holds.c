@@ -758,6 +758,17 @@ static struct holds_miss choose_group(struct choice *c, const struct holds_ask *
 	return (struct holds_miss){0};
 }
 
+bool node_holds_spare_cores(const struct node_holds *nh, uint32_t n)
+{
+	uint32_t spare = 0;
+	uint32_t i;
+
+	for (i = 0; i < nh->n_cores; i++) {
+		spare += !nh->core_taken[i];
+	}
+	return spare >= n;
+}
+
 static bool choose_cores(struct choice *c, uint32_t n, struct allocated_task *out)
 {
 	int64_t *cores = arena_need(c->mem, n, sizeof(cores[0]));

@@ -151,6 +151,9 @@ const char *node_device_text(const struct node_device *device, struct arena *mem
 /* Whether a request by name is for this device ("vendor/type/name"). */
 bool device_name_fits(const char *asked, const char *device);
 
+/* Whether this many cores are free to be reserved. */
+bool node_holds_spare_cores(const struct node_holds *nh, uint32_t n);
+
 /* What one reserved core of the node counts as. */
 uint32_t node_core_mhz(const struct node *node);
 

@@ -668,8 +668,19 @@ void rank_settle(struct rank *r, uint32_t slot)
 
 /* ---- metrics ---- */
 
+/* Too few cores are too few MHz as well: what was asked for is told. */
+static bool lacks_cores(const struct rank *r, const struct candidate *c)
+{
+	const struct node_holds *nh = r->ask->holds.cores > 0 ? nodes_holds(r->nodes, r->view, c->slot) : NULL;
+
+	return nh != NULL && !node_holds_spare_cores(nh, r->ask->holds.cores);
+}
+
 static const char *dimension_text(const struct rank *r, const struct candidate *c)
 {
+	if (c->fit == FIT_CPU && lacks_cores(r, c)) {
+		return fit_text(FIT_CORES);
+	}
 	if (c->fit == FIT_PORT && c->port_label != NULL) {
 		return sched_got(
 			arena_printf(r->mem, "%s %s=%u", fit_text(FIT_PORT), c->port_label, (unsigned)c->port));
@@ -768,7 +779,7 @@ static void put_score(const struct rank *r, uint32_t i, struct node_score *out)
 
 	uuid_format(&r->nodes->more[c->slot].id, id);
 	object_init(&node_score_type, out);
-	if (r->n_spreads > 0) {
+	if (c->spread != 0) {
 		at[n++] = (struct num_pair){"allocation-spread", c->spread};
 	}
 	at[n++] = (struct num_pair){"binpack", c->binpack};

@@ -843,7 +843,7 @@ CASE(reserved_cores_are_given_once)
 	assert_int_equal(s->tasks.at[0].cpu->reserved_cores.n, 2);
 	assert_int_equal(s->tasks.at[0].cpu->cpu_shares, 2000);
 	assert_int_equal(bed_alloc(&b, "c", 0)->cpu_mhz, 2000);
-	assert_non_null(bed_failed(&b, &eval, "g"));
+	assert_int_equal(bed_number(&bed_failed(&b, &eval, "g")->dimension_exhausted, "cores"), 1);
 }
 
 static const char gpus[] =
