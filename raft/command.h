@@ -236,7 +236,8 @@ const struct type *command_payload(enum command type); /* NULL for other numbers
 	X(T, BOOL, mark_eligible, "MarkEligible")                                        \
 	X(T, BOOL, complete, "Complete") /* The drain is done, rather than called off. */ \
 	X(T, MAP, meta, "Meta")                                                          \
-	X(T, STR, accessor_id, "AccessorID")
+	X(T, STR, accessor_id, "AccessorID")                                             \
+	X(T, BOOL, deadlined, "Deadlined") /* With `complete`: its deadline has ended it. */
 
 #define NODE_EVENTS_FIELDS(X, T)                                                         \
 	X(T, BYTES, id, "ID")                                                            \

@@ -371,18 +371,32 @@ static void drain_begin(struct fsm_work *f, struct node_edit *e, const struct no
 			struct drain_metadata *last)
 {
 	bool again = (e->row->flags & NODE_DRAIN) != 0;
+	const struct drain_strategy *before = again ? e->extra.drain_strategy : NULL;
 
 	e->row->flags = (uint8_t)((e->row->flags | NODE_DRAIN) & ~NODE_ELIGIBLE);
 	e->extra.drain_strategy = p->strategy;
 	if (p->strategy->started_at == 0) {
-		p->strategy->started_at = now_of(f);
+		p->strategy->started_at = before != NULL ? before->started_at : now_of(f);
 	}
 	if (p->strategy->deadline > 0 && p->strategy->force_deadline == 0) {
-		p->strategy->force_deadline = fsm_later(p->strategy->started_at, p->strategy->deadline);
+		p->strategy->force_deadline = fsm_later(now_of(f), p->strategy->deadline);
 	}
 	last->started_at = again && e->extra.last_drain != NULL ? e->extra.last_drain->started_at : now_of(f);
 	last->status = "draining";
 	tell(f, &e->extra, "Drain", again ? "Node drain strategy updated" : "Node drain strategy set");
+}
+
+static void tell_complete(struct fsm_work *f, struct node_extra *extra, bool deadlined)
+{
+	static const struct pair detail = {"deadline_reached", "true"};
+	struct node_event event = {.message = "Node drain complete", .subsystem = "Drain"};
+
+	if (deadlined) {
+		event.details.at = fsm_scratch(f, sizeof(detail));
+		event.details.at[0] = detail;
+		event.details.n = 1;
+	}
+	add_event(f, extra, &event);
 }
 
 static void drain_end(struct fsm_work *f, struct node_edit *e, const struct node_drain *p, struct drain_metadata *last)
@@ -395,7 +409,11 @@ static void drain_end(struct fsm_work *f, struct node_edit *e, const struct node
 		*last = *e->extra.last_drain;
 	}
 	last->status = p->complete ? "complete" : "canceled";
-	tell(f, &e->extra, "Drain", p->complete ? "Node drain complete" : "Node drain disabled");
+	if (p->complete) {
+		tell_complete(f, &e->extra, p->deadlined);
+	} else {
+		tell(f, &e->extra, "Drain", "Node drain disabled");
+	}
 }
 
 static void note_drain(struct fsm_work *f, struct node_edit *e, const struct node_drain *p, struct drain_metadata *last)

@@ -35,6 +35,7 @@ struct drain_item {
 	uint32_t left;
 	uint32_t systems_left;
 	bool systems_too; /* Nothing else is left: they are to go now. */
+	bool forced;      /* Something was left when its time was over. */
 
 	/* Of a job. */
 	int64_t *healthy; /* Of each group, */
@@ -302,6 +303,7 @@ static void judge(struct drain *d, struct drain_item *item, const struct alloc_r
 	item->left += !system;
 	item->systems_left += system;
 	if (may_go && (is_forced(s, turn) || (system && item->systems_too))) {
+		item->forced = item->forced || is_forced(s, turn);
 		found(item, row, 0);
 	} else if (may_go && row->job->type == JOB_TYPE_SERVICE) {
 		look_at_job(d, row->job, turn->at);
@@ -342,6 +344,7 @@ static enum part_step complete(struct drain *d, struct drain_item *item, const s
 	object_init(&node_drain_type, &p);
 	p.id = uuid_bytes(&item->ref);
 	p.complete = true;
+	p.deadlined = item->forced;
 	d->completed++;
 	log_info("drain", "node \"%s\" is empty", node_row_name(row));
 	return turn_command(turn, COMMAND_NODE_DRAIN, &p, &item->ref);

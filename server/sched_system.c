@@ -76,10 +76,11 @@ static struct system_group *group_of(struct system_run *w, const struct version 
 
 static void stop(struct system_run *w, struct system_group *g, const struct alloc_row *row, enum fate fate)
 {
+	const char *why = fate == FATE_MIGRATE ? "alloc not needed as node is tainted" : fate_text(fate);
 	const struct change_spec spec = {.row = row,
 					 .desired = ALLOC_DESIRED_STOP,
 					 .client = fate == FATE_LOST ? ALLOC_CLIENT_LOST : -1,
-					 .description = fate_text(fate)};
+					 .description = why};
 
 	run_stop(w->r, &spec);
 	plan_change(&w->r->build, &spec);

@@ -35,7 +35,7 @@
 "name_delete: Name/5",
 "namespace_put: Namespace/17",
 "no_payload: Nothing/1",
-"node_drain: ID/6 Strategy/17 MarkEligible/0 Complete/0 Meta/13 AccessorID/5",
+"node_drain: ID/6 Strategy/17 MarkEligible/0 Complete/0 Meta/13 AccessorID/5 Deadlined/0",
 "node_eligibility: ID/6 Eligible/0 Event/5",
 "node_evaluate: ID/6",
 "node_events: ID/6 Events/18",

@@ -181,6 +181,7 @@ static void a_drain_and_its_end(void **state)
 	struct node_eligibility eligibility;
 	struct drain_strategy strategy;
 	struct node_drain p;
+	int64_t started;
 	struct kit k;
 	struct uuid id;
 
@@ -197,6 +198,12 @@ static void a_drain_and_its_end(void **state)
 	assert_int_equal(get(&k, &id).drain_strategy->force_deadline, k.now - SECOND + 60 * SECOND);
 	assert_string_equal(get(&k, &id).scheduling_eligibility, "ineligible");
 	assert_string_equal(get(&k, &id).last_drain->status, "draining");
+	started = get(&k, &id).drain_strategy->started_at;
+	strategy.started_at = strategy.force_deadline = 0;
+	strategy.deadline = 30 * SECOND;
+	kit_apply(&k, COMMAND_NODE_DRAIN, &p); /* Another deadline, counted from now, for the same drain. */
+	assert_int_equal(get(&k, &id).drain_strategy->started_at, started);
+	assert_int_equal(get(&k, &id).drain_strategy->force_deadline, k.now - SECOND + 30 * SECOND);
 	object_init(&node_eligibility_type, &eligibility);
 	eligibility.id = uuid_bytes(&id);
 	eligibility.eligible = true;

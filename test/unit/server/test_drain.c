@@ -223,6 +223,7 @@ static void a_drain_is_complete_when_everything_has_ended_there(void **state)
 	assert_int_equal(node(&t, 0)->flags & NODE_ELIGIBLE, 0);
 	assert_int_equal(node_row_get(node(&t, 0), &object, &t.b.k.mem), 0);
 	assert_string_equal(object.last_drain->status, "complete");
+	assert_int_equal(object.events.at[object.events.n - 1].details.n, 0);
 	assert_int_equal(drain_active(&t.d), 0);
 	close_bench(&t);
 }
@@ -286,6 +287,7 @@ static void at_the_deadline_all_that_is_left_must_go(void **state)
 static void a_deadline_below_zero_has_passed(void **state)
 {
 	struct bench t;
+	struct node object;
 	struct uuid alloc;
 
 	(void)state;
@@ -295,6 +297,13 @@ static void a_deadline_below_zero_has_passed(void **state)
 	drain(&t, 0, -1, false);
 	pass(&t, SECOND);
 	assert_true(is_marked(&t, &alloc));
+	kit_stop_alloc(&t.b.k, &alloc, "drained");
+	report(&t, &alloc, "complete", false);
+	pass(&t, SECOND);
+	assert_int_equal(node_row_get(node(&t, 0), &object, &t.b.k.mem), 0);
+	assert_false(object.drain);
+	assert_string_equal(object.events.at[object.events.n - 1].message, "Node drain complete");
+	assert_string_equal(object.events.at[object.events.n - 1].details.at[0].key, "deadline_reached");
 	close_bench(&t);
 }
 

@@ -138,7 +138,7 @@ CASE(a_draining_node_keeps_it_until_its_turn)
 	bed_migrate(&b, &id);
 	bed_run(&b);
 	expect_one_each("sys", 1);
-	assert_string_equal(bed_description(&b, state_alloc(b.v, &id)), "alloc is being migrated");
+	assert_string_equal(bed_description(&b, state_alloc(b.v, &id)), "alloc not needed as node is tainted");
 }
 
 CASE(a_node_that_does_not_fit_any_more_loses_it)
