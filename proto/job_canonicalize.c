@@ -64,7 +64,7 @@ static const struct migrate_strategy default_migrate = {
 static const struct type_defaults service_defaults = {SERVICE_RESTART, &service_reschedule, &default_update,
 						      &default_migrate};
 static const struct type_defaults batch_defaults = {BATCH_RESTART, &batch_reschedule, NULL, NULL};
-static const struct type_defaults system_defaults = {SERVICE_RESTART, NULL, NULL, NULL};
+static const struct type_defaults system_defaults = {SERVICE_RESTART, NULL, &default_update, NULL};
 static const struct type_defaults sysbatch_defaults = {BATCH_RESTART, NULL, NULL, NULL};
 
 /* A type that does not exist is refused later, for that alone: it gets the defaults that fit any type. */

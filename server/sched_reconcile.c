@@ -118,35 +118,6 @@ static int members_load(struct work *w)
 	return rv;
 }
 
-/* ---- the deployment that is there ---- */
-
-static int deploy_load(struct work *w)
-{
-	const struct sched_job *job = w->in->job;
-	const struct deployment_row *row =
-		job->row == NULL ? NULL
-				 : state_latest_deployment(w->in->view, job_row_ns(job->row), job_row_id(job->row));
-	bool same = row != NULL && row->job_create_index == job->create_index && row->job_version == job->version;
-
-	if (row == NULL) {
-		return 0;
-	}
-	if (deployment_row_active(row) && (!same || job->stopped)) {
-		w->out->ended = row->id;
-		w->out->ended_why =
-			job->stopped ? "Cancelled because job is stopped" : "Cancelled due to newer version of job";
-		return 0;
-	}
-	if (!same || row->status == DEPLOYMENT_STATUS_SUCCESSFUL || row->status == DEPLOYMENT_STATUS_CANCELLED) {
-		return 0;
-	}
-	w->deploy.id = row->id;
-	w->deploy.active = deployment_row_active(row);
-	w->deploy.paused = row->status == DEPLOYMENT_STATUS_PAUSED;
-	w->deploy.failed = row->status == DEPLOYMENT_STATUS_FAILED;
-	return deployment_row_get(row, &w->deploy.object, w->in->mem) == 0 ? 0 : ERR_CORRUPT;
-}
-
 /* ---- fates ---- */
 
 static const uint8_t first_fates[] = {
@@ -597,9 +568,7 @@ static void state_open(struct group_work *gw)
 		gw->g->deploys = w->deploy.active;
 		gw->canaries = w->deploy.active && there->desired_canaries > 0 && !there->promoted;
 	} else if (s != NULL) {
-		gw->g->state.auto_revert = s->auto_revert.at != 0;
-		gw->g->state.auto_promote = s->auto_promote.at != 0;
-		gw->g->state.progress_deadline = s->progress_deadline.at;
+		deploy_group_open(&gw->g->state, s);
 		gw->g->state.desired_total = gw->want;
 	}
 }
@@ -868,33 +837,6 @@ static int followups_make(struct work *w)
 
 /* ---- deployments ---- */
 
-static const char *running_text(const struct deployment *d)
-{
-	bool canaries = false;
-	bool by_hand = false;
-	uint32_t i;
-
-	for (i = 0; i < d->task_groups.n; i++) {
-		const struct deployment_group *g = &d->task_groups.at[i];
-
-		canaries |= g->desired_canaries > 0 && !g->promoted;
-		by_hand |= g->desired_canaries > 0 && !g->promoted && !g->auto_promote;
-	}
-	if (!canaries) {
-		return "Deployment is running";
-	}
-	return by_hand ? "Deployment is running but requires manual promotion"
-		       : "Deployment is running pending automatic promotion";
-}
-
-static const char *id_text(const struct uuid *id, struct arena *mem)
-{
-	char *text = arena_need(mem, UUID_TEXT, 1);
-
-	uuid_format(id, text);
-	return text;
-}
-
 static int by_group_name(const void *a, const void *b)
 {
 	return strcmp((*(const struct group_plan *const *)a)->name, (*(const struct group_plan *const *)b)->name);
@@ -925,7 +867,6 @@ static void deployment_groups(struct work *w, struct deployment *d)
 
 static void deployment_new(struct work *w)
 {
-	const struct job *job = w->in->job->job;
 	struct deployment *d = arena_need(w->in->mem, 1, sizeof(*d));
 
 	object_init(&deployment_type, d);
@@ -936,16 +877,7 @@ static void deployment_new(struct work *w)
 	w->out->deployment_id = new_id(w->in);
 	w->out->new_deployment = true;
 	w->out->deployment = d;
-	d->id = id_text(&w->out->deployment_id, w->in->mem);
-	d->namespace_ = job->namespace_;
-	d->job_id = job->id;
-	d->job_version = (int64_t)w->in->job->version;
-	d->job_create_index = (int64_t)w->in->job->create_index;
-	d->job_modify_index = job->modify_index;
-	d->job_spec_modify_index = job->job_modify_index;
-	d->status = deployment_status_text(DEPLOYMENT_STATUS_RUNNING);
-	d->status_description = running_text(d);
-	d->eval_priority = w->in->priority;
+	deploy_name(d, &w->out->deployment_id, w->in->job, w->in->priority, w->in->mem);
 }
 
 /* Canaries may turn out to be needed only when the deployment is there. */
@@ -981,7 +913,9 @@ int reconcile(const struct reconcile_input *in, struct reconcile *out)
 	for (i = 0; i < in->job->job->task_groups.n; i++) {
 		group_add(w, in->job->job->task_groups.at[i].name, &in->job->job->task_groups.at[i]);
 	}
-	rv = deploy_load(w);
+	rv = deploy_view_load(in->view, in->job, in->mem, &w->deploy);
+	out->ended = w->deploy.ended;
+	out->ended_why = w->deploy.ended_why;
 	if (rv == 0) {
 		rv = members_load(w);
 	}

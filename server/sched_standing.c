@@ -13,6 +13,76 @@ bool row_is_current(const struct sched_job *job, const struct alloc_row *row)
 	return row->job->create_index == job->create_index && row->job->version == job->version;
 }
 
+int deploy_view_load(const struct view *v, const struct sched_job *job, struct arena *mem, struct deploy_view *out)
+{
+	const struct deployment_row *row =
+		job->row == NULL ? NULL : state_latest_deployment(v, job_row_ns(job->row), job_row_id(job->row));
+	bool same = row != NULL && row->job_create_index == job->create_index && row->job_version == job->version;
+
+	if (row == NULL) {
+		return 0;
+	}
+	if (deployment_row_active(row) && (!same || job->stopped)) {
+		out->ended = row->id;
+		out->ended_why =
+			job->stopped ? "Cancelled because job is stopped" : "Cancelled due to newer version of job";
+		return 0;
+	}
+	out->over = same && (row->status == DEPLOYMENT_STATUS_SUCCESSFUL || row->status == DEPLOYMENT_STATUS_CANCELLED);
+	if (!same || out->over) {
+		return 0;
+	}
+	out->id = row->id;
+	out->active = deployment_row_active(row);
+	out->paused = row->status == DEPLOYMENT_STATUS_PAUSED;
+	out->failed = row->status == DEPLOYMENT_STATUS_FAILED;
+	return deployment_row_get(row, &out->object, mem) == 0 ? 0 : ERR_CORRUPT;
+}
+
+static const char *running_text(const struct deployment *d)
+{
+	bool canaries = false;
+	bool by_hand = false;
+	uint32_t i;
+
+	for (i = 0; i < d->task_groups.n; i++) {
+		const struct deployment_group *g = &d->task_groups.at[i];
+
+		canaries |= g->desired_canaries > 0 && !g->promoted;
+		by_hand |= g->desired_canaries > 0 && !g->promoted && !g->auto_promote;
+	}
+	if (!canaries) {
+		return "Deployment is running";
+	}
+	return by_hand ? "Deployment is running but requires manual promotion"
+		       : "Deployment is running pending automatic promotion";
+}
+
+void deploy_name(struct deployment *d, const struct uuid *id, const struct sched_job *job, int priority,
+		 struct arena *mem)
+{
+	char *text = arena_need(mem, UUID_TEXT, 1);
+
+	uuid_format(id, text);
+	d->id = text;
+	d->namespace_ = job->job->namespace_;
+	d->job_id = job->job->id;
+	d->job_version = (int64_t)job->version;
+	d->job_create_index = (int64_t)job->create_index;
+	d->job_modify_index = job->job->modify_index;
+	d->job_spec_modify_index = job->job->job_modify_index;
+	d->status = deployment_status_text(DEPLOYMENT_STATUS_RUNNING);
+	d->status_description = running_text(d);
+	d->eval_priority = priority;
+}
+
+void deploy_group_open(struct deployment_group *g, const struct update_strategy *s)
+{
+	g->auto_revert = s->auto_revert.at != 0;
+	g->auto_promote = s->auto_promote.at != 0;
+	g->progress_deadline = s->progress_deadline.at;
+}
+
 struct deployment_group *deploy_group(struct deployment *d, const char *name)
 {
 	uint32_t i;

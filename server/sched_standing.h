@@ -10,8 +10,21 @@ struct deploy_view {
 	bool active;    /* Including paused. */
 	bool paused;
 	bool failed;
+	bool over; /* It was, and has succeeded or was cancelled. */
 	struct deployment object;
+	struct uuid ended;     /* One that ends because of what the job is now; zero: none, */
+	const char *ended_why; /* and why. */
 };
+
+/* The job's latest deployment; all zero without any. ERR_CORRUPT. */
+int deploy_view_load(const struct view *v, const struct sched_job *job, struct arena *mem, struct deploy_view *out);
+
+/* Of a new deployment, whose groups are there: all that says of what it is, and that it runs. */
+void deploy_name(struct deployment *d, const struct uuid *id, const struct sched_job *job, int priority,
+		 struct arena *mem);
+
+/* A group's part in one, which nothing has come of yet. */
+void deploy_group_open(struct deployment_group *g, const struct update_strategy *s);
 
 /* Find the standing of `m`, whose row and index are set. `group` is the job's, or NULL. ERR_CORRUPT. */
 int standing_find(const struct reconcile_input *in, const struct deploy_view *deploy, const struct task_group *group,

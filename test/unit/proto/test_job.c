@@ -115,9 +115,12 @@ static void the_type_of_a_job_decides_its_defaults(void **state)
 	assert_string_equal(verdict(j), "");
 	assert_int_equal(g->restart_policy->attempts.at, 2);
 	assert_null(g->reschedule_policy);
-	assert_null(g->update);
+	assert_int_equal(g->update->max_parallel.at, 1);
+	assert_int_equal(j->update->stagger.at, 30 * S);
+	assert_null(g->migrate);
 	j = canonical(sample(",\"Type\":\"sysbatch\"", "", ""));
 	assert_string_equal(verdict(j), "");
+	assert_null(j->task_groups.at[0].update);
 	assert_int_equal(j->task_groups.at[0].restart_policy->attempts.at, 3);
 	assert_null(j->task_groups.at[0].reschedule_policy);
 }

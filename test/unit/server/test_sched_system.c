@@ -61,7 +61,8 @@ CASE(a_system_job_runs_on_every_node)
 	expect_one_each("sys", 4);
 	assert_string_equal(bed_eval(&b, &eval)->status, "complete");
 	assert_int_equal(bed_number(&bed_eval(&b, &eval)->queued_allocations, "g"), 0);
-	assert_null(bed_deployment(&b, "sys"));
+	assert_int_equal(bed_deployment(&b, "sys")->task_groups.at[0].desired_total, 4);
+	assert_int_equal(bed_deployment(&b, "sys")->task_groups.at[0].placed_allocs, 4);
 }
 
 CASE(and_on_nodes_that_join_later)
@@ -172,27 +173,194 @@ CASE(a_harmless_change_is_made_in_place)
 	assert_int_equal(count_version("sys", 1), 2);
 }
 
-CASE(updates_roll_by_max_parallel_and_stagger)
-{
-	static const char rolling[] = ",'Update':{'MaxParallel':2,'Stagger':30000000000}";
-	const struct eval_row *next;
+/* ---- roll-outs ---- */
 
-	nodes(5);
-	run_system("sys", "system", rolling, "");
-	run_system("sys", "system", rolling, env(2));
+static const char *rolling(int max_parallel, int canary)
+{
+	return bed_json(&b,
+			",'Update':{'MaxParallel':%d,'Stagger':30000000000,'MinHealthyTime':1,'HealthCheck':'task_states',"
+			"'HealthyDeadline':60000000000,'ProgressDeadline':120000000000,'Canary':%d}",
+			max_parallel, canary);
+}
+
+/* All that run are well, and an evaluation hears of it. */
+static void all_healthy(const char *job)
+{
+	const struct alloc_list *list = bed_allocs(&b, job, BED_LIVE);
+	unsigned i;
+
+	for (i = 0; i < list->n; i++) {
+		struct uuid id = list->at[i]->id;
+
+		bed_report_health(&b, &id, ALLOC_CLIENT_RUNNING, true);
+	}
+	bed_evaluate(&b, job, false);
+	bed_run(&b);
+}
+
+static struct uuid deployment_id(const char *job)
+{
+	const char *text = bed_deployment(&b, job)->id;
+	struct uuid id;
+
+	assert_true(uuid_parse(text, strlen(text), &id));
+	return id;
+}
+
+static const struct deployment_group *part(const char *job)
+{
+	return &bed_deployment(&b, job)->task_groups.at[0];
+}
+
+/* The first version has been rolled out. */
+static void rolled_out(unsigned n, const char *group)
+{
+	struct uuid id;
+
+	nodes(n);
+	run_system("sys", "system", group, "");
+	all_healthy("sys");
+	id = deployment_id("sys");
+	bed_deployment_status(&b, &id, DEPLOYMENT_STATUS_SUCCESSFUL);
+}
+
+CASE(updates_roll_by_max_parallel_and_health)
+{
+	rolled_out(5, rolling(2, 0));
+	run_system("sys", "system", rolling(2, 0), env(2));
 	assert_int_equal(count_version("sys", 1), 2);
-	next = bed_find_eval(&b, "sys", EVAL_STATUS_PENDING);
-	assert_non_null(next);
-	assert_string_equal(bed_eval(&b, &next->id)->triggered_by, "rolling-update");
-	assert_int_equal(next->wait_until_ns, b.now + 30 * SECOND);
-	bed_wait(&b, 30 * SECOND);
+	assert_int_equal(part("sys")->desired_total, 5);
+	assert_int_equal(part("sys")->placed_allocs, 2);
+	bed_evaluate(&b, "sys", false);
 	bed_run(&b);
+	assert_int_equal(count_version("sys", 1), 2); /* Their health is not known yet. */
+	all_healthy("sys");
 	assert_int_equal(count_version("sys", 1), 4);
-	bed_wait(&b, 30 * SECOND);
-	bed_run(&b);
+	all_healthy("sys");
 	assert_int_equal(count_version("sys", 1), 5);
+	assert_int_equal(part("sys")->placed_allocs, 5);
 	expect_one_each("sys", 5);
 	assert_null(bed_find_eval(&b, "sys", EVAL_STATUS_PENDING));
+}
+
+CASE(a_deployment_counts_the_nodes_that_have_one)
+{
+	struct uuid node;
+
+	nodes(2);
+	bed_node(&b, "{'Meta':{'os':'other'}}");
+	run_system("sys", "system",
+		   bed_json(&b, "%s,'Constraints':[{'LTarget':'${meta.os}','Operand':'is_not_set'}]", rolling(1, 0)), "");
+	assert_int_equal(part("sys")->desired_total, 2);
+	node = bed_node(&b, "{}");
+	bed_run(&b);
+	assert_int_equal(part("sys")->desired_total, 3);
+	assert_int_equal(part("sys")->placed_allocs, 3);
+	bed_node_status(&b, &node, NODE_STATUS_DOWN);
+	bed_run(&b);
+	assert_int_equal(part("sys")->desired_total, 2);
+}
+
+CASE(nodes_that_join_a_job_that_runs_begin_no_deployment)
+{
+	rolled_out(2, rolling(1, 0));
+	nodes(1);
+	bed_run(&b);
+	expect_one_each("sys", 3);
+	assert_string_equal(bed_deployment(&b, "sys")->status, "successful");
+	assert_int_equal(part("sys")->desired_total, 2);
+}
+
+CASE(canaries_are_a_share_of_what_is_replaced)
+{
+	struct uuid id;
+
+	rolled_out(5, rolling(2, 50)); /* Half of five is three, of which two at a time may be. */
+	assert_int_equal(part("sys")->desired_canaries, 0);
+	run_system("sys", "system", rolling(2, 50), env(2));
+	assert_int_equal(count_version("sys", 1), 2);
+	assert_int_equal(part("sys")->desired_canaries, 2);
+	assert_int_equal(part("sys")->placed_canaries.n, 2);
+	assert_string_equal(bed_deployment(&b, "sys")->status_description,
+			    "Deployment is running but requires manual promotion");
+	all_healthy("sys");
+	assert_int_equal(count_version("sys", 1), 2);
+	id = deployment_id("sys");
+	bed_promote(&b, &id);
+	bed_run(&b);
+	assert_int_equal(count_version("sys", 1), 4);
+	all_healthy("sys");
+	assert_int_equal(count_version("sys", 1), 5);
+	expect_one_each("sys", 5);
+}
+
+CASE(a_paused_or_failed_deployment_of_a_system_job_rests)
+{
+	struct uuid id;
+
+	rolled_out(3, rolling(1, 0));
+	run_system("sys", "system", rolling(1, 0), env(2));
+	assert_int_equal(count_version("sys", 1), 1);
+	id = deployment_id("sys");
+	bed_deployment_status(&b, &id, DEPLOYMENT_STATUS_PAUSED);
+	all_healthy("sys");
+	assert_int_equal(count_version("sys", 1), 1);
+	bed_deployment_status(&b, &id, DEPLOYMENT_STATUS_RUNNING);
+	bed_evaluate(&b, "sys", false);
+	bed_run(&b);
+	assert_int_equal(count_version("sys", 1), 2);
+	bed_deployment_status(&b, &id, DEPLOYMENT_STATUS_FAILED);
+	all_healthy("sys");
+	assert_int_equal(count_version("sys", 1), 2);
+	assert_null(bed_find_eval(&b, "sys", EVAL_STATUS_PENDING));
+}
+
+CASE(a_deployment_of_a_system_job_ends_with_its_version)
+{
+	rolled_out(2, rolling(1, 0));
+	run_system("sys", "system", rolling(1, 0), env(2));
+	run_system("sys", "system", rolling(1, 0), env(3));
+	assert_int_equal(bed_deployment(&b, "sys")->job_version, 2);
+	bed_stop(&b, "sys");
+	bed_run(&b);
+	assert_string_equal(bed_deployment(&b, "sys")->status_description, "Cancelled because job is stopped");
+	assert_int_equal(bed_count(&b, "sys", BED_LIVE), 0);
+}
+
+/* They could not be replaced when the others were. */
+CASE(nodes_that_a_deployment_has_missed_follow_after_stagger)
+{
+	const char *next;
+	struct uuid ids[2];
+	struct uuid id;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		ids[i] = bed_node(&b, "{}");
+	}
+	rolled_out(1, rolling(1, 0));
+	for (i = 0; i < 2; i++) {
+		bed_node_eligible(&b, &ids[i], false);
+	}
+	run_system("sys", "system", rolling(1, 0), env(2));
+	assert_int_equal(part("sys")->desired_total, 1);
+	all_healthy("sys");
+	id = deployment_id("sys");
+	bed_deployment_status(&b, &id, DEPLOYMENT_STATUS_SUCCESSFUL);
+	for (i = 0; i < 2; i++) {
+		bed_node_eligible(&b, &ids[i], true);
+	}
+	id = bed_find_eval(&b, "sys", EVAL_STATUS_PENDING)->id; /* There are two, of a node each. */
+	bed_run_eval(&b, &id);
+	assert_int_equal(count_version("sys", 1), 2);
+	next = bed_eval(&b, &id)->next_eval;
+	assert_true(uuid_parse(next, strlen(next), &id));
+	assert_string_equal(bed_eval(&b, &id)->triggered_by, "rolling-update");
+	assert_int_equal(bed_eval(&b, &id)->wait_until, b.now + 30 * SECOND);
+	bed_wait(&b, 30 * SECOND);
+	bed_run(&b);
+	assert_int_equal(count_version("sys", 1), 3);
+	expect_one_each("sys", 3);
 }
 
 CASE(a_failed_system_allocation_is_placed_again)
@@ -338,7 +506,13 @@ CASE(a_group_taken_out_is_stopped)
 	X(a_node_that_does_not_fit_any_more_loses_it)								       \
 	X(a_stopped_system_job_stops_everywhere)								       \
 	X(a_harmless_change_is_made_in_place)									       \
-	X(updates_roll_by_max_parallel_and_stagger)								       \
+	X(updates_roll_by_max_parallel_and_health)								       \
+	X(a_deployment_counts_the_nodes_that_have_one)								       \
+	X(nodes_that_join_a_job_that_runs_begin_no_deployment)							       \
+	X(canaries_are_a_share_of_what_is_replaced)								       \
+	X(a_paused_or_failed_deployment_of_a_system_job_rests)							       \
+	X(a_deployment_of_a_system_job_ends_with_its_version)							       \
+	X(nodes_that_a_deployment_has_missed_follow_after_stagger)						       \
 	X(a_failed_system_allocation_is_placed_again)								       \
 	X(system_jobs_make_room_for_themselves)									       \
 	X(an_update_that_finds_no_room_waits_for_it)								       \
