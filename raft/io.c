@@ -644,6 +644,15 @@ static void on_other(struct transport *t, struct channel *ch, const char *listen
 	b->config.other_cb(b->config.ctx, ch, listener, first);
 }
 
+static void mend_handing_on(struct raft *raft, const struct raft_message *m)
+{
+	raft_index match = 0;
+
+	if (raft->state == RAFT_LEADER && raft_match_index(raft, m->server_id, &match) == 0) {
+		(void)mend_transfer(raft, &m->timeout_now, match);
+	}
+}
+
 static int on_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *m, raft_io_send_cb cb)
 {
 	struct backend *b = io->impl;
@@ -654,6 +663,8 @@ static int on_send(struct raft_io *io, struct raft_io_send *req, const struct ra
 		mend_answer(io->data, &mended.append_entries_result);
 	} else if (m->type == RAFT_REQUEST_VOTE_RESULT) {
 		mend_vote(io->data, &mended.request_vote_result);
+	} else if (m->type == RAFT_TIMEOUT_NOW) {
+		mend_handing_on(io->data, m);
 	}
 	transport_send(&b->transport, req, &mended, stamp_for(b, &mended));
 	return 0;

@@ -137,6 +137,15 @@ void mend_vote(const struct raft *raft, struct raft_request_vote_result *result)
 	}
 }
 
+bool mend_transfer(struct raft *raft, const struct raft_timeout_now *m, raft_index match)
+{
+	if (raft->state != RAFT_LEADER || match >= m->last_log_index) {
+		return false;
+	}
+	raft->leader_state.transferring = false; /* libraft asks when it comes to its next entry. */
+	return true;
+}
+
 void mend_leader(struct raft *raft)
 {
 	if (raft->state == RAFT_LEADER) {

@@ -18,6 +18,10 @@
  *    term, so it never learns of ours. If its log is the better one, and nobody else is there, no leader is ever
  *    elected.
  *
+ *  - Handing leadership on while entries are on their way to the one that is to take it. libraft asks it to with the first
+ *    answer that says that some of them have come, and then never again; but the other one does nothing as long as it lacks
+ *    an entry. So an election timeout passes in which nothing is accepted.
+ *
  * And two about requests of our own:
  *
  *  - A server that is elected while the disks of most are full. libraft fails to append its barrier, and stops in the
@@ -52,6 +56,10 @@ void mend_leader(struct raft *raft);
 /* After a request was accepted, of the server's leader: `queue` is its own. True: it is such a one, and waits no more;
  * whether its entry will be committed is unknown, and its callback is not called. */
 bool mend_request(const struct raft *raft, void *queue[2]);
+
+/* When the message that asks another server to take leadership is sent, which has stored so much: whether it was asked too
+ * early, and so will be once more. */
+bool mend_transfer(struct raft *raft, const struct raft_timeout_now *m, raft_index match);
 
 /* Before it is sent. */
 void mend_answer(const struct raft *raft, struct raft_append_entries_result *result);

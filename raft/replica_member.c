@@ -226,6 +226,26 @@ static void on_transferred(struct raft_transfer *req)
 	}
 }
 
+/* The voter that has the most, and of those that have as much the one that was heard of last: a dead one would never take
+ * leadership. 0: there is none. */
+static uint64_t furthest_voter(const struct replica *r)
+{
+	struct replica_peer peers[REPLICA_MAX_SERVERS];
+	unsigned n = replica_configuration(r, peers, REPLICA_MAX_SERVERS);
+	const struct replica_peer *best = NULL;
+
+	for (unsigned i = 0; i < n && i < REPLICA_MAX_SERVERS; i++) {
+		const struct replica_peer *p = &peers[i];
+
+		if (p->server.id != r->config.id && p->server.role == REPLICA_VOTER &&
+		    (best == NULL || p->match_index > best->match_index ||
+		     (p->match_index == best->match_index && p->answered_ms > best->answered_ms))) {
+			best = p;
+		}
+	}
+	return best != NULL ? best->server.id : 0;
+}
+
 int replica_transfer(struct replica *r, uint64_t id, replica_propose_cb cb, void *cb_data)
 {
 	int rc;
@@ -240,7 +260,7 @@ int replica_transfer(struct replica *r, uint64_t id, replica_propose_cb cb, void
 		return ERR_BUSY;
 	}
 	r->transfer.data = r;
-	rc = raft_transfer(&r->raft, &r->transfer, id, on_transferred);
+	rc = raft_transfer(&r->raft, &r->transfer, id != 0 ? id : furthest_voter(r), on_transferred);
 	if (rc != 0) {
 		return rc == RAFT_NOTLEADER ? ERR_NOTLEADER : rc == RAFT_NOMEM ? ERR_NOMEM : ERR_NOTFOUND;
 	}

@@ -106,6 +106,26 @@ def leadership_goes_where_it_is_sent():
     c.stop()
 
 
+def leadership_goes_on_in_the_middle_of_writes():
+    """Entries are on their way to the one that is to take it: it does so as soon as it has them, and not only when an election
+    timeout has passed without any."""
+    c = Cluster(ELECTION=1500)
+    w = Writers(c)
+    answers, times = [], []
+    for i in range(20):
+        l = c.leader()
+        time.sleep(rng.uniform(0.05, 0.2))
+        began = time.time()
+        answers.append(l.ask("transfer %d" % (rng.choice(c.followers()).id if i % 2 else 0)))
+        times.append(time.time() - began)
+    w.stop()
+    check(set(answers) == {"ok 0"}, answers, times)
+    c.same_state()
+    w.verify()
+    c.stop()
+    return "%d ms at most" % (max(times) * 1000)
+
+
 def a_server_with_an_empty_directory_joins():
     c = Cluster()
     for i in range(20):
@@ -262,6 +282,7 @@ def is_closed(s):
 if __name__ == "__main__":
     run(three_servers_agree, one_server_is_ready_at_once, a_new_cluster_need_not_wait_for_an_election_timeout,
         a_killed_leader_is_replaced, a_frozen_leader_is_replaced,
-        a_stopped_leader_hands_on, leadership_goes_where_it_is_sent, a_server_with_an_empty_directory_joins, a_removed_server_is_told,
+        a_stopped_leader_hands_on, leadership_goes_where_it_is_sent, leadership_goes_on_in_the_middle_of_writes,
+        a_server_with_an_empty_directory_joins, a_removed_server_is_told,
         the_leader_can_be_removed, host_names_and_ipv6_work, a_server_may_move, two_clusters_refuse_each_other,
         garbage_on_the_port_harms_nothing)

@@ -169,6 +169,24 @@ static void a_candidate_of_an_ended_term_hears_of_ours(void **state)
 	assert_int_equal(granted.term, TERM - 2);
 }
 
+static void who_lacks_entries_is_asked_again_to_lead(void **state)
+{
+	const struct raft_timeout_now m = {.term = TERM, .last_log_index = 50};
+	struct raft r = server();
+
+	(void)state;
+	r.state = RAFT_LEADER;
+	r.leader_state.transferring = true;
+	assert_false(mend_transfer(&r, &m, 50));
+	assert_true(r.leader_state.transferring);
+	assert_true(mend_transfer(&r, &m, 49));
+	assert_false(r.leader_state.transferring);
+	r.state = RAFT_FOLLOWER; /* Then there is nothing of a leader's to be changed. */
+	r.leader_state.transferring = true;
+	assert_false(mend_transfer(&r, &m, 49));
+	assert_true(r.leader_state.transferring);
+}
+
 static void one_that_leads_is_known_to_lead(void **state)
 {
 	struct raft r = server();
@@ -217,6 +235,8 @@ int main(void)
 		cmocka_unit_test(configurations_come_first_in_their_message),
 		cmocka_unit_test(an_ended_term_is_refused_whatever_comes_before),
 		cmocka_unit_test(a_refusal_tells_how_far_we_are),
+		cmocka_unit_test(who_lacks_entries_is_asked_again_to_lead),
+		cmocka_unit_test(who_lacks_entries_is_asked_again_to_lead),
 		cmocka_unit_test(one_that_leads_is_known_to_lead),
 		cmocka_unit_test(a_request_of_the_step_in_which_leadership_ends_does_not_wait),
 		cmocka_unit_test(a_candidate_of_an_ended_term_hears_of_ours),
