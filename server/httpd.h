@@ -87,7 +87,7 @@ void httpd_drain(struct httpd *h);
 bool httpd_is_busy(const struct httpd *h);
 
 /* Accept no more, let the requests under way finish for grace_ms, tell those that are left that they are gone and their
- * clients 503; return when the thread has ended. A request that is still not answered then may be answered by mail
+ * clients 503, or, if they are no reads, that the outcome is unknown; return when the thread has ended. A request that is still not answered then may be answered by mail
  * until httpd_close(). Not from the server's thread. */
 void httpd_stop(struct httpd *h, uint32_t grace_ms);
 

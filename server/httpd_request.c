@@ -1010,8 +1010,10 @@ static void abandon(struct list *l)
 	while ((e = list_pop(l)) != NULL) {
 		struct httpd_conn *c = CONTAINER_OF(e, struct httpd_conn, waiting);
 
-		if (c->h2o != NULL) {
+		if (c->h2o != NULL && (c->req.method == HTTP_GET || c->req.method == HTTP_HEAD)) {
 			answer_and_hang_up(c, 503, "The server is stopping");
+		} else if (c->h2o != NULL) { /* Whoever has it may still carry it out. */
+			answer_and_hang_up(c, http_status_of(ERR_UNKNOWN), error_text(ERR_UNKNOWN));
 		}
 		if (c->state == REQUEST_OPEN && !c->req.gone) {
 			tell_gone(c);

@@ -928,7 +928,9 @@ def stopping_while_busy_answers_and_ends():
     parked = [server.connect() for _ in range(50)]
     for s in parked:
         s.sendall(get("/park"))
-    server.wait_for("parked", 50)
+    write = server.connect()
+    write.sendall(b"PUT /park HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+    server.wait_for("parked", 51)
     others = {}
     for path in ("/later?ms=300", "/follow", "/stream?n=100000&size=50000", "/worker", "/hello"):
         others[path] = server.connect()
@@ -942,6 +944,8 @@ def stopping_while_busy_answers_and_ends():
     quick(took, 4)
     for s in parked:
         check(recv_all(s).startswith(b"HTTP/1.1 503 "), "a parked request's answer")
+    told = recv_all(write)
+    check(told.startswith(b"HTTP/1.1 500 ") and b"unknown" in told, "a write's answer that may be carried out:", told)
     check(b'"later"' in recv_all(others["/later?ms=300"]), "an answer within the grace")
     for s in (half, idle):
         check(recv_all(s) in (b"", b"<reset>"))

@@ -380,7 +380,7 @@ static const struct http_route routes[] = {
 	{.pattern = "/show/:x...", .methods = HTTP_BITS_ALL, .handle_cb = show},
 	{.pattern = "/later", .methods = HTTP_BIT_GET, .handle_cb = answer_later},
 	{.pattern = "/worker", .methods = HTTP_BIT_GET | HTTP_BITS_WRITE, .handle_cb = ask_worker},
-	{.pattern = "/park", .methods = HTTP_BIT_GET, .handle_cb = park},
+	{.pattern = "/park", .methods = HTTP_BIT_GET | HTTP_BITS_WRITE, .handle_cb = park},
 	{.pattern = "/release", .methods = HTTP_BITS_WRITE, .handle_cb = release},
 	{.pattern = "/stream", .methods = HTTP_BIT_GET, .handle_cb = stream},
 	{.pattern = "/follow", .methods = HTTP_BIT_GET, .handle_cb = follow},
