@@ -35,6 +35,7 @@ struct token {
 	bool held;             /* Those that have waited are being served. */
 	struct link_call call;
 	struct list waiting;   /* struct guarded */
+	struct list serving;   /* Likewise: what it has allowed, and is not over yet. */
 };
 
 struct token_book {
@@ -43,7 +44,7 @@ struct token_book {
 	unsigned n, n_waiting;
 };
 
-/* A request that waits. In its arena. */
+/* A request that waits, or is being served. In its arena. */
 struct guarded {
 	struct list link;
 	struct token_book *book;
@@ -51,6 +52,7 @@ struct guarded {
 	struct access_need need;
 	void (*go_cb)(void *ctx, struct http_request *req);
 	void *ctx;
+	bool told; /* That it is to end. */
 };
 
 /* ---- tokens ---- */
@@ -70,6 +72,9 @@ static struct token *find(struct token_book *b, const char *secret)
 
 static void drop(struct token *t)
 {
+	while (!list_empty(&t->serving)) {
+		(void)list_pop(&t->serving);
+	}
 	list_remove(&t->link);
 	t->book->n--;
 	acl_unref(t->acl);
@@ -84,7 +89,7 @@ static bool drop_oldest(struct token_book *b)
 	LIST_EACH(e, &b->tokens) {
 		struct token *t = CONTAINER_OF(e, struct token, link);
 
-		oldest = t->asking || t->again_ns != 0 || t->held ? oldest : t;
+		oldest = t->asking || t->again_ns != 0 || t->held || !list_empty(&t->serving) ? oldest : t;
 	}
 	if (oldest != NULL) {
 		drop(oldest);
@@ -106,6 +111,7 @@ static struct token *add(struct token_book *b, const char *secret)
 		t->book = b;
 		snprintf(t->secret, sizeof(t->secret), "%s", secret);
 		list_init(&t->waiting);
+		list_init(&t->serving);
 		list_insert(&b->tokens, &t->link);
 		b->n++;
 	}
@@ -142,22 +148,79 @@ static bool allows(const struct acl *acl, const char *capability, const char *ns
 	return acl_is_management(acl);
 }
 
-static void decide(const struct token *t, struct http_request *req, const struct access_need *need,
-                   void (*go_cb)(void *ctx, struct http_request *req), void *ctx)
+/* Why it may not do that, and the status that says so; or NULL. */
+static const char *refusal(const struct token *t, const struct access_need *need, int *status)
 {
 	int64_t wall_ns = client_now(t->book->client).wall_ns;
 
+	*status = 403;
 	if (t->acl == NULL && t->status == 0) {
-		http_answer_text(req, 500, "no server can be asked about the token");
-	} else if (t->acl == NULL) {
-		http_answer_text(req, t->status, "%s", t->why);
-	} else if (t->expires_ns != 0 && t->expires_ns <= wall_ns) {
-		http_answer_text(req, 403, "ACL token expired");
-	} else if (!allows(t->acl, need->capability, need->ns) ||
-	           (need->also != NULL && !allows(t->acl, need->also, need->ns))) {
-		http_answer_text(req, 403, "Permission denied");
-	} else {
-		go_cb(ctx, req);
+		*status = 500;
+		return "no server can be asked about the token";
+	}
+	if (t->acl == NULL) {
+		*status = t->status;
+		return t->why;
+	}
+	if (t->expires_ns != 0 && t->expires_ns <= wall_ns) {
+		return "ACL token expired";
+	}
+	return allows(t->acl, need->capability, need->ns) && (need->also == NULL || allows(t->acl, need->also, need->ns))
+	               ? NULL
+	               : "Permission denied";
+}
+
+static void release_cb(struct http_request *req)
+{
+	struct guarded *g = req->guard;
+
+	list_remove(&g->link);
+	req->guard = NULL;
+	req->release_cb = NULL;
+}
+
+static void decide(struct token *t, struct guarded *g)
+{
+	int status;
+	const char *why = refusal(t, &g->need, &status);
+
+	if (why != NULL) {
+		http_answer_text(g->req, status, "%s", why);
+		return;
+	}
+	list_insert(&t->serving, &g->link);
+	g->req->guard = g;
+	g->req->release_cb = release_cb;
+	g->go_cb(g->ctx, g->req);
+}
+
+/* ---- what goes on ---- */
+
+/* The next that is not told yet that it may no longer; any if `all`. */
+static struct guarded *next_untold(struct token *t, bool all)
+{
+	int status;
+
+	LIST_EACH(e, &t->serving) {
+		struct guarded *g = CONTAINER_OF(e, struct guarded, link);
+
+		if (!g->told && (all || refusal(t, &g->need, &status) != NULL)) {
+			return g;
+		}
+	}
+	return NULL;
+}
+
+/* To what is served it is as if its client had left. Each may end others, so they are looked for anew. */
+static void end_refused(struct token *t)
+{
+	struct guarded *g;
+
+	while ((g = next_untold(t, false)) != NULL) {
+		g->told = true;
+		if (g->req->gone_cb != NULL) {
+			g->req->gone_cb(g->req);
+		}
 	}
 }
 
@@ -252,8 +315,9 @@ static void serve(struct token *t)
 		struct guarded *g = CONTAINER_OF(waiting.next, struct guarded, link);
 
 		free_from(g);
-		decide(t, g->req, &g->need, g->go_cb, g->ctx);
+		decide(t, g);
 	}
+	end_refused(t);
 	t->held = false;
 }
 
@@ -316,6 +380,20 @@ static bool is_awaited(const struct token *t)
 	return t->asking || t->again_ns != 0;
 }
 
+/* What is known of it, while something goes on by it. */
+static bool is_too_old(struct token *t, int64_t now_ns)
+{
+	return !is_awaited(t) && now_ns >= t->good_until_ns && next_untold(t, true) != NULL;
+}
+
+/* In loop time, when something that goes on is to end by it; 0: nothing, or never. */
+static int64_t expiry_ns(struct token *t)
+{
+	return t->expires_ns != 0 && next_untold(t, true) != NULL
+	               ? client_time(t->book->client) + t->expires_ns - client_now(t->book->client).wall_ns
+	               : 0;
+}
+
 void access_step(struct token_book *b, int64_t now_ns)
 {
 	if (b == NULL) {
@@ -324,12 +402,21 @@ void access_step(struct token_book *b, int64_t now_ns)
 	LIST_EACH(e, &b->tokens) {
 		struct token *t = CONTAINER_OF(e, struct token, link);
 
-		if (t->again_ns != 0 && t->again_ns <= now_ns) {
+		if ((t->again_ns != 0 && t->again_ns <= now_ns) || is_too_old(t, now_ns)) {
 			ask(t);
 			if (!is_awaited(t)) {
 				serve(t);
 			}
+		} else if (expiry_ns(t) != 0 && expiry_ns(t) <= now_ns) {
+			end_refused(t);
 		}
+	}
+}
+
+static void sooner(int64_t *due, int64_t at)
+{
+	if (at != 0 && (*due == 0 || at < *due)) {
+		*due = at;
 	}
 }
 
@@ -341,10 +428,12 @@ int64_t access_due(const struct token_book *b)
 		return 0;
 	}
 	LIST_EACH(e, &b->tokens) {
-		const struct token *t = CONTAINER_OF(e, struct token, link);
+		struct token *t = CONTAINER_OF(e, struct token, link);
 
-		if (t->again_ns != 0 && (due == 0 || t->again_ns < due)) {
-			due = t->again_ns;
+		sooner(&due, t->again_ns);
+		sooner(&due, expiry_ns(t));
+		if (!is_awaited(t) && next_untold(t, true) != NULL) {
+			sooner(&due, t->good_until_ns);
 		}
 	}
 	return due;
@@ -373,22 +462,32 @@ static void gone_cb(struct http_request *req)
 	http_answer_error(req, ERR_CLOSED);
 }
 
-/* The request outlives the call that brought it, so it takes along what it needs. */
-static void wait_for(struct token *t, struct http_request *req, const struct access_need *need,
-                     void (*go_cb)(void *ctx, struct http_request *req), void *ctx)
+static struct guarded *guard(struct token_book *b, struct http_request *req, const struct access_need *need,
+                             void (*go_cb)(void *ctx, struct http_request *req), void *ctx)
 {
-	struct token_book *b = t->book;
 	struct guarded *g = arena_calloc(&req->mem, 1, sizeof(*g));
-	const char *body = arena_strndup(&req->mem, req->body, req->body_len);
 	const char *ns = need->ns != NULL ? arena_strdup(&req->mem, need->ns) : NULL;
 
-	if (b->n_waiting >= ACCESS_WAIT_MAX || g == NULL || body == NULL || (need->ns != NULL && ns == NULL)) {
-		http_answer_error(req, b->n_waiting >= ACCESS_WAIT_MAX ? ERR_BUSY : ERR_NOMEM);
-		return;
+	if (g == NULL || (need->ns != NULL && ns == NULL)) {
+		return NULL;
 	}
 	*g = (struct guarded){.book = b, .req = req, .need = *need, .go_cb = go_cb, .ctx = ctx};
 	g->need.ns = ns;
 	list_init(&g->link);
+	return g;
+}
+
+/* The request outlives the call that brought it, so it takes along what it needs. */
+static void wait_for(struct token *t, struct guarded *g)
+{
+	struct token_book *b = t->book;
+	struct http_request *req = g->req;
+	const char *body = arena_strndup(&req->mem, req->body, req->body_len);
+
+	if (b->n_waiting >= ACCESS_WAIT_MAX || body == NULL) {
+		http_answer_error(req, b->n_waiting >= ACCESS_WAIT_MAX ? ERR_BUSY : ERR_NOMEM);
+		return;
+	}
 	list_insert(&t->waiting, &g->link);
 	b->n_waiting++;
 	req->body = body;
@@ -399,6 +498,7 @@ static void wait_for(struct token *t, struct http_request *req, const struct acc
 void access_guard(struct token_book *b, struct http_request *req, const struct access_need *need,
                   void (*go_cb)(void *ctx, struct http_request *req), void *ctx)
 {
+	struct guarded *g;
 	struct token *t;
 
 	if (b == NULL || need->capability == NULL) {
@@ -411,8 +511,9 @@ void access_guard(struct token_book *b, struct http_request *req, const struct a
 	}
 	t = find(b, req->token);
 	t = t != NULL ? t : add(b, req->token);
-	if (t == NULL) {
-		http_answer_error(req, ERR_BUSY);
+	g = t != NULL ? guard(b, req, need, go_cb, ctx) : NULL;
+	if (g == NULL) {
+		http_answer_error(req, t == NULL ? ERR_BUSY : ERR_NOMEM);
 		return;
 	}
 	use(b, t);
@@ -421,9 +522,9 @@ void access_guard(struct token_book *b, struct http_request *req, const struct a
 		ask(t);
 	}
 	if (is_awaited(t)) {
-		wait_for(t, req, need, go_cb, ctx);
+		wait_for(t, g);
 	} else {
-		decide(t, req, need, go_cb, ctx);
+		decide(t, g);
 	}
 }
 

@@ -5,6 +5,10 @@
  *     access_guard() --known, and not too old--> allowed: go_cb now         not allowed: answered
  *            \--> asked of a server, with all that come meanwhile --> the same, later
  *
+ * Who may no longer what he began (his token has gone or has expired, or may do less) is told as if his client had left:
+ * his stream ends, and the command that he runs. That is looked for each time that what is known of the token is too old,
+ * so it takes these times at most, and a call.
+ *
  * What servers have said is kept for the times that the configuration gives (token_ttl, policy_ttl). When no server can be
  * asked, what is known goes on to hold, however old it is; with a token that is not known a request waits some seconds for
  * one, and fails then.

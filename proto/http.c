@@ -191,7 +191,7 @@ static void out_of_memory(struct http_response *res)
 
 static void release(struct http_request *req)
 {
-	if (req->access != NULL) {
+	if (req->release_cb != NULL) {
 		req->release_cb(req);
 	}
 }

@@ -92,9 +92,10 @@ struct http_request {
 	 * else closes the websocket. Who has a client out there makes these names, and never takes them from it. */
 	const char *session;
 	const struct http_pair *pairs;
-	/* Who asks, and what he may see (server/access.h). NULL: everything is allowed. Given back by release_cb, with the
-	 * answer. */
+	/* Who asks, and what he may see (server/access.h; NULL: everything is allowed); and who watches, on a node, that he
+	 * still may (client/access.h). Given back by release_cb, with the answer or its end. */
 	struct access *access;
+	void *guard;
 	void (*release_cb)(struct http_request *req);
 	const char *error; /* What was wrong with a parameter; set by the http_query_ functions that fail. */
 

@@ -224,6 +224,11 @@ static enum access_verdict check(struct api *api, struct http_request *req)
 	return verdict;
 }
 
+bool api_still_allows(struct api *api, struct http_request *req)
+{
+	return api->access == NULL || check(api, req) == ACCESS_YES;
+}
+
 static void ask_for_newcomers(struct api *api);
 
 static void newcomer_goes_on(struct api *api, struct http_request *req, int err)

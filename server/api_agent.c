@@ -6,7 +6,7 @@
 #include "proto/logstream.h"
 #include "server/api_handlers.h"
 
-enum { MONITORS_MAX = 64 };
+enum { MONITORS_MAX = 64, STEPS_PER_LOOK = 10 /* At who listens. */ };
 
 /* ---- whose ---- */
 
@@ -91,6 +91,7 @@ struct monitor {
 	struct log_stream stream;
 	struct deadline next;
 	struct api *api;
+	unsigned steps;
 };
 
 static void end_monitor(struct monitor *m, bool whole)
@@ -106,6 +107,10 @@ static void step_monitor(struct deadline *d)
 	struct monitor *m = CONTAINER_OF(d, struct monitor, next);
 	struct api *api = m->api;
 
+	if (++m->steps % STEPS_PER_LOOK == 0 && !api_still_allows(api, m->stream.req)) {
+		end_monitor(m, false);
+		return;
+	}
 	if (log_stream_step(&m->stream) != 0 ||
 	    deadline_set(api, d, api_now(api) + LOG_STREAM_STEP_MS * NS_PER_MS) != 0) {
 		end_monitor(m, false);

@@ -456,16 +456,8 @@ static void end_behind(struct event_stream *s)
 /* Its token may have gone since, or may do less. False: the stream has ended. */
 static bool is_still_allowed(struct event_stream *s)
 {
-	struct api *api = s->api;
-	const struct view *v;
-	bool allowed;
+	bool allowed = api_still_allows(s->api, s->req);
 
-	if (api->access == NULL) {
-		return true;
-	}
-	v = api->link->ops->view(api->link);
-	allowed = access_check(api->access, v, s->req, api_wall(api)) == ACCESS_YES;
-	view_release(v);
 	if (!allowed) {
 		end_stream(s, false);
 	}

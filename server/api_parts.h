@@ -138,6 +138,9 @@ int api_keep_body(struct http_request *req);
 /* Answer a request that may not go on. */
 void api_refuse(struct http_request *req, enum access_verdict verdict);
 
+/* Whether who has begun to listen still may: his token may have gone since, or may do less. */
+bool api_still_allows(struct api *api, struct http_request *req);
+
 /* Begin anew with a request, by whoever leads now. */
 void api_again(struct api *api, struct http_request *req);
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Who may ask what of nodes, with access control: the same whichever agent is asked; and what nodes may do themselves."""
-import base64, glob, subprocess
+import base64, glob, http.client, socket, subprocess
 
 from lab import *
 from websocket import Refused, WebSocket
@@ -177,6 +177,59 @@ def a_token_that_is_deleted_is_of_no_use_soon():
         until(5, "%s denies it" % entry, lambda: ask(agent, "GET", path, made["SecretID"]).status == 403)
 
 
+def listen(agent, path, token):
+    """An answer that does not end."""
+    c = agent.connection(30)
+    c.request("GET", path, headers={"X-Nomad-Token": token})
+    r = c.getresponse()
+    same(r.status, 200)
+    return c, r
+
+
+def ended(stream):
+    """Reads to its end; False when it goes on for ten seconds."""
+    end = time.monotonic() + 10
+    stream[0].sock.settimeout(10)
+    try:
+        while stream[1].readline():
+            if time.monotonic() > end:
+                return False
+    except socket.timeout:
+        return False
+    except (OSError, http.client.HTTPException):
+        pass
+    return True
+
+
+def what_goes_on_ends_with_its_token():
+    bed = start()
+    target = bed["lab"].clients[0]
+    alloc, node = bed["allocs"][target.name], bed["nodes"][target.name]
+    made = ask(bed["leader"], "POST", "/v1/acl/token", bed["root"],
+               {"Name": "ends", "Type": "client", "Policies": ["reader", "machine", "agent-r"]}).want(200).json
+    token = made["SecretID"]
+    streams, sessions = [], []
+    for entry, agent in entries(bed):
+        for path in ("/v1/client/fs/logs/%s?task=t&type=stdout&plain=true&follow=true" % alloc, "/v1/agent/monitor?node_id=" + node):
+            streams.append((entry + path, listen(agent, path, token)))
+        sessions.append((entry, WebSocket(agent.ip, "/v1/client/allocation/%s/exec?task=t&tty=false&command=%s" %
+                                          (alloc, quote(json.dumps(["/bin/sh", "-c", "echo on; exec sleep 1000"]))), headers={"X-Nomad-Token": token})))
+        check(sessions[-1][1].receive(), entry)
+    for agent in (bed["follower"], bed["leader"]):
+        streams.append(("a server's monitor", listen(agent, "/v1/agent/monitor?server_id=" + agent.name, token)))
+    time.sleep(5)  # Longer than token_ttl.
+    ask(bed["leader"], "DELETE", "/v1/acl/token/" + made["AccessorID"], bed["root"]).want(200)
+    for what, stream in streams:
+        check(ended(stream), what)
+    for entry, session in sessions:
+        session.sock.settimeout(10)
+        try:
+            while session.receive() is not None:
+                pass
+        except OSError as e:
+            check(not isinstance(e, socket.timeout), entry)
+
+
 def a_node_knows_tokens_while_servers_are_away():
     bed = start()
     target, token = bed["lab"].clients[0], bed["tokens"]["node-r"]
@@ -282,5 +335,5 @@ def secrets_are_in_nothing_that_agents_write():
 
 run(each_route_wants_the_same_whichever_agent_is_asked, the_agents_own_routes_want_tokens_on_nodes_too,
     commands_want_their_right_by_header_or_by_the_first_message, a_token_that_is_deleted_is_of_no_use_soon,
-    a_node_knows_tokens_while_servers_are_away, data_moves_to_another_node, templates_read_what_is_their_jobs,
+    what_goes_on_ends_with_its_token, a_node_knows_tokens_while_servers_are_away, data_moves_to_another_node, templates_read_what_is_their_jobs,
     secrets_are_in_nothing_that_agents_write)

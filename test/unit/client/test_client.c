@@ -989,6 +989,7 @@ static void statistics_are_answered(void **state)
 #define IN_DEFAULT(capabilities) "namespace \"default\" { capabilities = [" capabilities "] }"
 
 static int64_t expiry_ns;
+static const char *deleted = "none";
 
 /* The tokens that there are, and what they may do. */
 static int say_rights(const char *which, struct rpc_rights *out)
@@ -1015,7 +1016,7 @@ static int say_rights(const char *which, struct rpc_rights *out)
 	out->type = "client";
 	out->expires_ns = expiry_ns;
 	for (i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
-		if (strcmp(tokens[i].token, which) == 0) {
+		if (strcmp(tokens[i].token, which) == 0 && strcmp(which, deleted) != 0) {
 			policy = (struct rpc_rights_policy){"p", tokens[i].rules != NULL ? tokens[i].rules : ""};
 			out->policies.at = &policy;
 			out->policies.n = 1;
@@ -1036,6 +1037,7 @@ static int make_with_access(void **state)
 	open_agent();
 	w.server.rights = say_rights;
 	expiry_ns = 0;
+	deleted = "none";
 	return 0;
 }
 
@@ -1225,6 +1227,85 @@ static void a_token_ends_at_its_time(void **state)
 	run_for(400);
 	assert_int_equal(status_with("noread", HTTP_GET, "/v1/client/stats", ""), 403);
 	assert_string_equal(buf_text(&answer.body), "ACL token expired");
+}
+
+static void follow(const char *as)
+{
+	token = as;
+	request(HTTP_GET, path_of("/v1/client/fs/logs/%s?task=t&type=stdout&plain=true&follow=true", 1), "");
+	run_until(streamed, "one\n", "the first line");
+	assert_false(answer.done);
+}
+
+static void what_goes_on_ends_with_its_token(void **state)
+{
+	struct timespec now;
+
+	(void)state;
+	w.config.acl_policy_ttl_ns = 200 * MS;
+	connect_node();
+	push(1, 1, "run", "service", "", NO_RESTARTS, SHELL("t", "echo one; sleep 600"));
+	run_until(has_output, "one", "the task has begun");
+	follow("reader");
+	run_for(500);
+	assert_false(answer.done);
+	assert_in_range(w.server.rights_asked, 2, 5);
+	deleted = "reader";
+	run_until(answered, NULL, "the stream ends");
+	assert_string_equal(buf_text(&answer.body), "one\n");
+	/* Nobody listens any more, so nobody asks. */
+	w.server.rights_asked = 0;
+	run_for(500);
+	assert_int_equal(w.server.rights_asked, 0);
+	/* When no server can say more, what is known goes on to hold; but time goes on, too. */
+	clock_gettime(CLOCK_REALTIME, &now);
+	expiry_ns = (now.tv_sec * NS_PER_S + now.tv_nsec) + 1500 * MS;
+	follow("logs");
+	fake_server_lose(&w.server);
+	run_for(700);
+	assert_false(answer.done);
+	run_until(answered, NULL, "the stream ends");
+	fake_server_return(&w.server);
+}
+
+static int pid_of_command(void)
+{
+	const char *text = file_of(1, "alloc/pid");
+
+	return text != NULL ? atoi(text) : 0;
+}
+
+static bool command_runs(const void *arg)
+{
+	(void)arg;
+	return pid_of_command() > 0;
+}
+
+static bool command_has_ended(const void *arg)
+{
+	(void)arg;
+	return kill(pid_of_command(), 0) != 0;
+}
+
+static void a_command_ends_with_its_token(void **state)
+{
+	(void)state;
+	w.config.acl_policy_ttl_ns = 200 * MS;
+	connect_node();
+	push(1, 1, "run", "service", "", NO_RESTARTS, SHELL("t", "echo one; sleep 600"));
+	run_until(has_output, "one", "the task has begun");
+	token = "machine";
+	session = "deadbeef-0000-0000-0000-0000000000aa";
+	request(HTTP_GET,
+	        path_of("/v1/client/allocation/%s/exec?task=t&command=%%5B%%22%%2Fbin%%2Fsh%%22%%2C%%22-c%%22%%2C%%22echo%%20%%24%%24"
+	                "%%3E%%24NOMAD_ALLOC_DIR%%2Fpid%%3B%%20exec%%20sleep%%20600%%22%%5D",
+	                1),
+	        "");
+	run_until(command_runs, NULL, "the command runs");
+	assert_false(answer.done);
+	deleted = "machine";
+	run_until(answered, NULL, "the session ends");
+	run_until(command_has_ended, NULL, "the command ends");
 }
 
 /* The book is bounded; and who leaves while he waits is answered. */
@@ -1659,6 +1740,8 @@ int main(void)
 	        A(a_token_waits_for_another_server),
 	        A(a_server_that_cannot_say_is_no_leave),
 	        A(a_token_ends_at_its_time),
+	        A(what_goes_on_ends_with_its_token),
+	        A(a_command_ends_with_its_token),
 	        A(many_tokens_are_not_kept),
 	        T(a_canary_has_tags_of_its_own),
 	        T(services_of_a_task_are_offered_while_it_runs),

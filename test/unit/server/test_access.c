@@ -862,6 +862,27 @@ CASE(a_stream_ends_with_its_token)
 	kept_close(&k);
 }
 
+CASE(a_monitor_ends_with_its_token)
+{
+	struct kept k;
+
+	bed_policy(&b, "p", "agent { policy = \"read\" }");
+	listen_as(&k, bed_token(&b, "p", 60), "/v1/agent/monitor", 200);
+	bed_sleep(&b, 30 * SECOND);
+	assert_int_equal(k.ends, 0);
+	b.kit.now += 61 * SECOND;
+	bed_sleep(&b, 2 * SECOND);
+	assert_int_equal(k.ends, 1);
+	assert_false(k.whole);
+	kept_close(&k);
+	bed_policy(&b, "q", "agent { policy = \"read\" }");
+	listen_as(&k, bed_token(&b, "q", 0), "/v1/agent/monitor", 200);
+	bed_policy(&b, "q", "agent { policy = \"deny\" }");
+	bed_sleep(&b, 2 * SECOND);
+	assert_int_equal(k.ends, 1);
+	kept_close(&k);
+}
+
 /* ---- objects found by ID ---- */
 
 CASE(an_object_that_is_not_there_is_missing_to_those_who_may_see_such)
@@ -1205,6 +1226,7 @@ int main(void)
 		W(streams_tell_only_what_may_be_seen),
 		W(a_topic_of_which_nothing_may_be_seen_is_refused),
 		W(a_stream_ends_with_its_token),
+		W(a_monitor_ends_with_its_token),
 		W(an_object_that_is_not_there_is_missing_to_those_who_may_see_such),
 		W(the_namespace_of_the_request_does_not_help_with_an_object_of_another),
 		W(a_job_is_written_where_its_body_says),
