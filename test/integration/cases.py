@@ -7,7 +7,7 @@ random choices.
 Time has three kinds of limits here. until() waits for what must come some day: it has patience. quick() judges a promise about
 time: by how slow the machine is at that moment, and by the best of three runs of the case, for a busy machine can make anything slow
 once, and a slow program is slow each time. A case that has to see something before it is over raises Slow where it came too late."""
-import os, random, sys, tempfile, time, traceback
+import os, random, socket, sys, tempfile, time, traceback
 
 SEED = int(os.environ.get("SEED") or random.randrange(1, 1 << 31))
 rng = random.Random(SEED)
@@ -29,6 +29,16 @@ class Skip(Exception):
 def check(truth, *why):
     if not truth:
         raise Failure(" ".join(str(w) for w in why) or "check failed")
+
+
+def has_ipv6():
+    """Whether this machine's loopback has an address of version 6."""
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
 
 
 def same(got, want, what=""):

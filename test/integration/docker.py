@@ -14,6 +14,10 @@ def engine():
         raise Skip("there is no engine")
     if subprocess.run(["/bin/sh", "-c", MAKE_IMAGE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
         raise Skip("the image cannot be imported")
+    made = subprocess.run(["docker", "create", "--mount", "type=bind,dst=/x,src=" + lab().dir, IMAGE, "/bin/true"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if made.returncode != 0:
+        raise Skip("the engine does not see our files: " + made.stderr.decode().strip()[:100])
+    subprocess.run(["docker", "rm", made.stdout.decode().strip()], stdout=subprocess.DEVNULL)
 
 
 def container(script, **config):

@@ -193,7 +193,8 @@ def the_leader_can_be_removed():
 
 
 def host_names_and_ipv6_work():
-    c = Cluster(3, hosts=["127.0.0.1", "127.0.0.1", "::1"], addresses=["localhost:7411", "localhost:7412", "[::1]:7413"], start=False)
+    third = ("::1", "[::1]:7413") if has_ipv6() else ("127.0.0.1", "127.0.0.1:7413")
+    c = Cluster(3, hosts=["127.0.0.1", "127.0.0.1", third[0]], addresses=["localhost:7411", "localhost:7412", third[1]], start=False)
     for i, n in enumerate(c.nodes):
         n.port = 7411 + i
         n.start()

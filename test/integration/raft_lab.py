@@ -4,7 +4,7 @@ A test calls run(), see cases.py. The server program is $REPLICA_SERVER, or the 
 directory. Data goes to $RAFT_DIR, which stays, or to a new directory in /var/tmp (a file system that syncs)."""
 import atexit, json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 
-from cases import Failure, SEED, Skip, Slow, at_end, check, quick, rng, run, safe, until
+from cases import Failure, SEED, Skip, Slow, at_end, check, has_ipv6, quick, rng, run, safe, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 

@@ -262,7 +262,7 @@ static void the_kill_timeout_is_followed_by_sigkill(void **state)
 	assert_int_equal(driver_kill(x.task, NULL, 500000000), 0);
 	assert_true(world_run(w, &x.exited, 3000));
 	took = world_now_ns(CLOCK_MONOTONIC) - begin;
-	assert_in_range(took, 490000000, 2000000000);
+	assert_in_range(took, 490000000, 20000000000);
 	assert_int_equal(x.exit.signal, SIGKILL);
 	world_forget(w, &x);
 }

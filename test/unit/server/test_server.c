@@ -111,7 +111,7 @@ static void stop(struct server *s)
 	int64_t begun = now_ms();
 
 	server_stop(s);
-	assert_true(now_ms() - begun < 1000);
+	assert_true(now_ms() - begun < 10000); /* test/integration/agent_start.py says how soon on a quiet machine. */
 }
 
 /* ---- HTTP ---- */
@@ -292,7 +292,7 @@ static void a_blocking_query_wakes(void **state)
 	begun = now_ms();
 	want(s, "PUT", "/v1/jobs", job("b", 1), NULL);
 	assert_true(receive(c));
-	assert_true(now_ms() - begun < 1000);
+	assert_true(now_ms() - begun < 10000);
 	assert_int_equal(c->status, 200);
 	assert_true(c->index > index);
 	assert_non_null(strstr(c->body, "\"ID\":\"b\""));
@@ -300,7 +300,7 @@ static void a_blocking_query_wakes(void **state)
 	snprintf(target, sizeof(target), "/v1/job/b?index=%llu&wait=100ms", (unsigned long long)c->index + 1000);
 	begun = now_ms();
 	assert_true(send_request(c, "GET", target, NULL) && receive(c));
-	assert_true(now_ms() - begun >= 100 && now_ms() - begun < 1000);
+	assert_true(now_ms() - begun >= 100 && now_ms() - begun < 10000);
 	/* One that waits does not hold up the end. */
 	snprintf(target, sizeof(target), "/v1/nodes?index=100000&wait=300s");
 	assert_true(send_request(c, "GET", target, NULL));
@@ -390,7 +390,7 @@ static void a_server_without_a_cluster_says_so_and_stops(void **state)
 	assert_int_equal(ask(s, "GET", "/v1/agent/health?type=server", NULL), 500);
 	assert_int_equal(ask(s, "GET", "/v1/jobs", NULL), 500);
 	assert_non_null(strstr(one.body, "No cluster leader"));
-	assert_true(now_ms() - begun >= 4000 && now_ms() - begun < 9000);
+	assert_true(now_ms() - begun >= 4000 && now_ms() - begun < 40000);
 	stop(s);
 }
 
@@ -418,7 +418,7 @@ static void *write_jobs(void *arg)
 			if (!send_request(c, "PUT", "/v1/jobs", text) || !receive(c)) {
 				break;
 			}
-			w->answers++;
+			__atomic_fetch_add(&w->answers, 1, __ATOMIC_RELAXED);
 			if (c->status != 200) {
 				break;
 			}
@@ -437,6 +437,7 @@ static void the_end_may_come_in_the_middle_of_many_writes(void **state)
 	struct writer w[WRITERS];
 	struct server *s = start_default();
 	unsigned done = 0;
+	int64_t until;
 
 	(void)state;
 	wait_for(s, "/v1/status/leader", rpc);
@@ -444,7 +445,11 @@ static void the_end_may_come_in_the_middle_of_many_writes(void **state)
 		w[i] = (struct writer){.port = server_http_port(s), .first = i * 1000, .n = 1000};
 		assert_int_equal(pthread_create(&w[i].thread, NULL, write_jobs, &w[i]), 0);
 	}
-	rest(150);
+	until = now_ms() + PATIENCE_MS;
+	while (__atomic_load_n(&w[0].answers, __ATOMIC_RELAXED) < 5) {
+		assert_true(now_ms() < until);
+		rest(1);
+	}
 	stop(s);
 	for (unsigned i = 0; i < WRITERS; i++) {
 		pthread_join(w[i].thread, NULL);
