@@ -211,7 +211,7 @@ static void start_server(struct server *s, const char *ip)
 	object_init(&rpc_hello_type, &s->hello);
 	s->hello.protocol = RPC_VERSION;
 	s->hello.name = "server";
-	s->config = (struct rpc_config){.handlers = &server_handlers, .hello = &s->hello, .hello_ms = 300};
+	s->config = (struct rpc_config){.handlers = &server_handlers, .hello = &s->hello, .hello_ms = 2000};
 	assert_int_equal(rpc_host_init(&s->host, &s->loop, &s->config), 0);
 	uv_tcp_init(&s->loop, &s->listener);
 	if (uv_ip4_addr(ip, 0, (struct sockaddr_in *)&addr) != 0) {
@@ -306,7 +306,7 @@ static void connect_to(struct client *c, const char *host, int port)
 	char address[64];
 
 	snprintf(address, sizeof(address), "%s:%d", host, port);
-	c->conn = rpc_connect(&c->host, address, 2000, c);
+	c->conn = rpc_connect(&c->host, address, 8000, c);
 	assert_non_null(c->conn);
 }
 
@@ -401,6 +401,19 @@ static void thousands_of_requests_come_back(void **state)
 	assert_int_equal(n_right, 10000);
 }
 
+/* Whether this machine's loopback has an address of version 6. */
+static bool has_ipv6(void)
+{
+	struct sockaddr_in6 addr = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+	bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+
+	if (fd >= 0) {
+		close(fd);
+	}
+	return ok;
+}
+
 static void names_and_ipv6_addresses_are_found(void **state)
 {
 	struct server v6;
@@ -412,6 +425,9 @@ static void names_and_ipv6_addresses_are_found(void **state)
 	ask(&client, &q, ASK_ECHO, 10, 1000);
 	assert_true(run_until(&client, &n_right, 1, 2000));
 	rpc_conn_close(client.conn, 0, "enough");
+	if (!has_ipv6()) {
+		return;
+	}
 	start_server(&v6, "::1");
 	client.ready = 0;
 	connect_ready(&client, "[::1]", v6.port);
