@@ -493,6 +493,19 @@ static void skip_delays(struct alloc_runner *ar, const struct moment *at)
 	}
 }
 
+/* Servers took it for unknown while its node was away: they are told that it is not. */
+static void tell_reconnected(struct alloc_runner *ar, const struct alloc_spec *old, const struct moment *at)
+{
+	uint32_t i;
+
+	if (strcmp(ar->spec->alloc.client_status, "unknown") != 0 || strcmp(old->alloc.client_status, "unknown") == 0) {
+		return;
+	}
+	for (i = 0; i < ar->n; i++) {
+		task_runner_event(&ar->tasks[i], TASK_EVENT_RECONNECTED, "", at);
+	}
+}
+
 void alloc_runner_update(struct alloc_runner *ar, struct alloc_spec *spec, const struct moment *at)
 {
 	struct alloc_spec *old = ar->spec;
@@ -507,6 +520,7 @@ void alloc_runner_update(struct alloc_runner *ar, struct alloc_spec *spec, const
 		task_runner_update(&ar->tasks[i], group_task(spec->group, ar->tasks[i].task->name));
 	}
 	update_health(ar, other_deployment, at);
+	tell_reconnected(ar, old, at);
 	alloc_spec_unref(old);
 	if (ar->sm.at == ALLOC_RUNNING) {
 		set_deadline(ar, at);

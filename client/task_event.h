@@ -45,7 +45,8 @@
 	X(RESTORE_FAILED, "Failed Restoring Task", IN(message), "message", "")                                         \
 	X(UNHEALTHY, "Alloc Unhealthy", IN(message), "message", "")                                                    \
 	X(TEMPLATE, "Template", IN(message), "message", "")                                                            \
-	X(RERENDERED, "Signaling", IN(task_signal), "task_signal", "Template re-rendered")
+	X(RERENDERED, "Signaling", IN(task_signal), "task_signal", "Template re-rendered")                             \
+	X(RECONNECTED, "Reconnected", NOWHERE, "", "Client reconnected")
 
 enum task_event_kind {
 #define X(id, type, field, key, sentence) TASK_EVENT_##id,

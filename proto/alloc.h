@@ -206,7 +206,7 @@
 	X(T, OPTBOOL, no_shutdown_delay, "NoShutdownDelay")
 
 #define ALLOC_STATE_FIELDS(X, T)                                                         \
-	X(T, STR, field, "Field")                                                        \
+	X(T, INT, field, "Field") /* 0: ClientStatus; there is no other. */              \
 	X(T, STR, value, "Value")                                                        \
 	X(T, TIME, time, "Time")
 

@@ -104,6 +104,29 @@ void fsm_alloc_server_set(struct fsm_work *f, struct alloc_row *row, const struc
 	row->flags = flag_if(row->flags, ALLOC_RESCHEDULED, server->reschedule_tracker != NULL);
 }
 
+/* So many of an allocation's states are kept, the latest. */
+enum { STATES_KEPT = 16 };
+
+void fsm_alloc_note_state(struct fsm_work *f, struct alloc_row *row)
+{
+	struct alloc_state states[STATES_KEPT];
+	struct alloc_server server;
+	uint32_t skip, n;
+
+	fsm_alloc_server_get(f, row, &server);
+	skip = server.states.n < STATES_KEPT ? 0 : server.states.n - STATES_KEPT + 1;
+	n = server.states.n - skip;
+	if (n > 0) {
+		memcpy(states, server.states.at + skip, n * sizeof(states[0]));
+	}
+	object_init(&alloc_state_type, &states[n]);
+	states[n].value = alloc_client_text(row->client);
+	states[n].time = now_of(f);
+	server.states.at = states;
+	server.states.n = n + 1;
+	fsm_alloc_server_set(f, row, &server);
+}
+
 /* ---- health ---- */
 
 static void count_health(struct deployment_group *g, uint32_t was, bool healthy, int64_t time_ns)
@@ -214,6 +237,9 @@ static void report(struct fsm_work *f, const struct alloc_row *alloc, const stru
 	fsm_alloc_begin(f, &e, alloc);
 	e.row->client = next_client(alloc, p->status);
 	e.row->modify_time_ns = now_of(f);
+	if (before == ALLOC_CLIENT_UNKNOWN && e.row->client != before) {
+		fsm_alloc_note_state(f, e.row);
+	}
 	blob_set(&e.row->reported, p->reported.n > 1 ? blob_new(p->reported.at, p->reported.n) : NULL);
 	if (p->healthy.set) {
 		fsm_alloc_set_health(f, e.row, p->healthy.at != 0,

@@ -366,6 +366,9 @@ static bool change_one(struct fsm_work *f, const struct plan_change *c)
 	if (c->description[0] != '\0' || c->followup_eval.n > 0 || c->preempted_by.n > 0) {
 		change_server(f, e.row, c);
 	}
+	if (e.row->client != e.client) {
+		fsm_alloc_note_state(f, e.row);
+	}
 	if (c->client_description[0] != '\0') {
 		change_description(f, e.row, c->client_description);
 	}

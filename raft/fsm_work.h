@@ -181,6 +181,9 @@ struct alloc_edit {
 void fsm_alloc_begin(struct fsm_work *f, struct alloc_edit *e, const struct alloc_row *row);
 void fsm_alloc_end(struct fsm_work *f, struct alloc_edit *e);
 
+/* Add the client status that it has now to the states that the API tells of: those that servers set, and their end. */
+void fsm_alloc_note_state(struct fsm_work *f, struct alloc_row *row);
+
 /* Flags alone. One that is being stopped already is told to its client anew when its delay is to be cut short. */
 void fsm_alloc_set_flags(struct fsm_work *f, const struct alloc_row *alloc, uint32_t flags);
 

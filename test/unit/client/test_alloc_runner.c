@@ -394,6 +394,23 @@ static void a_service_runs_as_long_as_it_likes(void **state)
 	assert_false(f.tasks[0].killing);
 }
 
+static void servers_that_took_it_for_unknown_are_told_once(void **state)
+{
+	int i;
+
+	(void)state;
+	begin("service", "", "{\"Name\":\"t\"}");
+	fake_serve(&f);
+	for (i = 0; i < 2; i++) {
+		struct alloc_spec *spec =
+			fake_spec_of("service", ",\"ClientStatus\":\"unknown\"", "", "{\"Name\":\"t\"}");
+
+		alloc_runner_update(&f.ar, spec, &f.now);
+		alloc_spec_unref(spec);
+	}
+	assert_string_equal(events("t"), "Received,Task Setup,Started,Reconnected");
+}
+
 /* ---- tasks among each other ---- */
 
 static void a_failed_task_takes_its_siblings_down(void **state)
@@ -1239,6 +1256,7 @@ int main(void)
 	        T(a_restart_of_one_task_leaves_the_other_alone),
 	        T(a_restart_of_all_brings_dead_tasks_back),
 	        T(wishes_that_make_no_sense_are_refused_with_their_texts),
+	        T(servers_that_took_it_for_unknown_are_told_once),
 	        T(a_signal_reaches_one_or_all),
 	        T(one_task_that_does_not_run_is_not_restarted),
 	        T(an_allocation_is_healthy_after_the_least_healthy_time),

@@ -67,7 +67,7 @@
 "reschedule_event: RescheduleTime/1 PrevAllocID/5 PrevNodeID/5 Delay/2",
 "reschedule_tracker: Events/18 LastReschedule/5",
 "desired_transition: Migrate/8 Reschedule/8 ForceReschedule/8 MigrateDisablePlacement/8 NoShutdownDelay/8",
-"alloc_state: Field/5 Value/5 Time/4",
+"alloc_state: Field/1 Value/5 Time/4",
 "allocation: ID/5 Namespace/5 EvalID/5 Name/5 NodeID/5 NodeName/5 JobID/5 Job/17 TaskGroup/5 Resources/17 SharedResources/17 TaskResources/19 AllocatedResources/17 Metrics/17 DesiredStatus/5 DesiredDescription/5 DesiredTransition/17 ClientStatus/5 ClientDescription/5 TaskStates/19 AllocStates/18 DeploymentID/5 DeploymentStatus/17 NetworkStatus/17 RescheduleTracker/17 FollowupEvalID/5 PreviousAllocation/5 NextAllocation/5 PreemptedAllocations/11 PreemptedByAllocation/5 CreateIndex/1 ModifyIndex/1 AllocModifyIndex/1 CreateTime/1 ModifyTime/1",
 "alloc_stub: ID/5 EvalID/5 Name/5 Namespace/5 NodeID/5 NodeName/5 JobID/5 JobType/5 JobVersion/1 TaskGroup/5 AllocatedResources/17 DesiredStatus/5 DesiredDescription/5 DesiredTransition/17 ClientStatus/5 ClientDescription/5 TaskStates/19 DeploymentStatus/17 FollowupEvalID/5 NextAllocation/5 RescheduleTracker/17 PreemptedAllocations/11 PreemptedByAllocation/5 CreateIndex/1 ModifyIndex/1 CreateTime/1 ModifyTime/1",
 "alloc_update: ID/5 ClientStatus/5 ClientDescription/5 TaskStates/19 DeploymentStatus/17 NetworkStatus/17 Services/18",

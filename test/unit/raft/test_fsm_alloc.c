@@ -281,6 +281,34 @@ static void an_unknown_allocation_that_returns_makes_an_evaluation(void **state)
 	kit_close(k);
 }
 
+/* What servers made of it, and that it came back; not what its client said meanwhile. */
+static void states_that_servers_set_are_kept_the_latest(void **state)
+{
+	const struct opt none = {0, false};
+	struct setting s;
+	struct kit *k = open_setting(&s, "service", 1);
+	struct allocation a;
+
+	(void)state;
+	kit_report(k, &s.ids[0], "running");
+	assert_int_equal(alloc_row_get(alloc(&s, 0), &a, NULL, &k->mem), 0);
+	assert_int_equal(a.alloc_states.n, 0);
+	for (int i = 1; i <= 10; i++) {
+		change(k, &s.ids[0], none, (struct opt){ALLOC_CLIENT_UNKNOWN, true}, "");
+		kit_report(k, &s.ids[0], "running");
+		assert_int_equal(alloc_row_get(alloc(&s, 0), &a, NULL, &k->mem), 0);
+		assert_int_equal(a.alloc_states.n, i < 8 ? 2 * i : 16);
+		assert_string_equal(a.alloc_states.at[a.alloc_states.n - 2].value, "unknown");
+		assert_string_equal(a.alloc_states.at[a.alloc_states.n - 1].value, "running");
+		assert_int_equal(a.alloc_states.at[a.alloc_states.n - 1].time, alloc(&s, 0)->modify_time_ns);
+	}
+	change(k, &s.ids[0], none, (struct opt){ALLOC_CLIENT_LOST, true}, "alloc is lost since its node is down");
+	assert_int_equal(alloc_row_get(alloc(&s, 0), &a, NULL, &k->mem), 0);
+	assert_string_equal(a.alloc_states.at[15].value, "lost");
+	assert_string_equal(a.desired_description, "alloc is lost since its node is down");
+	kit_close(k);
+}
+
 static void a_replacement_is_linked_both_ways(void **state)
 {
 	struct setting s;
@@ -1026,6 +1054,7 @@ int main(void)
 		cmocka_unit_test(a_failure_without_a_reschedule_policy_makes_none),
 		cmocka_unit_test(a_lost_allocation_may_turn_out_to_have_ended),
 		cmocka_unit_test(an_unknown_allocation_that_returns_makes_an_evaluation),
+		cmocka_unit_test(states_that_servers_set_are_kept_the_latest),
 		cmocka_unit_test(a_replacement_is_linked_both_ways),
 		cmocka_unit_test(an_update_in_place_keeps_what_the_client_said),
 		cmocka_unit_test(allocations_see_their_version_when_it_has_gone),
