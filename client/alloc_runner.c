@@ -151,7 +151,7 @@ static bool stage_is_up(const struct alloc_runner *ar, task_kind kind)
 		const struct task_runner *tr = &ar->tasks[i];
 		bool lasting = is_main(tr) || tr->sidecar;
 
-		if (kind(tr) && (lasting ? tr->started_ns == 0 : tr->sm.at != TASK_DEAD || tr->failed)) {
+		if (kind(tr) && (lasting ? tr->started_ns == 0 || tr->again : tr->sm.at != TASK_DEAD || tr->failed)) {
 			return false;
 		}
 	}

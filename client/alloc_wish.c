@@ -76,6 +76,7 @@ int alloc_runner_signal_rendered(struct task_runner *tr, const char *signal, con
 	return sent ? 0 : ERR_CONFLICT;
 }
 
+/* All of them, dead ones too, begin once more in the order of their hooks; those that run, as they are. */
 static void restart_many(struct alloc_runner *ar, bool dead_too, const struct moment *at)
 {
 	const char *reason =
@@ -87,8 +88,9 @@ static void restart_many(struct alloc_runner *ar, bool dead_too, const struct mo
 
 		if (dead_too && tr->sm.at == TASK_DEAD && !is_poststop(tr)) {
 			task_runner_revive(tr, reason, at);
-		} else {
-			(void)task_runner_restart(tr, reason, at); /* One that does not run is left alone. */
+			tr->again = true;
+		} else if (task_runner_restart(tr, reason, at) == 0) { /* One that does not run is left alone. */
+			tr->again = dead_too;
 		}
 	}
 }

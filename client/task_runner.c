@@ -18,7 +18,7 @@ static const struct sm_state steps[] = {
         [TASK_RUNNING] = {"running", SM_TO(TASK_LEAVING) | SM_TO(TASK_KILLING) | SM_TO(TASK_DELAY) | SM_TO(TASK_DEAD)},
         [TASK_LEAVING] = {"leaving", SM_TO(TASK_KILLING) | SM_TO(TASK_DEAD)},
         [TASK_KILLING] = {"killing", SM_TO(TASK_DELAY) | SM_TO(TASK_DEAD)},
-        [TASK_DELAY] = {"delay", SM_TO(TASK_PREPARING) | SM_TO(TASK_DEAD)},
+        [TASK_DELAY] = {"delay", SM_TO(TASK_PREPARING) | SM_TO(TASK_WAITING) | SM_TO(TASK_DEAD)},
         [TASK_DEAD] = {"dead", SM_TO(TASK_DELAY)},
 };
 
@@ -97,6 +97,7 @@ static void move(struct task_runner *tr, enum task_step to)
 static void die(struct task_runner *tr, int64_t ended_ns, const struct moment *at)
 {
 	tr->due_ns = 0;
+	tr->again = false;
 	tr->want = WANT_STOP;
 	tr->finished_ns = ended_ns != 0 ? ended_ns : at->wall_ns;
 	move(tr, TASK_DEAD);
@@ -239,6 +240,7 @@ void task_runner_prepared(struct task_runner *tr, const struct task_failure *fai
 static void runs(struct task_runner *tr, const struct moment *at)
 {
 	tr->alive = true;
+	tr->again = false;
 	tr->unhealthy = false;
 	tr->changed = true;
 	if (tr->want == WANT_STOP) {
@@ -338,7 +340,12 @@ void task_runner_wake(struct task_runner *tr, const struct moment *at)
 	}
 	switch ((enum task_step)tr->sm.at) {
 	case TASK_DELAY:
-		prepare(tr, at);
+		if (tr->again) {
+			tr->due_ns = 0;
+			move(tr, TASK_WAITING);
+		} else {
+			prepare(tr, at);
+		}
 		break;
 	case TASK_LEAVING:
 		kill_process(tr, at);

@@ -93,6 +93,7 @@ struct task_runner {
 	bool alive;      /* The driver runs it: it was started, and its end has not been told. */
 	bool hold;       /* In WAITING: until a server has been heard of. */
 	bool unhealthy;  /* It is being killed for a restart because a check has failed. */
+	bool again;      /* It ran, and waits for its turn once more, as all of its allocation are restarted. */
 	bool set_up;     /* Its directories were begun once. */
 	bool changed;    /* Something that servers are told has changed; reset by the allocation. */
 };

@@ -258,6 +258,18 @@ def a_restart_is_told_and_counted():
     stop(j)
 
 
+def a_restart_of_all_tasks_keeps_the_order_of_their_hooks():
+    a, j = begin([named("before", "sleep 0.5", Lifecycle=hook("prestart")), task()], kind="service")
+    runs(a)
+    server().put("/v1/client/allocation/%s/restart" % a, {"TaskName": "before"}).want(500, "Task not running")
+    server().put("/v1/client/allocation/%s/restart" % a, {"AllTasks": True}).want(200)
+    until(10, lambda: "both once more: %s" % (describe(a),),
+          lambda: [(state(a, n)["Restarts"], state(a, n)["State"]) for n in ("before", "t")] == [(1, "dead"), (1, "running")])
+    same(event(a, "Restart Signaled", "before")["DisplayMessage"], "User requested all tasks to restart")
+    check(seconds(state(a)["StartedAt"]) >= seconds(state(a, "before")["FinishedAt"]), describe(a))
+    stop(j)
+
+
 def a_stopped_allocation_is_replaced_and_tells_its_evaluation():
     a, j = begin([task()], kind="service")
     runs(a)
@@ -444,7 +456,8 @@ if __name__ == "__main__":
         a_failed_prestart_task_keeps_the_main_task_from_starting, a_kill_timeout_is_followed_by_sigkill_and_bounded_by_the_node,
         a_kill_signal_of_its_own_is_sent, shutdown_delay_is_waited_for_and_can_be_skipped, max_run_duration_ends_a_batch_task,
         times_and_counts_of_restarts_are_told, mode_delay_waits_for_the_next_interval, at_most_ten_events_are_kept_the_newest,
-        a_signal_is_told_and_delivered, a_restart_is_told_and_counted, a_stopped_allocation_is_replaced_and_tells_its_evaluation,
+        a_signal_is_told_and_delivered, a_restart_is_told_and_counted,
+        a_restart_of_all_tasks_keeps_the_order_of_their_hooks, a_stopped_allocation_is_replaced_and_tells_its_evaluation,
         a_stopped_batch_allocation_is_replaced_too, frames_come_at_once_and_a_silent_stream_tells_that_it_goes_on, wrong_parameters_of_files_are_told,
         a_task_that_takes_too_much_memory_is_killed_and_told_so, a_task_may_use_as_much_memory_as_its_maximum, shares_of_cpu_are_felt,
         what_tasks_use_is_told_for_all_and_for_one, rotation_loses_no_byte, rotation_keeps_as_many_files_as_it_may, the_first_event_is_told_at_once)

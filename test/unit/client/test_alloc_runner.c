@@ -620,6 +620,36 @@ static void a_restart_of_all_brings_dead_tasks_back(void **state)
 	buf_close(&why);
 }
 
+static void a_restart_of_all_keeps_the_order_of_hooks(void **state)
+{
+	struct buf why = {0};
+
+	(void)state;
+	begin("service", "", lifecycle_tasks);
+	fake_serve(&f);
+	fake_exit(&f, 0, 0, 0);
+	fake_serve(&f);
+	fake_exit(&f, 3, 0, 0);
+	assert_int_equal(f.tasks[2].starts, 1);
+	assert_int_equal(f.tasks[3].starts, 1);
+	assert_int_equal(alloc_runner_restart(&f.ar, "", true, &f.now, &why), 0);
+	fake_exit(&f, 1, 130, 2);
+	fake_exit(&f, 2, 130, 2);
+	fake_sleep(&f, 0);
+	fake_serve(&f);
+	assert_int_equal(f.tasks[0].starts, 2);
+	assert_int_equal(f.tasks[1].starts, 2);
+	assert_int_equal(f.tasks[2].starts, 1); /* The main task waits for the short one before it. */
+	assert_string_equal(task_told("main").state, "pending");
+	fake_exit(&f, 0, 0, 0);
+	fake_serve(&f);
+	assert_int_equal(f.tasks[2].starts, 2);
+	assert_int_equal(f.tasks[3].starts, 2);
+	assert_int_equal(f.tasks[4].starts, 0);
+	assert_int_equal(task_told("main").restarts, 1);
+	buf_close(&why);
+}
+
 static void wishes_that_make_no_sense_are_refused_with_their_texts(void **state)
 {
 	struct buf why = {0};
@@ -1255,6 +1285,7 @@ int main(void)
 	        T(what_fails_its_checks_is_restarted_as_the_policy_says),
 	        T(a_restart_of_one_task_leaves_the_other_alone),
 	        T(a_restart_of_all_brings_dead_tasks_back),
+	        T(a_restart_of_all_keeps_the_order_of_hooks),
 	        T(wishes_that_make_no_sense_are_refused_with_their_texts),
 	        T(servers_that_took_it_for_unknown_are_told_once),
 	        T(a_signal_reaches_one_or_all),
