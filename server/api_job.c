@@ -289,17 +289,7 @@ const struct query_kind query_job_versions = {
 
 /* ---- what belongs to the job ---- */
 
-static int begin_allocs(struct query *q)
-{
-	bool all = false; /* Of earlier jobs of this name, too: those are gone with them. */
-
-	if (http_query_bool(q->req, "all", &all) != 0) {
-		http_answer_text(q->req, 500, "%s", q->req->error);
-		return ERR_INVALID;
-	}
-	return 0;
-}
-
+/* ?all would add those of earlier jobs of this name, but they are gone with them. */
 static int find_allocs(struct query *q)
 {
 	query_table(q, TABLE_ALLOCS);
@@ -323,7 +313,7 @@ static int get_alloc(struct query *q, const struct row *row, void *obj, struct l
 }
 
 static const struct list_kind job_alloc_list = {.type = &alloc_stub_type, .open = open_allocs, .get = get_alloc};
-const struct query_kind query_job_allocs = {.begin = begin_allocs, .find = find_allocs, .list = &job_alloc_list};
+const struct query_kind query_job_allocs = {.find = find_allocs, .list = &job_alloc_list};
 
 static int find_evals(struct query *q)
 {
@@ -365,7 +355,7 @@ static int get_deployment(struct query *q, const struct row *row, void *obj, str
 static const struct list_kind job_deployment_list = {
 	.type = &deployment_type, .open = open_deployments, .get = get_deployment, .backwards = true};
 const struct query_kind query_job_deployments = {
-	.begin = begin_allocs, .find = find_deployments, .list = &job_deployment_list};
+	.find = find_deployments, .list = &job_deployment_list};
 
 /* The newest one, which may be another one next time: so the whole table is watched. */
 static int find_latest(struct query *q)

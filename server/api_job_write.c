@@ -101,8 +101,8 @@ static void answer_deleted(struct write *w, const struct apply_result *r)
 	/* Of a parent, too, whose stop makes no evaluation. */
 	a.eval_create_index = (int64_t)(r->eval_index != 0 ? r->eval_index : r->job_modify_index);
 	a.job_modify_index = (int64_t)r->job_modify_index;
-	a.index = (int64_t)r->index;
-	answer_object(w->req, &job_deregistered_type, &a, r->index);
+	a.index = r->job_modify_index != 0 ? (int64_t)r->index : 0; /* 0: there was nothing to stop. */
+	answer_object(w->req, &job_deregistered_type, &a, (uint64_t)a.index);
 }
 
 void serve_job_delete(struct api *api, struct http_request *req)
