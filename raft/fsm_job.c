@@ -496,7 +496,7 @@ static void eval_of_stop(struct fsm_work *f, const struct job_row *job, int64_t 
 	struct new_eval e = {
 		.ns = job_row_ns(job),
 		.job = job_row_id(job),
-		.type = job->type,
+		.type = JOB_TYPE_SERVICE, /* Whatever the job was: it only goes. So clients know it. */
 		.priority = priority != 0 ? priority : job->priority,
 		.trigger = EVAL_TRIGGER_JOB_DEREGISTER,
 		.job_modify_index = index_of(f),

@@ -327,6 +327,13 @@ CASE(what_clients_know_of_reverts_and_stops)
 	assert_true(bed_number(&b, "JobModifyIndex") > 0);
 	bed_want(&b, "DELETE", "/v1/job/nobody", NULL, 200, NULL);
 	assert_int_equal(bed_number(&b, "EvalCreateIndex"), 0);
+	assert_int_equal(bed_number(&b, "Index"), 0);
+	assert_int_equal(b.last.res.index, 0);
+	bed_register(&b, "bat", "'Type':'batch',");
+	bed_want(&b, "DELETE", "/v1/job/bat", NULL, 200, NULL);
+	bed_want(&b, "GET", bed_quote(&b, "/v1/evaluation/%s", arena_printf(&b.kit.mem, "%.36s", bed_json(&b, "EvalID") + 1)), NULL,
+		 200, NULL);
+	bed_is(&b, "Type", "\"service\"");
 	bed_want(&b, "GET", "/v1/job/web/versions?diffs=true&diff_version=x", NULL, 500,
 		 "Failed to parse value of \"diff_version\" (x) as a uint64: strconv.ParseUint: parsing \"x\": invalid syntax");
 	bed_want(&b, "GET", "/v1/job/web/submission?version=x", NULL, 400,
