@@ -3,13 +3,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Secrets of the agent's that its tasks do not inherit. */
+/* What tasks do not inherit: the agent's secrets, and what it has set for itself. */
 static const char *const denied_always[] = {
 	"CONSUL_TOKEN",          "CONSUL_HTTP_TOKEN",
 	"VAULT_TOKEN",           "NOMAD_TOKEN",
 	"NOMAD_LICENSE",         "AWS_ACCESS_KEY_ID",
 	"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 	"DROVER_EXECUTOR",       "GOOGLE_APPLICATION_CREDENTIALS",
+	"UV_THREADPOOL_SIZE",
 };
 
 static bool same_key(const char *pair, const char *key, size_t n)

@@ -202,7 +202,8 @@ static int start_command(struct exec_call *call, struct driver_error *error)
 	struct driver_task *driver = tr != NULL ? task_of(tr)->driver : NULL;
 
 	if (driver == NULL || driver->state != DRIVER_RUNNING) {
-		snprintf(error->text, sizeof(error->text), "task \"%.200s\" is not running.", call->task);
+		snprintf(error->text, sizeof(error->text), "task \"%.200s\" %s.", call->task,
+			 tr != NULL && tr->started_ns == 0 ? "not started yet" : "is not running");
 		return 404;
 	}
 	call->cmd = driver_command_start(driver, call->argv.at, call->argv.n, call->terminal, &events, call, error);
@@ -447,7 +448,7 @@ static int take_query(struct exec_call *call, struct client_alloc *ca, struct ht
 		return 500;
 	}
 	if (call->task[0] == '\0') {
-		*why = "taskName not present";
+		*why = "must provide task name";
 		return 400;
 	}
 	tr = alloc_runner_task(&ca->ar, call->task);

@@ -147,9 +147,7 @@ static const char *say_killing(struct render *r, const char *text)
 
 	duration_format(r->record->duration_ns, timeout);
 	r->out->kill_timeout = r->record->duration_ns;
-	if (r->record->duration_ns != 0) {
-		detail(r, "kill_timeout", kept(r, arena_strdup(r->mem, timeout)));
-	}
+	detail(r, "kill_timeout", kept(r, arena_strdup(r->mem, timeout)));
 	if (text[0] != '\0') {
 		return text;
 	}

@@ -294,7 +294,7 @@ def what_is_wrong_is_told_before_the_websocket_begins():
         same(refused(agent, path(nobody, ["true"])), (404, 'Unknown allocation "%s"' % nobody), agent)
         same(refused(agent, path("short", ["true"]))[0], 500, agent)
         same(refused(agent, path(alloc, ["true"], task="nope")), (400, 'unknown task name "nope"'), agent)
-        same(refused(agent, path(alloc, ["true"], task="")), (400, "taskName not present"), agent)
+        same(refused(agent, path(alloc, ["true"], task="")), (400, "must provide task name"), agent)
         same(refused(agent, path(alloc, [])), (400, "command is not present"), agent)
         same(refused(agent, path(alloc, ["true"]).replace("tty=false", "tty=maybe"))[0], 400, agent)
         same(refused(agent, path(alloc, {"a": 1}))[0], 400, agent)

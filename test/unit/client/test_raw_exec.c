@@ -85,7 +85,7 @@ static void it_runs_in_its_directory_with_the_agents_environment(void **state)
 	static const char *const env[] = {"FOO=bar", "SHARED=task"};
 	struct world *w = *state;
 	struct driver_spec spec = world_spec(
-		w, "{\"command\":\"sh\",\"args\":[\"-c\",\"pwd; echo $FOO $INHERITED $SHARED $VAULT_TOKEN.; cat\"]}");
+		w, "{\"command\":\"sh\",\"args\":[\"-c\",\"pwd; echo $FOO $INHERITED $SHARED $VAULT_TOKEN$UV_THREADPOOL_SIZE.; cat\"]}");
 	struct watched x;
 	char text[512];
 	char want[256];
@@ -93,6 +93,7 @@ static void it_runs_in_its_directory_with_the_agents_environment(void **state)
 	setenv("INHERITED", "agent", 1);
 	setenv("SHARED", "agent", 1);
 	setenv("VAULT_TOKEN", "secret", 1);
+	setenv("UV_THREADPOOL_SIZE", "8", 1);
 	spec.env = env;
 	spec.env_n = 2;
 	world_begin(w, &x, "raw_exec", &spec);

@@ -76,6 +76,9 @@ static void a_restart_tells_its_delay_and_a_reason_that_is_not_the_usual(void **
 	assert_string_equal(detail(&e, "restart_reason"), usual);
 	e = render((struct task_record){.kind = TASK_EVENT_RESTARTING, .text = other});
 	assert_string_equal(e.display_message, "Exceeded allowed attempts, applying a delay - Task restarting in 0s");
+	e = render((struct task_record){.kind = TASK_EVENT_RESTARTING});
+	assert_string_equal(e.display_message, "Task restarting in 0s");
+	assert_string_equal(detail(&e, "restart_reason"), "");
 }
 
 static void a_kill_tells_its_timeout_or_reason(void **state)
@@ -87,6 +90,9 @@ static void a_kill_tells_its_timeout_or_reason(void **state)
 	assert_string_equal(e.display_message, "Sent interrupt. Waiting 3s before force killing");
 	assert_int_equal(e.kill_timeout, 3000000000);
 	assert_string_equal(detail(&e, "kill_timeout"), "3s");
+	e = render((struct task_record){.kind = TASK_EVENT_KILLING});
+	assert_string_equal(e.display_message, "Sent interrupt");
+	assert_string_equal(detail(&e, "kill_timeout"), "0s");
 	e = render((struct task_record){.kind = TASK_EVENT_KILLING, .text = why, .fails_task = true});
 	assert_string_equal(e.display_message, "max_run_duration exceeded");
 	assert_string_equal(e.kill_reason, why);
