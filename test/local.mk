@@ -2,7 +2,7 @@
 # A unit test is test/unit/FOLDER/test_MODULE.c: add a line to check_PROGRAMS and two variables below.
 UNIT_LIBS = $(CMOCKA_LIBS)
 UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-EXTRA_DIST += test/unit/unit.h
+EXTRA_DIST += test/unit/unit.h test/unit/ipv6.h
 
 if HAVE_CMOCKA
 check_PROGRAMS += test/unit/lib/test_uuid

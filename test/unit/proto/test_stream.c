@@ -1,5 +1,7 @@
 #include "test/unit/unit.h"
 
+#include "test/unit/ipv6.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
@@ -399,19 +401,6 @@ static void thousands_of_requests_come_back(void **state)
 	}
 	assert_true(run_until(&client, &n_last, 10000, 20000));
 	assert_int_equal(n_right, 10000);
-}
-
-/* Whether this machine's loopback has an address of version 6. */
-static bool has_ipv6(void)
-{
-	struct sockaddr_in6 addr = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-	bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
-
-	if (fd >= 0) {
-		close(fd);
-	}
-	return ok;
 }
 
 static void names_and_ipv6_addresses_are_found(void **state)
