@@ -130,6 +130,7 @@ struct session {
 	bool registered;       /* Since the start, or since the servers forgot the node. */
 	bool told;             /* The servers have said what is to run, since the start. */
 	bool outdated;         /* The node has changed while it is being registered. */
+	bool bare;             /* The servers have access control, and this agent has not. */
 };
 
 struct client {

@@ -134,6 +134,19 @@ static void heard(struct client *c)
 }
 
 /* A lease, from a registration or a heartbeat: false when it cannot be read. */
+/* Told once, and again when it has come to be so anew. */
+static void look_at_access(struct client *c, bool servers_have_it)
+{
+	bool bare = servers_have_it && !c->config->acl_enabled;
+
+	if (bare && !of(c)->bare) {
+		log_warn("client",
+		         "the servers have access control and this agent has not: whoever reaches its HTTP port may read all files of "
+		         "its tasks and run commands in them; set acl { enabled = true } here, too");
+	}
+	of(c)->bare = bare;
+}
+
 static bool take_lease(struct client *c, const char *payload, size_t len, bool *unknown)
 {
 	struct arena mem = {0};
@@ -144,6 +157,7 @@ static bool take_lease(struct client *c, const char *payload, size_t len, bool *
 		heard(c);
 		of(c)->ttl_ns = lease.ttl > 0 ? lease.ttl : of(c)->ttl_ns;
 		*unknown = lease.unknown;
+		look_at_access(c, lease.acl);
 		if (lease.servers.n > 0) {
 			c->link->ops->servers(c->link, &lease.servers);
 		}

@@ -101,7 +101,8 @@
 	X(T, INT, index, "Index")                                                                  \
 	X(T, BOOL, unknown, "Unknown")        /* The node is not registered: register it. */       \
 	X(T, STRS, servers, "Servers")        /* RPC addresses of all servers. */                  \
-	X(T, STR, leader_addr, "LeaderAddr")
+	X(T, STR, leader_addr, "LeaderAddr")                                                       \
+	X(T, BOOL, acl, "ACL")                /* The servers have access control. */
 
 /* How a node's calls begin (RPC_AS_NODE in proto/rpc.h), whatever follows. */
 #define RPC_NODE_CLAIM_FIELDS(X, T)                                                                \

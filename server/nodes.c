@@ -54,6 +54,7 @@ static void grant(struct errand *e, int64_t ttl_ns, bool unknown)
 	lease.unknown = unknown;
 	lease.index = (int64_t)state_index(server_view(n->s));
 	lease.leader_addr = n->hello.rpc_addr;
+	lease.acl = n->s->config.acl.enabled;
 	if (put_servers(n, &lease.servers, &mem) == 0) {
 		errand_reply(e, &rpc_node_lease_type, &lease);
 	} else {

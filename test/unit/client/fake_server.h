@@ -52,6 +52,7 @@ struct fake_server {
 	int64_t watched_index;
 	/* What a token may do; 0, or an ERR_ code. NULL: nobody asks. */
 	int (*rights)(const char *token, struct rpc_rights *out);
+	bool acl; /* They have access control. */
 	unsigned rights_asked;
 	void (*stopped_cb)(void *ctx);
 	void *stopped_ctx;
@@ -156,6 +157,7 @@ static inline int fake_server_call(struct client_link *link, struct link_call *c
 	object_init(&rpc_node_lease_type, &lease);
 	object_init(&rpc_index_type, &index);
 	lease.ttl = s->ttl_ns;
+	lease.acl = s->acl;
 	switch (method) {
 	case RPC_METHOD_NODE_REGISTER:
 		s->registrations++;

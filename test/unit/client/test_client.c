@@ -5,6 +5,7 @@
 
 #include "client/access.h"
 #include "client/client.h"
+#include "lib/log.h"
 #include "proto/disk_token.h"
 #include "proto/http.h"
 
@@ -1308,6 +1309,43 @@ static void a_command_ends_with_its_token(void **state)
 	run_until(command_has_ended, NULL, "the command ends");
 }
 
+static unsigned count_warnings(struct log_tap *tap)
+{
+	struct buf text = {0};
+	unsigned n = 0;
+
+	(void)log_tap_take(tap, &text);
+	for (const char *at = buf_text(&text); (at = strstr(at, "this agent has not")) != NULL; at++) {
+		n++;
+	}
+	buf_close(&text);
+	return n;
+}
+
+/* With access control it has nothing to say; without, it says so once. */
+static void a_node_without_access_control_among_servers_with_it_warns(void **state)
+{
+	struct log_tap *tap = log_tap_open(LOG_WARN, false);
+
+	(void)state;
+	assert_non_null(tap);
+	w.server.acl = true;
+	w.config.acl_enabled = token[0] != '\0';
+	connect_node();
+	assert_int_equal(count_warnings(tap), w.config.acl_enabled ? 0 : 1);
+	fake_server_lose(&w.server);
+	fake_server_return(&w.server);
+	assert_int_equal(count_warnings(tap), 0);
+	log_tap_close(tap);
+	w.server.acl = false;
+}
+
+static int with_a_token(void **state)
+{
+	token = "reader";
+	return make_with_access(state);
+}
+
 /* The book is bounded; and who leaves while he waits is answered. */
 static void many_tokens_are_not_kept(void **state)
 {
@@ -1741,6 +1779,8 @@ int main(void)
 	        A(a_server_that_cannot_say_is_no_leave),
 	        A(a_token_ends_at_its_time),
 	        A(what_goes_on_ends_with_its_token),
+	        T(a_node_without_access_control_among_servers_with_it_warns),
+	        cmocka_unit_test_setup_teardown(a_node_without_access_control_among_servers_with_it_warns, with_a_token, release_access),
 	        A(a_command_ends_with_its_token),
 	        A(many_tokens_are_not_kept),
 	        T(a_canary_has_tags_of_its_own),
