@@ -184,6 +184,9 @@ static int canonicalize_checks(struct service *s, struct arena *mem)
 	return 0;
 }
 
+/* A name that is longer is cut, and then refused. */
+enum { SERVICE_NAME_EXPANDED_MAX = 4096 };
+
 /* The names of what a service belongs to may stand in its own. */
 static int expand_name(struct service *s, const struct job *job, const struct task_group *g, const char *task,
 		       struct arena *mem)
@@ -203,7 +206,7 @@ static int expand_name(struct service *s, const struct job *job, const struct ta
 	if (strstr(at, "${") == NULL) {
 		return 0;
 	}
-	while (*at != '\0') {
+	while (*at != '\0' && out.len < SERVICE_NAME_EXPANDED_MAX) {
 		for (i = 0; i < n && strncmp(at, known[i].name, strlen(known[i].name)) != 0; i++) {
 		}
 		if (i < n && known[i].text != NULL) {

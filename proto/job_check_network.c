@@ -5,11 +5,12 @@
 
 enum { PORT_MAX = 65535, HOSTNAME_MAX = 255, HOSTNAME_LABEL_MAX = 63 };
 
+/* Among the first of them: too many are a fault. */
 static const struct port *find_port(const struct port *at, uint32_t n, const char *label)
 {
 	uint32_t i;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && i < JOB_LIST_MAX; i++) {
 		if (strcmp(at[i].label, label) == 0) {
 			return &at[i];
 		}

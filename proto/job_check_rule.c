@@ -96,7 +96,9 @@ static void check_count(struct faults *f, const char *text)
 	}
 	n = strtoull(text, &end, 10);
 	if (*text < '0' || *text > '9' || *end != '\0') {
-		faults_add(f, "Failed to convert RTarget \"%s\" to uint64: strconv.ParseUint: parsing \"%s\": invalid syntax",
+		faults_add(f,
+			   "Failed to convert RTarget \"%s\" to uint64: strconv.ParseUint: parsing \"%s\": invalid "
+			   "syntax",
 			   text, text);
 	} else if (n < 1) {
 		faults_add(f, "Distinct Property must have an allowed count of 1 or greater: %llu < 1", n);
@@ -201,8 +203,8 @@ void check_constraints(struct faults *f, const struct constraint *at, uint32_t n
 		struct faults one = {0};
 
 		if (place == RULE_DEVICE && spreads) {
-			faults_add(f, "Constraint %" PRIu32 " validation failed: using unsupported operand \"%s\"", i + 1,
-				   at[i].operand);
+			faults_add(f, "Constraint %" PRIu32 " validation failed: using unsupported operand \"%s\"",
+				   i + 1, at[i].operand);
 			continue;
 		}
 		check_constraint(&one, &at[i], is);

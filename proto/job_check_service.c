@@ -114,8 +114,8 @@ static bool check_restart_fits(struct buf *why, const struct service_check *c)
 		return false;
 	}
 	if (strcmp(c->on_update, "ignore_warnings") == 0 && !r->ignore_warnings) {
-		buf_printf(why, "on_update value \"ignore_warnings\" not supported with check_restart ignore_warnings value "
-			      "\"false\"");
+		buf_printf(why, "on_update value \"ignore_warnings\" not supported with check_restart ignore_warnings "
+				"value \"false\"");
 		return false;
 	}
 	if (r->limit < 0) {
@@ -181,7 +181,8 @@ static void check_service(struct faults *f, const struct service *s)
 	}
 	if (!text_in(s->on_update, updates)) {
 		faults_add(f,
-			   "Service on_update must be \"require_healthy\", \"ignore_warnings\", or \"ignore\"; not \"%s\"",
+			   "Service on_update must be \"require_healthy\", \"ignore_warnings\", or \"ignore\"; not "
+			   "\"%s\"",
 			   s->on_update);
 	}
 	if (strcmp(s->provider, "consul") != 0 && strcmp(s->provider, "nomad") != 0) {
@@ -326,8 +327,8 @@ static void check_owner(struct faults *f, const struct service *s, const struct 
 	uint32_t i;
 
 	if (*s->task_name != '\0' && strcmp(s->task_name, t->name) != 0) {
-		faults_add(f, "Service %s is invalid: may only specify task the service belongs to, got \"%s\"", s->name,
-			   s->task_name);
+		faults_add(f, "Service %s is invalid: may only specify task the service belongs to, got \"%s\"",
+			   s->name, s->task_name);
 	}
 	for (i = 0; i < s->checks.n; i++) {
 		const struct service_check *c = &s->checks.at[i];
@@ -354,8 +355,8 @@ static void check_group_service(struct faults *f, const struct service *s, uint3
 	}
 	if (strcmp(s->address_mode, "driver") == 0) {
 		faults_add(f,
-			   "service \"%s\" cannot use address_mode=\"driver\", only services defined in a \"task\" block can "
-			   "use this mode",
+			   "service \"%s\" cannot use address_mode=\"driver\", only services defined in a \"task\" block "
+			   "can use this mode",
 			   s->name);
 	}
 	if (*s->task_name != '\0' && group_task(g, s->task_name) == NULL) {
@@ -425,8 +426,8 @@ static void check_task_service(struct faults *f, const struct service *s, uint32
 	faults_nest(f, &one, "service[%" PRIu32 "] \"%s\" validation failed", number, s->name);
 	if (strcmp(s->address_mode, "alloc") == 0) {
 		faults_add(f,
-			   "service \"%s\" cannot use address_mode=\"alloc\", only services defined in a \"group\" block can "
-			   "use this mode",
+			   "service \"%s\" cannot use address_mode=\"alloc\", only services defined in a \"group\" block "
+			   "can use this mode",
 			   s->name);
 	}
 	for (i = 0; i < number; i++) {

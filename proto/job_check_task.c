@@ -378,7 +378,9 @@ static void check_csi_plugin(struct faults *f, const struct csi_plugin *p)
 		faults_add(f, "CSIPluginConfig must have a non-empty PluginID");
 	}
 	if (!text_in(p->type, types)) {
-		faults_add(f, "CSIPluginConfig PluginType must be one of 'node', 'controller', or 'monolith', got: \"%s\"",
+		faults_add(f,
+			   "CSIPluginConfig PluginType must be one of 'node', 'controller', or 'monolith', got: "
+			   "\"%s\"",
 			   p->type);
 	}
 	if (*p->mount_dir != '\0' && path_is_below(p->stage_publish_base_dir, p->mount_dir)) {

@@ -83,7 +83,8 @@ static void check_disconnects(struct faults *f, const struct task_group *g, cons
 			faults_add(f, "using both lost_after and max_client_disconnect is not allowed");
 		}
 		if (g->disconnect->stop_on_client_after.set && stop->set) {
-			faults_add(f, "using both stop_after_client_disconnect and stop_on_client_after is not allowed");
+			faults_add(f, "using both stop_after_client_disconnect and stop_on_client_after is not "
+				      "allowed");
 		}
 	}
 	if (stop->set && lost->set) {
@@ -469,8 +470,8 @@ static void warn_resources(struct faults *f, const struct resources *r)
 		faults_add(f, "IOPS has been deprecated as of Nomad 0.9.0. Please remove IOPS from resource block.");
 	}
 	if (r->networks.n > 0) {
-		faults_add(f, "task network resources have been deprecated as of Nomad 0.12.0. Please configure networking "
-			      "via group network block.");
+		faults_add(f, "task network resources have been deprecated as of Nomad 0.12.0. Please configure "
+			      "networking via group network block.");
 	}
 }
 
@@ -512,8 +513,8 @@ static void warn_task(struct faults *f, const struct task *t)
 		if (t->templates.at[i].vault_grace != 0) {
 			faults_add(f,
 				   "Template[%" PRIu32
-				   "] VaultGrace has been deprecated as of Nomad 0.11 and ignored since Vault 0.5. Please "
-				   "remove VaultGrace / vault_grace from template block.",
+				   "] VaultGrace has been deprecated as of Nomad 0.11 and ignored since Vault 0.5. "
+				   "Please remove VaultGrace / vault_grace from template block.",
 				   i);
 		}
 	}
@@ -542,7 +543,8 @@ static void warn_group(struct faults *f, const struct task_group *g)
 			   g->update->max_parallel.at, g->count);
 	}
 	if (g->networks.n > 0 && g->networks.at[0].mbits.at > 0) {
-		faults_add(f, "mbits has been deprecated as of Nomad 0.12.0. Please remove mbits from the network block");
+		faults_add(f, "mbits has been deprecated as of Nomad 0.12.0. Please remove mbits from the network "
+			      "block");
 	}
 	warn_services(f, g->services.at, g->services.n);
 	for (i = 0; i < g->tasks.n; i++) {
@@ -602,8 +604,8 @@ static void warn_delays(struct faults *f, const struct task_group *g)
 	}
 	if (unowned && !delayed) {
 		faults_add(f,
-			   "group \"%s\" defines services, but neither the group nor any of its tasks have shutdown_delay "
-			   "set",
+			   "group \"%s\" defines services, but neither the group nor any of its tasks have "
+			   "shutdown_delay set",
 			   g->name);
 	}
 	free(named);

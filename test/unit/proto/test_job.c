@@ -274,6 +274,38 @@ static void services_get_names(void **state)
 	assert_string_equal(g->services.at[0].checks.at[0].name, "service: \"j-g\" check");
 	assert_string_equal(g->tasks.at[0].services.at[0].name, "j-g-t");
 	assert_string_equal(g->tasks.at[0].services.at[0].provider, "nomad");
+	assert_string_equal(g->tasks.at[0].services.at[0].task_name, "t");
+	assert_string_equal(g->services.at[0].task_name, "");
+	assert_string_equal(g->services.at[0].cluster, "default");
+}
+
+static void names_of_services_may_hold_those_of_their_owners(void **state)
+{
+	struct job *j = canonical(sample(
+		",\"Name\":\"n\"",
+		",\"Services\":[{\"Name\":\"a-${JOB}-${TASKGROUP}-${TASK}-${x}\"},{\"Name\":\"${BASE}\"}]",
+		",\"Services\":[{\"Name\":\"${BASE}\",\"Checks\":[{\"SuccessBeforePassing\":-1}]}]"));
+	const struct task_group *g = &j->task_groups.at[0];
+	struct buf text = {0};
+	int i;
+
+	(void)state;
+	assert_string_equal(g->services.at[0].name, "a-n-g-group-${x}");
+	assert_string_equal(g->services.at[1].name, "n-g-group");
+	assert_string_equal(g->tasks.at[0].services.at[0].name, "n-g-t");
+	assert_string_equal(g->tasks.at[0].services.at[0].checks.at[0].task_name, "t");
+	assert_int_equal(g->tasks.at[0].services.at[0].checks.at[0].success_before_passing, 0);
+
+	/* However often they stand there. */
+	buf_str(&text, ",\"Services\":[{\"Name\":\"");
+	for (i = 0; i < 10000; i++) {
+		buf_str(&text, "${BASE}");
+	}
+	buf_str(&text, "\"}]");
+	j = canonical(sample("", buf_text(&text), ""));
+	buf_close(&text);
+	assert_true(strlen(j->task_groups.at[0].services.at[0].name) < 5000);
+	assert_non_null(strstr(verdict(j), "Service name must be valid per RFC 1123"));
 }
 
 static void all_faults_come_together(void **state)
@@ -887,6 +919,7 @@ int main(void)
 		cmocka_unit_test(a_plugin_gets_its_places),
 		cmocka_unit_test(a_task_asks_for_no_disk),
 		cmocka_unit_test(services_get_names),
+		cmocka_unit_test(names_of_services_may_hold_those_of_their_owners),
 		cmocka_unit_test(all_faults_come_together),
 		cmocka_unit_test(faults_are_nested_by_group_and_task),
 		cmocka_unit_test(bad_jobs_are_refused),
