@@ -463,9 +463,11 @@ static uint64_t load_number(struct load *l)
 	return number;
 }
 
+/* In pieces: memory that only a length has announced is not touched. */
 static struct blob *read_blob(struct load *l, uint64_t len)
 {
 	struct blob *blob;
+	size_t at;
 
 	if (len > blob_max) {
 		load_fail(l, ERR_CORRUPT);
@@ -473,7 +475,13 @@ static struct blob *read_blob(struct load *l, uint64_t len)
 	}
 	blob = state_malloc(sizeof(*blob) + len);
 	*blob = (struct blob){.refs = 1, .len = (uint32_t)len};
-	load_bytes(l, blob->data, len);
+	for (at = 0; at < len && l->rv == 0; at += PIECE) {
+		load_bytes(l, blob->data + at, len - at < PIECE ? len - at : PIECE);
+	}
+	if (l->rv != 0) {
+		free(blob);
+		return NULL;
+	}
 	blob->hash = blob_hash(blob->data, len);
 	return blob;
 }
