@@ -45,6 +45,7 @@ struct event_stream {
 	struct topic *topics;
 	unsigned n_topics;
 	bool waiting;  /* Its client is to read first. */
+	bool caught_up; /* It has been told all that was kept when it began. What it has not reached yet may go. */
 };
 
 /* ---- what is kept ---- */
@@ -471,14 +472,20 @@ static void send_next(struct event_stream *s)
 	struct buf out = {0};
 	uint64_t line = 0;
 
-	if (s->at < all->first) {
+	if (s->at < all->first && s->caught_up) {
 		end_behind(s);
 		return;
 	}
 	if (!is_still_allowed(s)) {
 		return;
 	}
+	s->at = s->at < all->first ? all->first : s->at;
+	if (s->at == all->next) { /* What was kept is gone, and nothing has come since. */
+		s->caught_up = true;
+		return;
+	}
 	b = all->kept[s->at++ % KEPT_BATCHES];
+	s->caught_up = s->caught_up || s->at == all->next;
 	for (uint32_t i = 0; i < b->n; i++) {
 		add_event(s, b, &b->at[i], &out, &line);
 	}
@@ -646,11 +653,13 @@ static void begin_stream(struct api *api, struct event_stream *s)
 	req->gone_cb = on_gone;
 	req->drain_cb = on_drain;
 	s->api = api;
+	events_listen(&api->feed, true);
+	events_take(api); /* It may have waited for long, and push out what is kept. */
 	s->at = api->events->first;
+	s->caught_up = s->at == api->events->next;
 	s->heartbeat.due_cb = on_heartbeat;
 	list_insert(&api->events->streams, &s->link);
 	api->events->n_streams++;
-	events_listen(&api->feed, true);
 	http_stream_begin(req, &head);
 	if (send(s, "{}\n", 3)) {
 		api_run_soon(api);

@@ -90,6 +90,26 @@ CASE(what_was_told_lately_comes_first)
 	assert_string_equal(told(), "-JobRegistered,JobRegistered;JobRegistered,JobRegistered;");
 }
 
+/* As much as is kept has come long ago, and more waits that nobody has asked for. */
+CASE(a_stream_of_an_old_server_begins_at_what_is_left)
+{
+	unsigned i;
+
+	for (i = 0; i < 300; i++) {
+		bed_register(&b, "web", "");
+	}
+	for (i = 0; i < 10; i++) {
+		kit_register(&b.kit, kit_job(&b.kit, "late", "service"));
+	}
+	listen("/v1/event/stream?topic=Job");
+	assert_null(strstr(buf_text(&stream.body), "fallen behind"));
+	forget();
+	bed_register(&b, "web", "'Priority':60,");
+	bed_pump(&b);
+	assert_string_equal(told(), "JobRegistered;");
+	assert_int_equal(stream.ends, 0);
+}
+
 CASE(an_event_tells_the_object_as_it_was_then)
 {
 	listen("/v1/event/stream?topic=Job");
@@ -294,6 +314,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(what_was_told_lately_comes_first),
+		T(a_stream_of_an_old_server_begins_at_what_is_left),
 		T(an_event_tells_the_object_as_it_was_then),
 		T(topics_and_keys_choose),
 		T(namespaces_choose_and_nodes_have_none),
