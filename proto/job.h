@@ -526,8 +526,9 @@ bool job_validate(const struct job *job, struct buf *out);
 struct faults;
 void job_faults(const struct job *job, struct faults *f);
 
-/* What is valid but deserves a word, in the same form; empty when there is nothing. */
-void job_warnings(const struct job *job, struct buf *out);
+/* What is valid but deserves a word, in the same form; empty when there is nothing. `oversubscribes`: the cluster heeds
+ * memory_max. */
+void job_warnings(const struct job *job, bool oversubscribes, struct buf *out);
 
 /* The group or task of that name, or NULL. */
 struct task_group *job_group(const struct job *job, const char *name);

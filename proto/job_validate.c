@@ -627,7 +627,24 @@ static bool promotes_half(const struct job *job)
 	return some && !all;
 }
 
-void job_warnings(const struct job *job, struct buf *out)
+/* What a task may take beyond its memory is nothing here. */
+static void warn_memory(struct faults *f, const struct task_group *g)
+{
+	uint32_t i;
+
+	for (i = 0; i < g->tasks.n; i++) {
+		const struct resources *r = g->tasks.at[i].resources;
+
+		if (r != NULL && r->memory_max_mb != 0) {
+			faults_add(f,
+				   "Memory oversubscription is not enabled; Task \"%s.%s\" memory_max value will be "
+				   "ignored. Update the Scheduler Configuration to allow oversubscription.",
+				   g->name, g->tasks.at[i].name);
+		}
+	}
+}
+
+void job_warnings(const struct job *job, bool oversubscribes, struct buf *out)
 {
 	struct faults f = {.warnings = true};
 	uint32_t i;
@@ -646,6 +663,9 @@ void job_warnings(const struct job *job, struct buf *out)
 	}
 	if (promotes_half(job)) {
 		faults_add(&f, "auto_promote must be true for all groups to enable automatic promotion");
+	}
+	for (i = 0; i < job->task_groups.n && !oversubscribes; i++) {
+		warn_memory(&f, &job->task_groups.at[i]);
 	}
 	if (job->periodic != NULL && *job->periodic->spec != '\0') {
 		faults_add(&f, "cron is deprecated and may be removed in a future release. Use crons instead");

@@ -699,6 +699,9 @@ const struct object_row *state_restore_part(const struct view *v, uint64_t numbe
 /* Never fails but for ERR_NOMEM and ERR_CORRUPT: the state has one from the beginning. */
 int state_scheduler_config(const struct view *v, struct scheduler_config *out, struct arena *mem);
 
+/* The same as it holds for jobs of a node pool, which may say otherwise in parts. */
+int state_scheduler_config_in(const struct view *v, const char *pool, struct scheduler_config *out, struct arena *mem);
+
 /* ERR_NOTFOUND: no operator has put one; ERR_NOMEM, ERR_CORRUPT. */
 int state_autopilot_config(const struct view *v, struct autopilot_config *out, struct arena *mem);
 

@@ -195,6 +195,27 @@ int state_scheduler_config(const struct view *v, struct scheduler_config *out, s
 	return rv;
 }
 
+int state_scheduler_config_in(const struct view *v, const char *pool, struct scheduler_config *out, struct arena *mem)
+{
+	const struct object_row *row = state_node_pool(v, pool);
+	struct node_pool p;
+	int rv = state_scheduler_config(v, out, mem);
+
+	if (rv == 0 && row != NULL) {
+		rv = object_row_get(row, &node_pool_type, &p, mem);
+	}
+	if (rv != 0 || row == NULL || p.scheduler == NULL) {
+		return rv;
+	}
+	if (p.scheduler->algorithm[0] != '\0') {
+		out->algorithm = p.scheduler->algorithm;
+	}
+	if (p.scheduler->memory_oversubscription.set) {
+		out->memory_oversubscription = p.scheduler->memory_oversubscription.at != 0;
+	}
+	return 0;
+}
+
 int state_autopilot_config(const struct view *v, struct autopilot_config *out, struct arena *mem)
 {
 	const struct object_row *row = find_name(v, TABLE_CONFIGS, "autopilot");

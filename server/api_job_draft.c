@@ -270,6 +270,7 @@ static void validate(const struct api *api, const struct view *v, struct job_dra
 
 int draft_complete(struct api *api, struct http_request *req, const struct view *v, struct job_draft *d)
 {
+	struct scheduler_config config;
 	struct namespace_ ns;
 	int rv;
 
@@ -297,8 +298,11 @@ int draft_complete(struct api *api, struct http_request *req, const struct view 
 		rv = preserve(v, d, &req->mem);
 	}
 	if (rv == 0) {
+		rv = state_scheduler_config_in(v, d->job->node_pool, &config, &req->mem);
+	}
+	if (rv == 0) {
 		validate(api, v, d, &ns);
-		job_warnings(d->job, &d->warnings);
+		job_warnings(d->job, config.memory_oversubscription, &d->warnings);
 	}
 	return d->faults.failed || d->warnings.failed ? ERR_NOMEM : rv;
 }

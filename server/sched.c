@@ -346,24 +346,13 @@ static uint32_t attempts_max(const struct run *r)
 
 static int load_config(struct run *r)
 {
-	const struct object_row *row;
-	struct node_pool pool;
+	const char *pool = r->job.job != NULL ? r->job.job->node_pool : "";
 
-	if (state_scheduler_config(r->view, &r->config, &r->mem) != 0) {
+	if (state_scheduler_config_in(r->view, pool, &r->config, &r->mem) != 0) {
 		return ERR_CORRUPT;
 	}
 	r->spread_nodes = strcmp(r->config.algorithm, "spread") == 0;
 	r->oversubscribe = r->config.memory_oversubscription;
-	row = r->job.job != NULL ? state_node_pool(r->view, r->job.job->node_pool) : NULL;
-	if (row == NULL || object_row_get(row, &node_pool_type, &pool, &r->mem) != 0 || pool.scheduler == NULL) {
-		return 0;
-	}
-	if (pool.scheduler->algorithm[0] != 0) {
-		r->spread_nodes = strcmp(pool.scheduler->algorithm, "spread") == 0;
-	}
-	if (pool.scheduler->memory_oversubscription.set) {
-		r->oversubscribe = pool.scheduler->memory_oversubscription.at != 0;
-	}
 	return 0;
 }
 

@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		if (job_validate(&job, &out) != (out.len == 0)) {
 			abort();
 		}
-		job_warnings(&job, &out);
+		job_warnings(&job, false, &out);
 		defaults_again(&job, &mem);
 	}
 	buf_close(&out);

@@ -808,7 +808,7 @@ static const char *warning(const struct job *j)
 	struct buf out = {0};
 	const char *text;
 
-	job_warnings(j, &out);
+	job_warnings(j, false, &out);
 	text = arena_strdup(&mem, buf_text(&out));
 	buf_close(&out);
 	return text;
@@ -822,6 +822,9 @@ static void warnings_are_told(void **state)
 			       "Group \"g\" has warnings: 1 error occurred:\n\t* mbits has been deprecated"));
 	assert_non_null(strstr(warning(canonical(sample("", "", ",\"Vault\":{}"))), "vault is not supported"));
 	assert_non_null(strstr(warning(canonical(sample(",\"Multiregion\":{}", "", ""))), "multiregion is not supported"));
+	assert_string_equal(warning(canonical(sample("", "", ",\"Resources\":{\"MemoryMB\":10,\"MemoryMaxMB\":20}"))),
+			    "1 warning:\n\n* Memory oversubscription is not enabled; Task \"g.t\" memory_max value will be "
+			    "ignored. Update the Scheduler Configuration to allow oversubscription.");
 	assert_string_equal(
 		warning(canonical(sample("", "", ",\"Resources\":{\"IOPS\":5}"))),
 		"1 warning:\n\n* Group \"g\" has warnings: 1 error occurred:\n\t* Task \"t\" has warnings: 1 error "
@@ -901,7 +904,7 @@ static void random_jobs_do_no_harm(void **state)
 		random_object(&job_type, &j, &one, &seed, 5);
 		assert_int_equal(job_canonicalize(&j, &one), 0);
 		job_validate(&j, &out);
-		job_warnings(&j, &out);
+		job_warnings(&j, false, &out);
 		buf_close(&out);
 		arena_close(&one);
 	}
