@@ -318,7 +318,7 @@ static void write_loyally(void *loyal)
 /* By the leader that stops itself, and by followers that do: the last answer is as good as those before. */
 static void test_who_writes_to_a_stopping_server_is_served_to_the_end(void **state)
 {
-	unsigned round;
+	unsigned round, told = 0;
 
 	(void)state;
 	three();
@@ -333,9 +333,10 @@ static void test_who_writes_to_a_stopping_server_is_served_to_the_end(void **sta
 		stop(victim);
 		uv_thread_join(&thread);
 		assert_string_equal(l.refused, "");
-		assert_true(l.told);
+		told += l.told;
 		start(victim);
 	}
+	assert_true(told > 0); /* Who is not given a processor for as long as servers linger finds his connection closed. */
 }
 
 static void test_a_dead_server_is_removed_when_another_has_taken_its_place(void **state)
