@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base64.h"
 #include "lib/utf8.h"
 #include "proto/error.h"
 #include "proto/json_chars.h"
@@ -730,20 +731,6 @@ int jsonin_any(struct jsonin *in, const char **out)
 
 /* ---- Base64 ---- */
 
-static int base64_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z') {
-		return c - 'A';
-	}
-	if (c >= 'a' && c <= 'z') {
-		return c - 'a' + 26;
-	}
-	if (c >= '0' && c <= '9') {
-		return c - '0' + 52;
-	}
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static size_t skip_line_ends(const char *text, size_t len, size_t i)
 {
 	while (i < len && (text[i] == '\n' || text[i] == '\r')) {
@@ -776,7 +763,7 @@ int64_t base64_decode(char *text, size_t len)
 	size_t i;
 
 	for (i = skip_line_ends(text, len, 0); i < len && text[i] != '='; i = skip_line_ends(text, len, i + 1)) {
-		int d = base64_digit(text[i]);
+		int d = base64_value(text[i]);
 
 		if (d < 0) {
 			return -1 - (int64_t)i;
