@@ -885,14 +885,13 @@ struct askers {
 	unsigned looks;
 };
 
-static struct askers askers_of(const struct on_node *n, const struct view *v, const struct uuid *node)
+/* In its place: rows know where they are. */
+static void askers_open(struct askers *a, const struct on_node *n, const struct view *v, const struct uuid *node)
 {
-	struct askers a = {.n = n};
-
+	*a = (struct askers){.n = n};
 	if (n->task == NULL) {
-		rows_allocs_of_node(&a.rows, v, node);
+		rows_allocs_of_node(&a->rows, v, node);
 	}
-	return a;
 }
 
 static const struct alloc_row *next_asker(struct askers *a)
@@ -919,14 +918,15 @@ static int add_job_policies(struct on_node *n, const struct view *v, const struc
 
 	rows_objects(&policies, v, TABLE_ACL_POLICIES);
 	while (rv == 0 && (row = object_next(&policies)) != NULL) {
-		struct askers askers = askers_of(n, v, node);
 		struct acl_policy policy;
+		struct askers askers;
 		bool fits = false;
 
 		rv = acl_policy_row_get(row, &policy, n->policies.mem);
 		if (rv != 0 || policy.job_acl == NULL) {
 			continue;
 		}
+		askers_open(&askers, n, v, node);
 		while (!fits && (alloc = next_asker(&askers)) != NULL) {
 			fits = is_for(policy.job_acl, n, alloc);
 		}
@@ -943,10 +943,11 @@ static bool is_there(const struct on_node *n, const struct alloc_row *alloc)
 
 static int gather_node(struct on_node *n, const struct view *v, const struct uuid *node, bool variables)
 {
-	struct askers askers = askers_of(n, v, node);
 	const struct alloc_row *alloc;
+	struct askers askers;
 	size_t there = 0;
 
+	askers_open(&askers, n, v, node);
 	while ((alloc = next_asker(&askers)) != NULL) {
 		there += is_there(n, alloc);
 	}
@@ -958,7 +959,7 @@ static int gather_node(struct on_node *n, const struct view *v, const struct uui
 	if (n->own == NULL) {
 		return ERR_NOMEM;
 	}
-	askers = askers_of(n, v, node);
+	askers_open(&askers, n, v, node);
 	while ((alloc = next_asker(&askers)) != NULL) {
 		if (is_there(n, alloc)) {
 			add_paths(n, alloc);
